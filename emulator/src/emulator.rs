@@ -1,0 +1,150 @@
+//! The emulator as its users see it: feed bytes, take replies and events, look at the screen.
+
+use crate::event::Event;
+use crate::lexer::Lexer;
+use crate::normaliser::Normaliser;
+use crate::{COLS, ROWS, fast};
+
+/// What an [`Emulator`] may use and whether it answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// How many logical lines of scrollback are kept at most; a wrapped line counts once.
+    pub scrollback_lines: usize,
+    /// How many bytes these lines may take at most, colours and bookkeeping included.
+    pub scrollback_bytes: usize,
+    /// Whether queries of the program are answered.
+    pub queries: Queries,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { scrollback_lines: 10_000, scrollback_bytes: 8 << 20, queries: Queries::Ignore }
+    }
+}
+
+/// Whether an [`Emulator`] answers what a program asks its terminal (DA, DSR, DECRQM, …).
+///
+/// Several emulators and terminals may show one session; exactly one party answers: the agent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Queries {
+    /// Answers are collected for [`Emulator::take_replies`].
+    Answer,
+    /// Queries have no effect.
+    #[default]
+    Ignore,
+}
+
+/// A terminal's screen, driven by bytes.
+///
+/// An idle one of 24 × 80 takes about 70 KiB; each row of history about its own text.
+#[derive(Debug)]
+pub struct Emulator {
+    pub(crate) options: Options,
+    pub(crate) lexer: Lexer,
+    pub(crate) normaliser: Normaliser,
+    scratch: fast::Scratch,
+}
+
+impl Emulator {
+    /// A blank screen of `rows` × `cols`, clamped to [`ROWS`] and [`COLS`].
+    pub fn new(rows: u16, cols: u16, options: Options) -> Self {
+        let (rows, cols) = clamp(rows, cols);
+        Self {
+            options,
+            lexer: Lexer::default(),
+            normaliser: Normaliser::new(rows, cols, options),
+            scratch: fast::Scratch::default(),
+        }
+    }
+
+    /// Forgets everything but the size and the options: blank screen, no scrollback, no title,
+    /// nothing waiting. This is the state that a [`crate::Snapshot`] is to be fed to.
+    pub fn reset(&mut self) {
+        let (rows, cols) = self.size();
+        *self = Self::new(rows, cols, self.options);
+    }
+
+    /// `(rows, cols)`.
+    pub fn size(&self) -> (u16, u16) {
+        (self.normaliser.grid.rows(), self.normaliser.grid.cols())
+    }
+
+    /// Takes what the program wrote. Where the caller cuts the stream makes no difference, but
+    /// large chunks (64 KiB and more) are what the fast path needs.
+    ///
+    /// Never panics and uses memory bounded by the [`Options`] and the size of the screen.
+    pub fn feed(&mut self, bytes: &[u8]) {
+        let mut at = 0;
+        // Before this offset the fast path is not tried (again).
+        let mut try_from = 0;
+        while at < bytes.len() {
+            let rest = &bytes[at..];
+            if at >= try_from && rest.len() >= fast::WORTH_TRYING && self.lexer.is_at_ground() {
+                match fast::skip(&mut self.normaliser, rest, &mut self.scratch) {
+                    fast::Skip::Not { retry } => try_from = at + retry,
+                    fast::Skip::Skipped { lines, retry } => {
+                        try_from = at + retry;
+                        at += lines;
+                        continue;
+                    }
+                }
+            }
+            // Stop where the fast path is worth another look.
+            let stop = if try_from > at { try_from.min(bytes.len()) } else { bytes.len() };
+            self.lexer.feed(&bytes[at..stop], &mut self.normaliser);
+            at = stop;
+        }
+        self.normaliser.flush();
+    }
+
+    /// What the program is to read in answer to its queries, in order. Empty unless the options
+    /// say [`Queries::Answer`]. At most 4 KiB wait; further answers are dropped until they are
+    /// taken, so that a flood of queries costs nothing.
+    pub fn take_replies(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.normaliser.replies)
+    }
+
+    /// What happened since the last call, oldest first; at most 256 events wait.
+    pub fn take_events(&mut self) -> Vec<Event> {
+        self.normaliser.grid.take_rebuilt(&mut self.normaliser.events);
+        self.normaliser.events.take()
+    }
+
+    /// Changes the size, clamped to [`ROWS`] and [`COLS`].
+    ///
+    /// The main screen is laid out anew from its logical lines, so that narrow and back loses
+    /// nothing; the alternate screen is cut or grows, its program repaints it. The scroll region
+    /// becomes the whole screen, as in xterm.
+    pub fn resize(&mut self, rows: u16, cols: u16) {
+        let (rows, cols) = clamp(rows, cols);
+        if (rows, cols) != self.size() {
+            self.normaliser.resize(rows, cols);
+        }
+    }
+
+    /// Whether the stream stands between two characters or sequences, not inside one.
+    pub fn is_at_ground(&self) -> bool {
+        self.lexer.is_at_ground()
+    }
+
+    /// How often the grid had to be rebuilt after a panic since this emulator was made.
+    pub fn rebuilds(&self) -> u64 {
+        self.normaliser.grid.rebuilds()
+    }
+
+    /// How many logical lines of scrollback there are.
+    pub fn scrollback_len(&self) -> usize {
+        self.normaliser.grid.ring().len()
+    }
+
+    /// A line of the scrollback, 0 is the oldest: text with SGR sequences and no other control.
+    /// It starts from default attributes, does not reset them at its end, and is not cut to the
+    /// width of the screen.
+    pub fn scrollback_line(&self, index: usize) -> Option<&str> {
+        self.normaliser.grid.ring().line(index)
+    }
+}
+
+fn clamp(rows: u16, cols: u16) -> (u16, u16) {
+    (rows.clamp(*ROWS.start(), *ROWS.end()), cols.clamp(*COLS.start(), *COLS.end()))
+}

@@ -1,0 +1,68 @@
+//! The bounds that both ends of a wire check before they take memory, each with its reason.
+
+use std::time::Duration;
+
+/// A gRPC message is refused above this, by every server and client.
+pub const MAX_FRAME: usize = 1 << 20;
+
+/// Output in one message: large enough for full throughput, small enough that a keystroke's echo
+/// never waits long behind it.
+pub const MAX_OUTPUT: usize = 64 << 10;
+
+/// Input in one message; a larger paste is split by the client.
+pub const MAX_INPUT: usize = 64 << 10;
+
+/// A keyframe must fit one frame with room for its envelope.
+pub const MAX_KEYFRAME: usize = 900 << 10;
+
+/// argv and environment of a program: well below Linux' own limit for one string table.
+pub const MAX_COMMAND: usize = 256 << 10;
+
+/// The environment variables that a request may set.
+pub const MAX_ENV: usize = 256;
+
+/// A name that people give: a session's, a machine's, a label's value.
+pub const MAX_NAME: usize = 64;
+
+/// A DNS name (RFC 1035, section 2.3.4).
+pub const MAX_HOSTNAME: usize = 253;
+
+/// Scrollback lines that a keyframe may carry.
+pub const MAX_KEYFRAME_SCROLLBACK: u32 = 2_000;
+
+/// Scrollback lines that a capture may carry.
+pub const MAX_CAPTURE_SCROLLBACK: u32 = 10_000;
+
+/// Bytes of a session's output that its agent keeps.
+pub const AGENT_LOG: usize = 4 << 20;
+
+/// Bytes of a session's output that the relay keeps, shared by all who are attached.
+pub const RELAY_WINDOW: usize = 1 << 20;
+
+/// HTTP/2 flow-control window of one stream. Small: it bounds what a flood can put before an echo
+/// on the same connection; at a round trip of 20 ms it still carries 12 MB/s.
+pub const STREAM_WINDOW: u32 = 256 << 10;
+
+/// HTTP/2 flow-control window of one connection.
+pub const CONNECTION_WINDOW: u32 = 1 << 20;
+
+/// HTTP/2 windows of a connection that only carries bulk data.
+pub const BULK_STREAM_WINDOW: u32 = 4 << 20;
+/// See [`BULK_STREAM_WINDOW`].
+pub const BULK_CONNECTION_WINDOW: u32 = 8 << 20;
+
+/// A peer that answers no HTTP/2 ping is gone: how often to ask.
+pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(25);
+/// How long to wait for the answer.
+pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How often an agent sends its metrics, and a client its ping.
+pub const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(30);
+/// Silence after which the relay takes an agent for lost.
+pub const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How far apart two clocks may be before it is worth a warning, and the leeway in token checks.
+pub const CLOCK_LEEWAY: Duration = Duration::from_secs(60);
+
+/// Metadata key of a stream token on agent streams.
+pub const STREAM_TOKEN_KEY: &str = "x-cmdop-stream-token";

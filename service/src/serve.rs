@@ -1,0 +1,187 @@
+//! The serving loop: TCP, TLS, HTTP/2 and gRPC (or HTTP/1.1 for pages), until told to stop.
+//!
+//! A peer that sends garbage, or nothing, costs one handshake slot for at most
+//! [`HANDSHAKE_TIMEOUT`] and never ends the loop.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use rustls::ServerConfig;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
+use tonic::transport::server::Connected;
+
+use cmdop_proto::limits;
+
+/// A peer has this long to finish TLS.
+pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Handshakes at the same time; more wait in the kernel's accept queue.
+const MAX_HANDSHAKES: usize = 256;
+
+/// Streams of one connection. An agent has one a session.
+const MAX_STREAMS: u32 = 4096;
+
+/// Unsent bytes that the kernel may hold for a connection: what a fresh keystroke's echo can stand
+/// behind in the socket.
+const NOT_SENT_LOW_WATER: u32 = 128 << 10;
+
+/// Serves `routes` until `stop`, then waits for the open calls for at most `drain`.
+pub async fn serve(
+    listener: TcpListener,
+    tls: Arc<ServerConfig>,
+    routes: Routes,
+    stop: CancellationToken,
+    drain: Duration,
+) -> Result<(), tonic::transport::Error> {
+    let (accepted, connections) = mpsc::channel(16);
+    let mut tasks = JoinSet::new();
+    tasks.spawn(accept(listener, tls.into(), accepted, stop.clone()));
+    let server = tonic::transport::Server::builder()
+        .accept_http1(true)
+        .initial_stream_window_size(limits::STREAM_WINDOW)
+        .initial_connection_window_size(limits::BULK_CONNECTION_WINDOW)
+        .max_concurrent_streams(MAX_STREAMS)
+        .http2_keepalive_interval(Some(limits::KEEPALIVE_INTERVAL))
+        .http2_keepalive_timeout(Some(limits::KEEPALIVE_TIMEOUT))
+        .add_routes(routes)
+        .serve_with_incoming_shutdown(
+            ReceiverStream::new(connections),
+            stop.clone().cancelled_owned(),
+        );
+    let overdue = async {
+        stop.cancelled().await;
+        tokio::time::sleep(drain).await;
+    };
+    // Both branches may be dropped at any point: the process is about to end.
+    tokio::select! {
+        served = server => served,
+        () = overdue => {
+            tracing::info!("calls were still open at the end of the drain; closing them");
+            Ok(())
+        }
+    }
+}
+
+async fn accept(
+    listener: TcpListener,
+    tls: TlsAcceptor,
+    accepted: mpsc::Sender<io::Result<Connection>>,
+    stop: CancellationToken,
+) {
+    let mut handshakes = JoinSet::new();
+    loop {
+        // Cancel-safe: accept and join_next lose nothing when another branch wins.
+        tokio::select! {
+            () = stop.cancelled() => return,
+            Some(_) = handshakes.join_next(), if !handshakes.is_empty() => {}
+            connection = listener.accept(), if handshakes.len() < MAX_HANDSHAKES => match connection {
+                Ok((stream, peer)) => {
+                    handshakes.spawn(handshake(tls.clone(), stream, peer, accepted.clone()));
+                }
+                Err(error) => {
+                    // Out of descriptors, or the peer left in the queue: neither ends the server.
+                    tracing::warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            }
+        }
+    }
+}
+
+async fn handshake(
+    tls: TlsAcceptor,
+    stream: TcpStream,
+    peer: SocketAddr,
+    accepted: mpsc::Sender<io::Result<Connection>>,
+) {
+    tune(&stream);
+    match tokio::time::timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await {
+        Ok(Ok(stream)) => {
+            let connection = Connection {
+                stream: Box::new(stream),
+                peer,
+            };
+            let _ = accepted.send(Ok(connection)).await;
+        }
+        Ok(Err(error)) => tracing::debug!(%peer, %error, "a peer does not speak TLS with us"),
+        Err(_) => tracing::debug!(%peer, "a peer did not finish TLS in time"),
+    }
+}
+
+/// Small writes leave at once, and the kernel's queue stays short. Both are wishes: without them
+/// the connection is slower, not wrong.
+fn tune(stream: &TcpStream) {
+    let _ = stream.set_nodelay(true);
+    let _ = socket2::SockRef::from(stream).set_tcp_notsent_lowat(NOT_SENT_LOW_WATER);
+}
+
+/// One accepted connection.
+#[derive(Debug)]
+pub struct Connection {
+    stream: Box<TlsStream<TcpStream>>,
+    peer: SocketAddr,
+}
+
+/// Who is at the other end, in the extensions of every request.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer(pub SocketAddr);
+
+impl Connected for Connection {
+    type ConnectInfo = Peer;
+
+    fn connect_info(&self) -> Peer {
+        Peer(self.peer)
+    }
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        data: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, data)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        data: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, data)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
