@@ -3,7 +3,7 @@
 use crate::event::Event;
 use crate::lexer::Lexer;
 use crate::normaliser::Normaliser;
-use crate::{COLS, ROWS, fast};
+use crate::{COLS, ROWS, fast, scan};
 
 /// What an [`Emulator`] may use and whether it answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,7 +18,11 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { scrollback_lines: 10_000, scrollback_bytes: 8 << 20, queries: Queries::Ignore }
+        Self {
+            scrollback_lines: 10_000,
+            scrollback_bytes: 8 << 20,
+            queries: Queries::Ignore,
+        }
     }
 }
 
@@ -42,7 +46,6 @@ pub struct Emulator {
     pub(crate) options: Options,
     pub(crate) lexer: Lexer,
     pub(crate) normaliser: Normaliser,
-    scratch: fast::Scratch,
 }
 
 impl Emulator {
@@ -53,7 +56,6 @@ impl Emulator {
             options,
             lexer: Lexer::default(),
             normaliser: Normaliser::new(rows, cols, options),
-            scratch: fast::Scratch::default(),
         }
     }
 
@@ -79,20 +81,26 @@ impl Emulator {
         let mut try_from = 0;
         while at < bytes.len() {
             let rest = &bytes[at..];
-            if at >= try_from && rest.len() >= fast::WORTH_TRYING && self.lexer.is_at_ground() {
-                match fast::skip(&mut self.normaliser, rest, &mut self.scratch) {
-                    fast::Skip::Not { retry } => try_from = at + retry,
-                    fast::Skip::Skipped { lines, retry } => {
-                        try_from = at + retry;
-                        at += lines;
-                        continue;
+            let mut length = rest.len();
+            if length >= fast::WORTH_TRYING {
+                if at >= try_from && self.lexer.is_at_ground() {
+                    match fast::skip(&mut self.normaliser, rest) {
+                        fast::Skip::Not { retry } => try_from = at + retry,
+                        fast::Skip::Skipped { lines, retry } => {
+                            try_from = at + retry;
+                            at += lines;
+                            continue;
+                        }
                     }
                 }
+                // The long way, until it is worth trying again.
+                length = match try_from.checked_sub(at) {
+                    None | Some(0) => scan::find(b'\n', rest).map_or(length, |place| place + 1),
+                    Some(ahead) => ahead.min(length),
+                };
             }
-            // Stop where the fast path is worth another look.
-            let stop = if try_from > at { try_from.min(bytes.len()) } else { bytes.len() };
-            self.lexer.feed(&bytes[at..stop], &mut self.normaliser);
-            at = stop;
+            self.lexer.feed(&rest[..length], &mut self.normaliser);
+            at += length;
         }
         self.normaliser.flush();
     }
@@ -106,7 +114,9 @@ impl Emulator {
 
     /// What happened since the last call, oldest first; at most 256 events wait.
     pub fn take_events(&mut self) -> Vec<Event> {
-        self.normaliser.grid.take_rebuilt(&mut self.normaliser.events);
+        self.normaliser
+            .grid
+            .take_rebuilt(&mut self.normaliser.events);
         self.normaliser.events.take()
     }
 
@@ -146,5 +156,8 @@ impl Emulator {
 }
 
 fn clamp(rows: u16, cols: u16) -> (u16, u16) {
-    (rows.clamp(*ROWS.start(), *ROWS.end()), cols.clamp(*COLS.start(), *COLS.end()))
+    (
+        rows.clamp(*ROWS.start(), *ROWS.end()),
+        cols.clamp(*COLS.start(), *COLS.end()),
+    )
 }

@@ -5,6 +5,7 @@
 //! sequence known to break it; this is the last resort.
 
 use std::cell::Cell;
+use std::collections::VecDeque;
 use std::num::NonZeroU16;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -37,6 +38,8 @@ struct Scrollback {
     ring: Ring,
     /// How many rows ever left it.
     rows: u64,
+    /// What the topmost rows hold, where that is known: one whole line each.
+    known: VecDeque<Box<str>>,
 }
 
 impl vt100::Callbacks for Scrollback {
@@ -45,6 +48,10 @@ impl vt100::Callbacks for Scrollback {
             return;
         }
         self.rows += 1;
+        if let Some(line) = self.known.pop_front() {
+            self.ring.push(line);
+            return;
+        }
         self.ring.scrolled(|line| {
             let mut state = vt100::capture::BasicFormattedCaptureState::new();
             let mut reader = RowReader::new(line);
@@ -88,7 +95,11 @@ impl std::fmt::Debug for Grid {
 
 impl Grid {
     pub(crate) fn new(rows: u16, cols: u16, ring: Ring) -> Self {
-        Self { parser: parser(rows, cols, ring), rebuilds: 0, untold: 0 }
+        Self {
+            parser: parser(rows, cols, ring),
+            rebuilds: 0,
+            untold: 0,
+        }
     }
 
     pub(crate) fn rows(&self) -> u16 {
@@ -119,6 +130,20 @@ impl Grid {
     /// How many rows ever scrolled off the main screen.
     pub(crate) fn scrolled(&self) -> u64 {
         self.parser.callbacks().rows
+    }
+
+    /// Tells what the lines to be written next, from the top of the blank screen, will look like
+    /// when they scroll off: reading rows cell by cell is what a flood would spend its time on.
+    pub(crate) fn expect(&mut self, lines: VecDeque<Box<str>>) {
+        self.parser.callbacks_mut().known = lines;
+    }
+
+    /// Something else than further lines at the bottom is about to be written.
+    pub(crate) fn forget_expected(&mut self) {
+        let known = &mut self.parser.callbacks_mut().known;
+        if !known.is_empty() {
+            *known = VecDeque::new();
+        }
     }
 
     pub(crate) fn rebuilds(&self) -> u64 {
@@ -158,12 +183,15 @@ impl Grid {
         copy.screen().clone()
     }
 
-    /// What can be read of the broken grid is drawn on a fresh one.
+    /// What can be read of the broken grid is drawn on a fresh one, without the character that
+    /// is known to break it.
     fn rebuild(&mut self) {
         self.rebuilds += 1;
         self.untold += 1;
         let alternate = self.screen().alternate_screen();
-        let drawing = |screen: &vt100::Screen| contain(|| screen.contents_formatted());
+        let drawing = |screen: &vt100::Screen| {
+            contain(|| screen.contents_formatted().replace('\u{fe0f}', ""))
+        };
         let main = contain(|| self.main_screen()).and_then(|screen| drawing(&screen));
         let shown = drawing(self.screen());
         self.replace(self.rows(), self.cols());
@@ -171,7 +199,11 @@ impl Grid {
         for bytes in [
             main.unwrap_or_default().as_bytes(),
             if alternate { b"\x1b[?47h" } else { b"" },
-            if alternate { shown.as_deref().unwrap_or_default().as_bytes() } else { b"" },
+            if alternate {
+                shown.as_deref().unwrap_or_default().as_bytes()
+            } else {
+                b""
+            },
             b"\x1b[m",
         ] {
             if contain(|| self.parser.process(bytes)).is_none() {
@@ -183,7 +215,11 @@ impl Grid {
 
 fn parser(rows: u16, cols: u16, ring: Ring) -> vt100::Parser<Scrollback> {
     let size = |cells: u16| NonZeroU16::new(cells).unwrap_or(NonZeroU16::MIN);
-    let scrollback = Scrollback { ring, rows: 0 };
+    let scrollback = Scrollback {
+        ring,
+        rows: 0,
+        known: VecDeque::new(),
+    };
     vt100::Parser::new_with_callbacks(size(rows), size(cols), 0, scrollback)
 }
 
@@ -194,7 +230,7 @@ mod tests {
     #[test]
     fn a_panic_of_the_grid_costs_no_more_than_what_was_being_drawn() {
         let mut grid = Grid::new(24, 80, Ring::new(10, 1000));
-        grid.process(b"still here\x1b[24;80H");
+        grid.process(b"\x1b[9;1Hstill here\x1b[24;80H");
         // Known to break vt100 0.18.1, and kept from it by the normaliser.
         assert!(!grid.process("❤\u{fe0f}\x1b[23;80HX".as_bytes()));
         assert_eq!(grid.rebuilds(), 1);

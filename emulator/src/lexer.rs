@@ -93,15 +93,21 @@ impl Lexer {
     fn ground(&mut self, bytes: &[u8], normaliser: &mut Normaliser) -> usize {
         let escape = scan::find(ESC, bytes);
         let text = &bytes[..escape.unwrap_or(bytes.len())];
+        let mut left = text.len();
         for chunk in text.utf8_chunks() {
+            left -= chunk.valid().len() + chunk.invalid().len();
             normaliser.text(chunk.valid());
             match chunk.invalid() {
                 [] | [0x80..=0x9f] => {}
-                cut if escape.is_none() && is_prefix(cut) => self.tail.extend_from_slice(cut),
+                cut if left == 0 && escape.is_none() && is_prefix(cut) => {
+                    self.tail.extend_from_slice(cut);
+                }
                 _ => normaliser.text("\u{fffd}"),
             }
         }
-        let Some(escape) = escape else { return bytes.len() };
+        let Some(escape) = escape else {
+            return bytes.len();
+        };
         if bytes.get(escape + 1) == Some(&b'[') {
             let mut pen = normaliser.pen;
             if let Some(length) = pen::read_sgr(&bytes[escape..], &mut pen) {

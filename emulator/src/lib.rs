@@ -24,6 +24,7 @@
 //! [`is_contained`] and return when it is true. Panics must unwind (never `panic = "abort"`).
 
 mod charset;
+mod compare;
 mod emulator;
 mod event;
 mod fast;
@@ -56,3 +57,6 @@ pub const ROWS: std::ops::RangeInclusive<u16> = 2..=1000;
 
 /// The smallest and largest number of columns an [`Emulator`] has; other sizes are clamped.
 pub const COLS: std::ops::RangeInclusive<u16> = 2..=2000;
+
+#[cfg(test)]
+mod properties;

@@ -22,15 +22,27 @@ impl Line {
         for (start, _) in text.match_indices('\x1b') {
             let _ = read_sgr(&text.as_bytes()[start..], &mut pen);
         }
-        Self { text: text.to_owned(), pen, gap: 0 }
+        Self {
+            text: text.to_owned(),
+            pen,
+            gap: 0,
+        }
     }
 
     pub(crate) fn with_capacity(bytes: usize) -> Self {
-        Self { text: String::with_capacity(bytes), ..Self::default() }
+        Self {
+            text: String::with_capacity(bytes),
+            ..Self::default()
+        }
     }
 
     pub(crate) fn text(&self) -> &str {
         &self.text
+    }
+
+    /// How many blank cells nothing was printed in are at the end.
+    pub(crate) fn gap(&self) -> usize {
+        self.gap
     }
 
     pub(crate) fn into_text(self) -> Box<str> {
@@ -81,7 +93,9 @@ impl Line {
     /// Appends some cells of a row.
     pub(crate) fn cells(&mut self, screen: &vt100::Screen, row: u16, cols: std::ops::Range<u16>) {
         for col in cols {
-            let Some(cell) = screen.cell(row, col) else { break };
+            let Some(cell) = screen.cell(row, col) else {
+                break;
+            };
             let pen = Pen::of(cell);
             if cell.has_contents() {
                 self.print(pen, cell.contents());
@@ -109,12 +123,21 @@ pub(crate) struct RowReader<'a> {
     blanks: usize,
     /// Whether the last thing written was a change of attributes, so that blanks have them.
     erased: bool,
+    /// Whether the line is known to end in `pen`, without blanks to be written first.
+    even: bool,
     sequence: String,
 }
 
 impl<'a> RowReader<'a> {
     pub(crate) fn new(line: &'a mut Line) -> Self {
-        Self { line, pen: Pen::default(), blanks: 0, erased: false, sequence: String::new() }
+        Self {
+            line,
+            pen: Pen::default(),
+            blanks: 0,
+            erased: false,
+            even: false,
+            sequence: String::new(),
+        }
     }
 
     /// Blanks at the end were erased with attributes: default ones are not written at all.
@@ -150,13 +173,20 @@ impl<'a> RowReader<'a> {
 
 impl std::fmt::Write for RowReader<'_> {
     fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        // Nearly always: one more cell like the one before it.
+        if self.even && self.blanks == 0 && !text.starts_with('\x1b') {
+            self.line.text.push_str(text);
+            return Ok(());
+        }
         if !self.sequence.is_empty() || text.starts_with('\x1b') {
             self.end_blanks();
+            self.even = false;
             self.continue_sequence(text);
         } else {
             self.end_blanks();
             self.erased = false;
             self.line.print(self.pen, text);
+            self.even = true;
         }
         Ok(())
     }

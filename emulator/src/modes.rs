@@ -54,7 +54,10 @@ pub enum CursorShape {
 
 /// The modes in force. Two equal `Modes` treat the same input alike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(clippy::struct_excessive_bools, reason = "each is a mode of its own in the standard")]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is a mode of its own in the standard"
+)]
 pub struct Modes {
     /// Arrow keys send `ESC O A` (DECCKM).
     pub application_cursor: bool,
@@ -126,9 +129,14 @@ impl MouseMode {
     }
 
     pub(crate) fn from_number(number: u16) -> Option<Self> {
-        [Self::Press, Self::PressRelease, Self::ButtonMotion, Self::AnyMotion]
-            .into_iter()
-            .find(|mode| mode.number() == Some(number))
+        [
+            Self::Press,
+            Self::PressRelease,
+            Self::ButtonMotion,
+            Self::AnyMotion,
+        ]
+        .into_iter()
+        .find(|mode| mode.number() == Some(number))
     }
 }
 

@@ -100,6 +100,9 @@ impl Normaliser {
             self.region = (0, self.grid.rows() - 1);
         }
         self.out.clear();
+        if self.out.capacity() > 2 * FLUSH {
+            self.out = String::new();
+        }
     }
 
     /// Whether text means what it says: nothing is translated, inserted or held at the margin.
@@ -119,19 +122,17 @@ impl Normaliser {
         if self.out.len() > FLUSH {
             self.flush();
         }
-        if self.is_plain() {
-            self.plain_text(text);
-        } else {
-            for character in text.chars() {
-                self.character(character);
-            }
+        let rest = self.plain_text(text);
+        for character in rest.chars() {
+            self.character(character);
         }
     }
 
-    /// Runs of printable ASCII and line breaks go through as they are.
-    fn plain_text(&mut self, text: &str) {
+    /// Runs of printable ASCII and line breaks go through as they are. Gives what is left when a
+    /// control in the text ends that.
+    fn plain_text<'a>(&mut self, text: &'a str) -> &'a str {
         let mut rest = text;
-        while !rest.is_empty() {
+        while !rest.is_empty() && self.is_plain() {
             let run = simple_run(rest.as_bytes());
             if run > 0 {
                 self.sync_pen();
@@ -146,9 +147,11 @@ impl Normaliser {
             }
             rest = characters.as_str();
         }
+        rest
     }
 
     fn character(&mut self, character: char) {
+        self.grid.forget_expected();
         match character {
             '\0'..='\x1f' => self.control(character as u8),
             '\x7f'..='\u{9f}' => {}
@@ -184,12 +187,15 @@ impl Normaliser {
     /// U+FE0F makes an emoji of the character before it, and makes it wide. The grid panics
     /// later if that happens in the last column, and elsewhere only copes right after printing.
     fn widen(&mut self) {
-        let Some(base) = self.printed.take() else { return };
+        let Some(base) = self.printed.take() else {
+            return;
+        };
         let emoji = [base, '\u{fe0f}'].iter().collect::<String>();
         if base.width() != Some(1) || emoji.width() != 2 || self.modes.insert {
             return;
         }
         if self.cursor().1 < self.grid.cols() {
+            self.sync_pen();
             self.out.push('\u{fe0f}');
         }
     }
@@ -254,7 +260,11 @@ impl Normaliser {
     /// Moves as CUP does.
     pub(crate) fn go(&mut self, row: u16, col: u16) {
         let (top, bottom) = self.region;
-        let row = if self.modes.origin { row.saturating_add(top).min(bottom) } else { row };
+        let row = if self.modes.origin {
+            row.saturating_add(top).min(bottom)
+        } else {
+            row
+        };
         self.move_to(row.min(self.grid.rows() - 1), col.min(self.grid.cols() - 1));
     }
 
@@ -270,6 +280,12 @@ impl Normaliser {
             self.pen.write_change(self.grid_pen, &mut self.out);
             self.grid_pen = self.pen;
         }
+    }
+
+    /// The grid is a fresh one.
+    pub(crate) fn restart_pen(&mut self) {
+        self.pen = Pen::default();
+        self.grid_pen = Pen::default();
     }
 
     fn screen_index(&self) -> usize {
@@ -288,7 +304,13 @@ impl Normaliser {
     }
 
     pub(crate) fn restore_cursor(&mut self) {
-        let Saved { mut row, col, pen, charset, origin } = self.saved[self.screen_index()];
+        let Saved {
+            mut row,
+            col,
+            pen,
+            charset,
+            origin,
+        } = self.saved[self.screen_index()];
         self.pen = pen;
         self.charset = charset;
         self.modes.origin = origin;
@@ -306,6 +328,9 @@ impl Normaliser {
 
     pub(crate) fn show_main(&mut self) {
         if self.modes.alternate_screen {
+            // Nothing of the alternate screen outlives it.
+            self.saved[1] = Saved::default();
+            self.kitty[1] = vec![0];
             self.switch_screen("\x1b[?47l", false);
         }
     }
@@ -366,12 +391,14 @@ impl vte::Perform for Normaliser {
     }
 
     fn csi_dispatch(&mut self, params: &vte::Params, marks: &[u8], ignore: bool, action: char) {
+        self.grid.forget_expected();
         if !ignore || action == 'm' {
             self.csi(params, marks, action);
         }
     }
 
     fn esc_dispatch(&mut self, marks: &[u8], ignore: bool, byte: u8) {
+        self.grid.forget_expected();
         if ignore {
             return;
         }
@@ -401,6 +428,16 @@ impl vte::Perform for Normaliser {
 }
 
 impl Normaliser {
+    /// Scrolls everything off the main screen, whose last row is blank and has the cursor, and
+    /// leaves the cursor at the top.
+    pub(crate) fn scroll_all_off(&mut self) {
+        self.out
+            .extend(std::iter::repeat_n('\n', usize::from(self.grid.rows() - 1)));
+        self.move_to(0, 0);
+        self.printed = None;
+        self.flush();
+    }
+
     /// DECALN: a screen full of E.
     fn alignment_test(&mut self) {
         self.region = (0, self.grid.rows() - 1);
@@ -429,3 +466,6 @@ fn simple_run(bytes: &[u8]) -> usize {
     }
     at
 }
+
+#[cfg(test)]
+mod tests;

@@ -53,7 +53,11 @@ impl Pen {
                 flags |= flag;
             }
         }
-        Self { fg: cell.fgcolor().into(), bg: cell.bgcolor().into(), flags }
+        Self {
+            fg: cell.fgcolor().into(),
+            bg: cell.bgcolor().into(),
+            flags,
+        }
     }
 
     /// Whether a blank written with this pen looks different from a default blank.
@@ -70,7 +74,7 @@ impl Pen {
                 [1] => self.flags = self.flags & !DIM | BOLD,
                 [2] => self.flags = self.flags & !BOLD | DIM,
                 [3] => self.flags |= ITALIC,
-                [4] | [21] => self.flags |= UNDERLINE,
+                [4 | 21] => self.flags |= UNDERLINE,
                 [4, style] => self.set(UNDERLINE, style != 0),
                 [7] => self.flags |= INVERSE,
                 [22] => self.flags &= !(BOLD | DIM),
@@ -283,8 +287,16 @@ mod tests {
 
     #[test]
     fn a_change_is_undone_by_its_opposite() {
-        let pens = ["0", "1;31", "2;44;7", "3;4;38;5;99", "48;2;9;8;7;1", "95;105", "7"]
-            .map(|sgr| pen(&format!("\x1b[{sgr}m")));
+        let pens = [
+            "0",
+            "1;31",
+            "2;44;7",
+            "3;4;38;5;99",
+            "48;2;9;8;7;1",
+            "95;105",
+            "7",
+        ]
+        .map(|sgr| pen(&format!("\x1b[{sgr}m")));
         for from in pens {
             for to in pens {
                 let (mut change, mut result) = (String::new(), from);

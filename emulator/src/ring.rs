@@ -23,7 +23,13 @@ pub(crate) struct Ring {
 
 impl Ring {
     pub(crate) fn new(max_lines: usize, max_bytes: usize) -> Self {
-        Self { lines: VecDeque::new(), open: None, bytes: 0, max_lines, max_bytes }
+        Self {
+            lines: VecDeque::new(),
+            open: None,
+            bytes: 0,
+            max_lines,
+            max_bytes,
+        }
     }
 
     pub(crate) fn max_lines(&self) -> usize {

@@ -68,6 +68,7 @@ impl Tabs {
     }
 
     fn own_mut(&mut self, cols: u16) -> &mut Vec<u16> {
-        self.own.get_or_insert_with(|| (0..cols).step_by(usize::from(EVERY)).collect())
+        self.own
+            .get_or_insert_with(|| (0..cols).step_by(usize::from(EVERY)).collect())
     }
 }

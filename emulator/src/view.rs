@@ -6,7 +6,10 @@ use crate::pen::Color;
 
 /// One cell of the screen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(clippy::struct_excessive_bools, reason = "each is an attribute of its own")]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is an attribute of its own"
+)]
 pub struct Cell<'a> {
     /// What is written there: one character and its combining marks. Empty for a blank cell and
     /// for the right half of a wide character. May end in U+200D, which a renderer must strip.

@@ -6,7 +6,11 @@ use super::Normaliser;
 
 /// The first number of parameter `index`; a missing or zero one is `default`.
 pub(super) fn number(params: &vte::Params, index: usize, default: u16) -> u16 {
-    match params.iter().nth(index).and_then(|group| group.first().copied()) {
+    match params
+        .iter()
+        .nth(index)
+        .and_then(|group| group.first().copied())
+    {
         None | Some(0) => default,
         Some(number) => number,
     }
@@ -38,9 +42,8 @@ impl Normaliser {
         let count = number(params, 0, 1);
         match action {
             // These leave the cell before the cursor and its row alone.
-            '@' | 'P' | 'D' => self.forward(count, action),
-            'C' | 'a' => self.forward(count, 'C'),
-            'E' | 'F' => self.forward(count, action),
+            '@' | 'P' | 'D' | 'C' | 'E' | 'F' => self.forward(count, action),
+            'a' => self.forward(count, 'C'),
             'X' => {
                 self.sync_pen();
                 self.forward(count, 'X');
@@ -149,7 +152,11 @@ impl Normaliser {
         let rows = self.grid.rows();
         let top = number(params, 0, 1) - 1;
         let bottom = number(params, 1, rows).min(rows) - 1;
-        self.region = if top < bottom { (top, bottom) } else { (0, rows - 1) };
+        self.region = if top < bottom {
+            (top, bottom)
+        } else {
+            (0, rows - 1)
+        };
         self.write_region();
         self.go(0, 0);
     }

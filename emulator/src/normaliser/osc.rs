@@ -52,7 +52,10 @@ impl Normaliser {
             (number, _) if !number.is_empty() && number.iter().all(u8::is_ascii_digit) => {}
             _ => {
                 let body = clean(text, MAX_NAME);
-                self.events.push(Event::Notification { title: String::new(), body });
+                self.events.push(Event::Notification {
+                    title: String::new(),
+                    body,
+                });
             }
         }
     }
@@ -70,8 +73,12 @@ impl Normaliser {
     /// OSC 52. To read a clipboard is never granted, so a query has no effect.
     fn clipboard(&mut self, text: &[u8]) {
         let (selection, data) = split(text);
-        let known = selection.iter().all(|letter| b"cpqs01234567".contains(letter));
-        let base64 = data.iter().all(|&b| b.is_ascii_alphanumeric() || b"+/=".contains(&b));
+        let known = selection
+            .iter()
+            .all(|letter| b"cpqs01234567".contains(letter));
+        let base64 = data
+            .iter()
+            .all(|&b| b.is_ascii_alphanumeric() || b"+/=".contains(&b));
         if known && base64 {
             self.events.push(Event::Clipboard {
                 selection: clean(selection, MAX_NAME),
@@ -108,7 +115,10 @@ fn split(text: &[u8]) -> (&[u8], &[u8]) {
 fn path_of(url: &[u8]) -> &[u8] {
     match url.strip_prefix(b"file://") {
         Some(rest) => {
-            let path = rest.iter().position(|&byte| byte == b'/').unwrap_or(rest.len());
+            let path = rest
+                .iter()
+                .position(|&byte| byte == b'/')
+                .unwrap_or(rest.len());
             &rest[path..]
         }
         None => url,

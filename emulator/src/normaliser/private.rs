@@ -92,7 +92,9 @@ impl Normaliser {
                 stack.push(flags);
             }
             b'<' => {
-                let left = stack.len().saturating_sub(usize::from(number(params, 0, 1)));
+                let left = stack
+                    .len()
+                    .saturating_sub(usize::from(number(params, 0, 1)));
                 stack.truncate(left);
                 if stack.is_empty() {
                     stack.push(0);

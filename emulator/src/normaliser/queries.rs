@@ -36,7 +36,11 @@ impl Normaliser {
             ([b'>'], 'c', 0) => self.reply("\x1b[>1;10;0c"),
             ([b'='], 'c', 0) => self.reply("\x1bP!|00000000\x1b\\"),
             ([b'>'], 'q', 0) => {
-                self.reply(concat!("\x1bP>|cmdop(", env!("CARGO_PKG_VERSION"), ")\x1b\\"));
+                self.reply(concat!(
+                    "\x1bP>|cmdop(",
+                    env!("CARGO_PKG_VERSION"),
+                    ")\x1b\\"
+                ));
             }
             ([], 'n', 5) => self.reply("\x1b[0n"),
             ([], 'n', 6) => self.report_cursor(""),
@@ -68,14 +72,22 @@ impl Normaliser {
 
     fn report_cursor(&mut self, mark: &str) {
         let (row, col) = self.cursor();
-        let row = if self.modes.origin { row.saturating_sub(self.region.0) } else { row };
+        let row = if self.modes.origin {
+            row.saturating_sub(self.region.0)
+        } else {
+            row
+        };
         let col = col.min(self.grid.cols() - 1);
         self.reply(&format!("\x1b[{mark}{};{}R", row + 1, col + 1));
     }
 
     /// OSC 10, 11 and 12 with a question mark.
     pub(super) fn report_color(&mut self, number: &str, end: &str) {
-        let color = if number == "11" { BACKGROUND } else { FOREGROUND };
+        let color = if number == "11" {
+            BACKGROUND
+        } else {
+            FOREGROUND
+        };
         self.reply(&format!("\x1b]{number};{color}{end}"));
     }
 
