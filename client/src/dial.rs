@@ -6,6 +6,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use cmdop_proto::{Refusal, limits};
 use http::Uri;
 use hyper_util::rt::TokioIo;
@@ -37,6 +39,8 @@ pub enum Trust {
     /// Those that present a CA certificate with this SHA-256 and a certificate signed by it: what an
     /// enrolment token carries.
     Fingerprint([u8; 32]),
+    /// Those whose certificate one of the system's roots signed.
+    System,
 }
 
 /// What the connection will carry.
@@ -103,12 +107,7 @@ impl From<&Error> for Refusal {
 /// Dials `url` (`https://host:port`) and finishes TLS before it returns, so that an error is named
 /// here and not at the first call.
 pub async fn dial(url: &str, trust: &Trust, lane: Lane) -> Result<Channel, Error> {
-    let uri: Uri = url.parse().map_err(|_| Error::Address { url: url.into() })?;
-    let (Some("https"), Some(host), Some(port)) = (uri.scheme_str(), uri.host(), uri.port_u16())
-    else {
-        return Err(Error::Address { url: url.into() });
-    };
-    let host = host.trim_matches(['[', ']']).to_owned();
+    let (uri, host, port) = address(url)?;
     let config = Arc::new(tls_config(trust)?);
     let connect = connect(url, host, port, config);
     let stream = tokio::time::timeout(CONNECT_TIMEOUT, connect)
@@ -122,6 +121,17 @@ pub async fn dial(url: &str, trust: &Trust, lane: Lane) -> Result<Channel, Error
         })
 }
 
+fn address(url: &str) -> Result<(Uri, String, u16), Error> {
+    let wrong = || Error::Address { url: url.into() };
+    let uri: Uri = url.parse().map_err(|_| wrong())?;
+    let (Some("https"), Some(host), Some(port)) = (uri.scheme_str(), uri.host(), uri.port_u16())
+    else {
+        return Err(wrong());
+    };
+    let host = host.trim_matches(['[', ']']).to_owned();
+    Ok((uri, host, port))
+}
+
 async fn connect(
     url: &str,
     host: String,
@@ -132,7 +142,8 @@ async fn connect(
         url: url.into(),
         reason,
     };
-    let name = ServerName::try_from(host.clone()).map_err(|_| Error::Address { url: url.into() })?;
+    let name =
+        ServerName::try_from(host.clone()).map_err(|_| Error::Address { url: url.into() })?;
     let stream = TcpStream::connect((host.as_str(), port))
         .await
         .map_err(unreachable)?;
@@ -195,14 +206,11 @@ pub fn tls_config(trust: &Trust) -> Result<ClientConfig, Error> {
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(|error| Error::Ca(error.to_string()))?;
     let mut config = match trust {
-        Trust::Ca(pem) => {
-            let mut roots = RootCertStore::empty();
-            for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
-                let certificate = certificate.map_err(|error| Error::Ca(error.to_string()))?;
-                roots
-                    .add(certificate)
-                    .map_err(|error| Error::Ca(error.to_string()))?;
-            }
+        Trust::Ca(_) | Trust::System => {
+            let roots = match trust {
+                Trust::Ca(pem) => pem_roots(pem)?,
+                _ => system_roots(),
+            };
             let verifier = WebPkiServerVerifier::builder_with_provider(roots.into(), provider)
                 .build()
                 .map_err(|error| Error::Ca(error.to_string()))?;
@@ -221,6 +229,52 @@ pub fn tls_config(trust: &Trust) -> Result<ClientConfig, Error> {
     };
     config.alpn_protocols = vec![b"h2".to_vec()];
     Ok(config)
+}
+
+fn pem_roots(pem: &str) -> Result<RootCertStore, Error> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
+        let certificate = certificate.map_err(|error| Error::Ca(error.to_string()))?;
+        roots
+            .add(certificate)
+            .map_err(|error| Error::Ca(error.to_string()))?;
+    }
+    Ok(roots)
+}
+
+/// Roots that cannot be read or parsed are left out: the others still serve.
+fn system_roots() -> RootCertStore {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    roots
+}
+
+/// Dials a server that presents the CA with this SHA-256, and returns that CA as PEM: how a
+/// fingerprint that a person was given becomes the CA that a profile keeps.
+pub async fn fetch_ca(url: &str, fingerprint: [u8; 32]) -> Result<String, Error> {
+    let (_, host, port) = address(url)?;
+    let config = Arc::new(tls_config(&Trust::Fingerprint(fingerprint))?);
+    let stream = tokio::time::timeout(CONNECT_TIMEOUT, connect(url, host, port, config))
+        .await
+        .map_err(|_| Error::Timeout { url: url.into() })??;
+    let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
+    chain
+        .iter()
+        .find(|ca| Sha256::digest(ca.as_ref()).as_slice() == fingerprint)
+        .map(|ca| pem(ca))
+        .ok_or_else(|| Error::Ca("the server did not present it".into()))
+}
+
+/// RFC 7468: base64 in lines of 64.
+fn pem(certificate: &CertificateDer<'_>) -> String {
+    let text = BASE64_STANDARD.encode(certificate.as_ref());
+    let mut pem = String::from("-----BEGIN CERTIFICATE-----\n");
+    for line in text.as_bytes().chunks(64) {
+        pem.extend(line.iter().map(|byte| char::from(*byte)));
+        pem.push('\n');
+    }
+    pem.push_str("-----END CERTIFICATE-----\n");
+    pem
 }
 
 /// Believes a server whose chain holds the CA with the pinned fingerprint, and only through that CA.

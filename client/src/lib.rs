@@ -1,5 +1,37 @@
 //! How anything talks to a relay and a control plane: the SDK under the terminal client, the command
 //! line, the agent's and the relay's outgoing calls, and the tests.
+//!
+//! ```text
+//! Home ─► Profiles ─► Profile ─┐
+//!           token_store ─► Tokens ─► Connection ─► sessions, machines, exec, account (one call each)
+//!                                          └─────► attach, follow (reconnect by themselves)
+//! ```
+//!
+//! Invariants:
+//! * No call is made without a token, and a token is refreshed by one process at a time.
+//! * What comes from the wire is handed on as it came: strip it with `cmdop_proto::text::shown`
+//!   where it is shown.
+//! * Nothing here reads the environment, prints, or keeps a global.
 
+pub mod account;
+pub mod attach;
 pub mod backoff;
+pub mod clock;
+pub mod connection;
 pub mod dial;
+pub mod error;
+pub mod exec;
+pub mod follow;
+pub mod home;
+pub mod machines;
+pub mod oauth;
+pub mod profile;
+mod secret_file;
+pub mod sessions;
+pub mod token_store;
+pub mod tokens;
+
+pub use connection::{Connection, Relay};
+pub use error::Error;
+pub use home::Home;
+pub use profile::{Profile, Profiles};

@@ -1,1 +1,33 @@
-//! TODO
+//! The control plane: who may do what. It is never in the path of a keystroke.
+//!
+//! It keeps accounts, machines and relays in one database, is the private CA of its servers, signs
+//! the tokens that relays check offline, and tells relays what changes. Everybody who wants a token
+//! comes through one endpoint; there is no other way in, and `admin` works on the database only.
+
+pub mod admin;
+pub mod args;
+pub mod clock;
+pub mod config;
+pub mod lifetimes;
+pub mod store;
+
+mod assertion;
+mod bootstrap;
+mod ca;
+mod enrollment;
+mod grpc;
+mod names;
+mod oauth;
+mod pages;
+mod password;
+mod plane;
+mod secret;
+mod serve;
+mod signer;
+mod throttle;
+mod tokens;
+
+pub use clock::Clock;
+pub use config::Config;
+pub use secret::Secret;
+pub use serve::{Error, Running, serve};

@@ -1,1 +1,38 @@
-fn main() {}
+//! `cmdop-control`: reads flags and environment, hands over to the library, reports in one line.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use cmdop_control::args::{Args, Verb};
+use cmdop_control::{Config, admin, config};
+use cmdop_service::{listen, shutdown, telemetry};
+
+fn main() -> ExitCode {
+    match run(Args::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("cmdop-control: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: Args) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Runtime::new()?;
+    runtime.block_on(async {
+        match args.verb {
+            Verb::Serve(flags) => {
+                let (config, log_format) = Config::load(&flags, std::env::var("USER").ok())?;
+                telemetry::install(log_format);
+                let running = cmdop_control::serve(config, shutdown::on_signal()?).await?;
+                listen::announce(running.address);
+                running.ended().await?;
+            }
+            Verb::Migrate(place) => {
+                admin::migrate(&config::directory(place.data_dir.as_deref())?).await?;
+            }
+            Verb::Admin(args) => admin::run(args).await?,
+        }
+        Ok(())
+    })
+}

@@ -1,1 +1,29 @@
-fn main() {}
+//! Starts the agent's command line.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use cmdop_daemon::cli::Cli;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    // Two workers: one session's flood must not hold back another's keys, and more would be memory.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build();
+    let done = match runtime {
+        Ok(runtime) => runtime.block_on(cli.run(std::env::vars_os().collect())),
+        Err(error) => {
+            eprintln!("cmdopd: cannot start: {error}");
+            return ExitCode::from(70);
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("cmdopd: {error}");
+            ExitCode::from(error.exit_code())
+        }
+    }
+}

@@ -90,6 +90,11 @@ impl QueryFilter {
         Cow::Owned(out)
     }
 
+    /// Whether nothing is held back: something of one's own may be written here.
+    pub fn is_ground(&self) -> bool {
+        self.state == State::Ground
+    }
+
     /// What is still held back, when the stream ends.
     pub fn finish(&mut self) -> Vec<u8> {
         self.state = State::Ground;

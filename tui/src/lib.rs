@@ -1,1 +1,24 @@
-//! TODO
+//! `cmdop`: what a person sees, on the command line and on the full screen.
+//!
+//! `cli` reads the command line and does one thing; the full screen's modules hold a model, an
+//! update and a view. Both speak to servers through `cmdop_client` only.
+
+pub mod cli;
+
+// The full screen.
+pub mod app;
+pub mod keymap;
+pub mod pane;
+pub mod run;
+pub mod theme;
+pub mod view;
+
+/// The full-screen client on `connection`, until its user leaves.
+pub async fn start(
+    connection: cmdop_client::Connection,
+    look: &run::Look,
+) -> Result<u8, cli::Failure> {
+    run::start(connection, look)
+        .await
+        .map_err(|error| cli::Failure::usage(error.to_string()))
+}

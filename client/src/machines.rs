@@ -1,0 +1,148 @@
+//! Machines: presence and readings from the relay, names and labels from the control plane.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use cmdop_proto::v1;
+
+use crate::connection::{Connection, Repeat, Target};
+use crate::dial::Lane;
+use crate::error::Error;
+use crate::follow::{Change, Feed, Follow};
+
+/// Which machines to list: all of what is named must match.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Labels with their values.
+    pub labels: HashMap<String, String>,
+    /// Empty, or a fleet's name.
+    pub fleet: String,
+}
+
+/// The machines of the workspace as the relay sees them.
+pub async fn list(connection: &Connection, filter: &Filter) -> Result<Vec<v1::Machine>, Error> {
+    let request = v1::ListMachinesRequest {
+        labels: filter.labels.clone(),
+        fleet: filter.fleet.clone(),
+    };
+    let relay = Target::Relay(Lane::Interactive);
+    let response = connection
+        .call(
+            relay,
+            "listing machines",
+            Repeat::Harmless,
+            request,
+            |relay, request| async move { relay.fleet().list(request).await },
+        )
+        .await?;
+    Ok(response.machines)
+}
+
+/// All machines, then each change as it happens; reconnects by itself.
+pub fn watch(connection: &Connection) -> Follow<v1::Machine> {
+    Follow::start::<MachineFeed>(connection.clone())
+}
+
+/// Gives a machine another name. Needs an admin.
+pub async fn rename(
+    connection: &Connection,
+    machine: &str,
+    name: &str,
+) -> Result<v1::EnrolledMachine, Error> {
+    let request = v1::RenameMachineRequest {
+        machine: machine.to_owned(),
+        name: name.to_owned(),
+    };
+    connection
+        .call(
+            Target::Control,
+            "renaming the machine",
+            Repeat::Harmless,
+            request,
+            |control, request| async move { control.machines().rename(request).await },
+        )
+        .await
+}
+
+/// Sets and removes labels. Needs an admin.
+pub async fn label(
+    connection: &Connection,
+    request: v1::LabelMachineRequest,
+) -> Result<v1::EnrolledMachine, Error> {
+    connection
+        .call(
+            Target::Control,
+            "labelling the machine",
+            Repeat::Harmless,
+            request,
+            |control, request| async move { control.machines().label(request).await },
+        )
+        .await
+}
+
+/// Removes a machine: its tokens are refused from now on, its name is free again. Needs an admin.
+pub async fn remove(connection: &Connection, machine: &str) -> Result<(), Error> {
+    let request = v1::RemoveMachineRequest {
+        machine: machine.to_owned(),
+    };
+    connection
+        .call(
+            Target::Control,
+            "removing the machine",
+            Repeat::Never,
+            request,
+            |control, request| async move { control.machines().remove(request).await },
+        )
+        .await
+        .map(drop)
+}
+
+#[allow(
+    clippy::implicit_hasher,
+    reason = "the generated messages hold this one"
+)]
+/// Makes a token with which one machine can enrol. Needs an admin.
+pub async fn create_enroll_token(
+    connection: &Connection,
+    lifetime: Duration,
+    labels: HashMap<String, String>,
+) -> Result<v1::CreateEnrollTokenResponse, Error> {
+    let request = v1::CreateEnrollTokenRequest {
+        lifetime_ms: lifetime.as_millis() as u64,
+        labels,
+    };
+    connection
+        .call(
+            Target::Control,
+            "making an enrolment token",
+            Repeat::Never,
+            request,
+            |control, request| async move { control.machines().create_enroll_token(request).await },
+        )
+        .await
+}
+
+struct MachineFeed;
+
+impl Feed for MachineFeed {
+    type Item = v1::Machine;
+    type Event = v1::FleetEvent;
+
+    async fn open(
+        connection: &Connection,
+    ) -> Result<(crate::Relay, tonic::Streaming<v1::FleetEvent>), Error> {
+        connection
+            .stream(Lane::Interactive, "watching machines", |relay| async move {
+                relay.fleet().watch(v1::WatchFleetRequest {}).await
+            })
+            .await
+    }
+
+    fn read(event: v1::FleetEvent) -> Option<Change<v1::Machine>> {
+        match event.event? {
+            v1::fleet_event::Event::Changed(machine) => Some(Change::Changed(machine)),
+            v1::fleet_event::Event::RemovedId(id) => Some(Change::Removed(id)),
+            v1::fleet_event::Event::Synced(_) => Some(Change::Synced),
+        }
+    }
+}

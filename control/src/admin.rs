@@ -1,0 +1,304 @@
+//! What an administrator does on the control plane's own computer: straight on the database, also while
+//! the server runs. Whoever may read the data directory may do all this; there is nothing to log in to.
+
+use std::path::Path;
+use std::time::Duration;
+
+use cmdop_proto::token::Role;
+use cmdop_proto::{AccountId, Refusal, WorkspaceId};
+use cmdop_service::data_dir::{self, DataDir};
+
+use crate::bootstrap::LOGIN_PREFIX;
+use crate::clock::Clock;
+use crate::enrollment::{self, Guest};
+use crate::grpc::refusal;
+use crate::secret::Secret;
+use crate::serve::DATABASE;
+use crate::store::{
+    self, Account, AddAccountError, AddWorkspaceError, Known, Machine, NamedWorkspace, Schema,
+    Store,
+};
+use crate::{ca, names, password};
+
+mod cli;
+
+pub use cli::run;
+
+/// Why something was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The database cannot be used.
+    #[error(transparent)]
+    Open(#[from] store::OpenError),
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// The data directory.
+    #[error(transparent)]
+    DataDir(#[from] data_dir::Error),
+    /// The CA that tokens pin.
+    #[error(transparent)]
+    Ca(#[from] ca::Error),
+    /// What was asked for cannot be.
+    #[error("{}{}", .0.message, hint(.0))]
+    Refused(#[from] Refusal),
+    /// The terminal or the pipe.
+    #[error("cannot {verb}: {reason}")]
+    Io {
+        /// What was tried.
+        verb: &'static str,
+        /// What the system said.
+        reason: std::io::Error,
+    },
+}
+
+fn hint(refusal: &Refusal) -> String {
+    if refusal.hint.is_empty() {
+        String::new()
+    } else {
+        format!("; {}", refusal.hint)
+    }
+}
+
+/// The administrator's hand on a control plane's data directory.
+#[derive(Debug)]
+pub struct Admin {
+    store: Store,
+    ca_fingerprint: String,
+    clock: Clock,
+}
+
+/// A machine and the name of its workspace.
+#[derive(Clone, Debug)]
+pub struct PlacedMachine {
+    /// The workspace.
+    pub workspace: NamedWorkspace,
+    /// The machine.
+    pub machine: Machine,
+}
+
+/// An account and the name of its workspace.
+#[derive(Clone, Debug)]
+pub struct PlacedAccount {
+    /// The workspace.
+    pub workspace: NamedWorkspace,
+    /// The account.
+    pub account: Account,
+}
+
+/// Brings the database in `data_dir` up to this version; nobody may serve from it.
+pub async fn migrate(data_dir: &Path) -> Result<(), Error> {
+    let data = DataDir::open(data_dir, "cmdop-control")?;
+    let store = store::open(&data.join(DATABASE), Schema::Migrate).await?;
+    store.close().await;
+    Ok(())
+}
+
+impl Admin {
+    /// Opens the database of a control plane that has been started at least once.
+    pub async fn open(data_dir: &Path) -> Result<Self, Error> {
+        Self::open_at(data_dir, Clock::default()).await
+    }
+
+    /// The same, with the clock of a control plane that a test runs.
+    pub async fn open_at(data_dir: &Path, clock: Clock) -> Result<Self, Error> {
+        let store = store::open(&data_dir.join(DATABASE), Schema::Expect).await?;
+        Ok(Self {
+            store,
+            ca_fingerprint: ca::fingerprint_in(data_dir)?,
+            clock,
+        })
+    }
+
+    /// Lets go of the database.
+    pub async fn close(self) {
+        self.store.close().await;
+    }
+
+    /// Makes a workspace.
+    pub async fn create_workspace(&self, name: &str) -> Result<WorkspaceId, Error> {
+        let name = names::workspace(name)?;
+        let made = self.store.add_workspace(name, self.clock.now_ms()).await;
+        made.map_err(|error| match error {
+            AddWorkspaceError::NameTaken { .. } => {
+                Refusal::invalid("workspace-name-taken", error.to_string()).into()
+            }
+            AddWorkspaceError::Store(error) => error.into(),
+        })
+    }
+
+    /// All workspaces.
+    pub async fn workspaces(&self) -> Result<Vec<NamedWorkspace>, Error> {
+        Ok(self.store.workspaces().await?)
+    }
+
+    /// Makes an account in the workspace of that name.
+    pub async fn create_account(
+        &self,
+        name: &str,
+        workspace: &str,
+        role: Role,
+        password: Option<&str>,
+    ) -> Result<AccountId, Error> {
+        let name = names::account(name)?;
+        let hash = password.map(password::hash).transpose()?;
+        let workspace = self.store.workspace(self.workspace(workspace).await?);
+        let made = workspace.add_account(name, role, self.clock.now_ms()).await;
+        let account = made.map_err(|error| match error {
+            AddAccountError::NameTaken { .. } => {
+                let hint = "names are unique on the whole control plane; choose another";
+                let taken = Refusal::invalid("account-name-taken", error.to_string()).hint(hint);
+                Error::from(taken)
+            }
+            AddAccountError::Store(error) => error.into(),
+        })?;
+        if let Some(hash) = hash {
+            workspace.set_password(account, &hash).await?;
+        }
+        Ok(account)
+    }
+
+    /// The accounts of one workspace, or of all.
+    pub async fn accounts(&self, workspace: Option<&str>) -> Result<Vec<PlacedAccount>, Error> {
+        let mut found = Vec::new();
+        for workspace in self.chosen(workspace).await? {
+            let accounts = self.store.workspace(workspace.id).accounts().await?;
+            found.extend(accounts.into_iter().map(|account| PlacedAccount {
+                workspace: workspace.clone(),
+                account,
+            }));
+        }
+        Ok(found)
+    }
+
+    /// Gives an account a password. Logins that stand go on.
+    pub async fn set_password(&self, name: &str, password: &str) -> Result<(), Error> {
+        let hash = password::hash(password)?;
+        let known = self.account(name).await?;
+        let workspace = self.store.workspace(known.workspace);
+        Ok(workspace.set_password(known.account, &hash).await?)
+    }
+
+    /// Refuses an account from now on.
+    pub async fn disable_account(&self, name: &str) -> Result<(), Error> {
+        let known = self.account(name).await?;
+        let workspace = self.store.workspace(known.workspace);
+        let now_ms = self.clock.now_ms();
+        Ok(workspace.disable_account(known.account, now_ms).await?)
+    }
+
+    /// Lets a disabled account log in again.
+    pub async fn enable_account(&self, name: &str) -> Result<(), Error> {
+        let known = self.account(name).await?;
+        let workspace = self.store.workspace(known.workspace);
+        Ok(workspace.enable_account(known.account).await?)
+    }
+
+    /// A secret that logs an account in once.
+    pub async fn login_secret(&self, name: &str, lifetime: Duration) -> Result<Secret, Error> {
+        let lifetime = enrollment::checked_lifetime(lifetime)?;
+        let known = self.account(name).await?;
+        let workspace = self.store.workspace(known.workspace);
+        let is_disabled = workspace
+            .account(known.account)
+            .await?
+            .is_none_or(|account| account.is_disabled);
+        if is_disabled {
+            let disabled = format!("the account {name} is disabled");
+            let hint = "enable it first: `cmdop-control admin enable-account NAME`";
+            return Err(Refusal::denied("account-disabled", disabled)
+                .hint(hint)
+                .into());
+        }
+        let secret = Secret::random(LOGIN_PREFIX);
+        workspace
+            .add_login_secret(&secret.hash(), known.account, Some(self.after(lifetime)))
+            .await?;
+        Ok(secret)
+    }
+
+    /// A token with which one machine can join the workspace of that name.
+    pub async fn enroll_token(
+        &self,
+        workspace: &str,
+        lifetime: Duration,
+        labels: impl IntoIterator<Item = (String, String)> + Send,
+    ) -> Result<Secret, Error> {
+        let lifetime = enrollment::checked_lifetime(lifetime)?;
+        let labels = names::labels(labels.into_iter().collect())?;
+        let workspace = self.workspace(workspace).await?;
+        let (token, hash) = enrollment::new_token(Guest::Machine, &self.ca_fingerprint);
+        self.store
+            .workspace(workspace)
+            .add_machine_token(&hash, &labels, self.after(lifetime))
+            .await?;
+        Ok(token)
+    }
+
+    /// A token with which one relay can join.
+    pub async fn relay_token(&self, lifetime: Duration) -> Result<Secret, Error> {
+        let lifetime = enrollment::checked_lifetime(lifetime)?;
+        let (token, hash) = enrollment::new_token(Guest::Relay, &self.ca_fingerprint);
+        self.store
+            .add_relay_token(&hash, self.after(lifetime))
+            .await?;
+        Ok(token)
+    }
+
+    /// The machines of one workspace, or of all.
+    pub async fn machines(&self, workspace: Option<&str>) -> Result<Vec<PlacedMachine>, Error> {
+        let mut found = Vec::new();
+        for workspace in self.chosen(workspace).await? {
+            let machines = self.store.workspace(workspace.id).machines().await?;
+            found.extend(machines.into_iter().map(|machine| PlacedMachine {
+                workspace: workspace.clone(),
+                machine,
+            }));
+        }
+        Ok(found)
+    }
+
+    /// Removes the machine of that name or id.
+    pub async fn remove_machine(&self, workspace: &str, machine: &str) -> Result<(), Error> {
+        let workspace = self.workspace(workspace).await?;
+        let removed = self
+            .store
+            .workspace(workspace)
+            .remove_machine(machine, self.clock.now_ms())
+            .await;
+        removed
+            .map(drop)
+            .map_err(|error| refusal(error, machine, "").into())
+    }
+
+    fn after(&self, lifetime: Duration) -> u64 {
+        self.clock.now_ms() + lifetime.as_millis() as u64
+    }
+
+    async fn workspace(&self, name: &str) -> Result<WorkspaceId, Error> {
+        let found = self.store.workspace_named(name).await?;
+        Ok(found.ok_or_else(|| {
+            let name = cmdop_proto::text::shown(name, 64);
+            Refusal::not_found("workspace-unknown", format!("there is no workspace {name}"))
+                .hint("`cmdop-control admin workspaces` lists them")
+        })?)
+    }
+
+    async fn account(&self, name: &str) -> Result<Known, Error> {
+        let found = self.store.account_named(name).await?;
+        Ok(found.ok_or_else(|| {
+            let name = cmdop_proto::text::shown(name, 64);
+            Refusal::not_found("account-unknown", format!("there is no account {name}"))
+                .hint("`cmdop-control admin accounts` lists them")
+        })?)
+    }
+
+    async fn chosen(&self, name: Option<&str>) -> Result<Vec<NamedWorkspace>, Error> {
+        let mut all = self.store.workspaces().await?;
+        if let Some(name) = name {
+            let wanted = self.workspace(name).await?;
+            all.retain(|workspace| workspace.id == wanted);
+        }
+        Ok(all)
+    }
+}

@@ -1,0 +1,247 @@
+//! The command line of `cmdop-control`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+use cmdop_proto::token::Role;
+use cmdop_service::telemetry::LogFormat;
+
+/// Accounts, machines, keys and tokens of cmdop.
+#[derive(Debug, Parser)]
+#[command(name = "cmdop-control", version, after_help = EXAMPLES)]
+pub struct Args {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+const EXAMPLES: &str = "Examples:
+  cmdop-control serve --listen 0.0.0.0:7443 --public-url https://control.example.org:7443
+  cmdop-control admin create-account ada --role member
+  cmdop-control admin enroll-token --lifetime 1h --label site=lab";
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Serve until SIGTERM; prints the address in one line when ready.
+    Serve(ServeFlags),
+    /// Bring the database up to this version without serving; the server must be stopped.
+    Migrate(Place),
+    /// Work on the database directly, also while the server runs.
+    Admin(AdminArgs),
+}
+
+/// What `serve` takes. A flag beats the environment, the environment beats the file.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct ServeFlags {
+    /// The configuration file, TOML [default: none].
+    #[arg(long, value_name = "FILE", env = "CMDOP_CONTROL_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// Where to listen; port 0 takes a free one [default: 127.0.0.1:7443].
+    #[arg(long, value_name = "ADDR", env = "CMDOP_CONTROL_LISTEN")]
+    pub listen: Option<SocketAddr>,
+    /// Where state is kept [default: cmdop/control in the user's data directory].
+    #[arg(long, value_name = "DIR", env = "CMDOP_CONTROL_DATA_DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// How people, machines and relays reach it [default: the address that it listens on].
+    #[arg(long, value_name = "URL", env = "CMDOP_CONTROL_PUBLIC_URL")]
+    pub public_url: Option<String>,
+    /// How logs look [default: auto].
+    #[arg(long, value_name = "FORMAT", env = "CMDOP_LOG_FORMAT", value_enum)]
+    pub log_format: Option<LogFormat>,
+    /// The account that the first start makes [default: this user's name].
+    #[arg(long, value_name = "NAME", env = "CMDOP_CONTROL_OWNER")]
+    pub owner: Option<String>,
+}
+
+/// Where the state is.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct Place {
+    /// Where state is kept [default: cmdop/control in the user's data directory].
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "CMDOP_CONTROL_DATA_DIR",
+        global = true
+    )]
+    pub data_dir: Option<PathBuf>,
+}
+
+/// What `admin` takes.
+#[derive(Debug, clap::Args)]
+pub struct AdminArgs {
+    /// Where the state is.
+    #[command(flatten)]
+    pub place: Place,
+    /// What to do.
+    #[command(subcommand)]
+    pub task: Task,
+}
+
+/// A task on the database.
+#[derive(Debug, Subcommand)]
+pub enum Task {
+    /// Make a workspace; prints its id.
+    CreateWorkspace {
+        /// Its name.
+        name: String,
+    },
+    /// List the workspaces.
+    Workspaces {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make an account; prints its id. Without a password it logs in by `login-secret`.
+    CreateAccount {
+        /// Its name, one of its kind on the whole control plane.
+        name: String,
+        /// Its workspace.
+        #[command(flatten)]
+        workspace: InWorkspace,
+        /// What it may do: owner, admin, member or guest.
+        #[arg(long, value_parser = role)]
+        role: Role,
+        /// Read its password from stdin.
+        #[arg(long)]
+        password_stdin: bool,
+    },
+    /// List the accounts.
+    Accounts {
+        /// Only those of this workspace.
+        #[arg(long, value_name = "NAME")]
+        workspace: Option<String>,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Give an account a password. Logins that stand go on.
+    SetPassword {
+        /// The account.
+        name: String,
+        /// Read it from stdin.
+        #[arg(long, required = true)]
+        password_stdin: bool,
+    },
+    /// Refuse an account from now on: its logins end, its tokens are void.
+    DisableAccount {
+        /// The account.
+        name: String,
+    },
+    /// Let a disabled account log in again.
+    EnableAccount {
+        /// The account.
+        name: String,
+    },
+    /// Print a secret that logs an account in once.
+    LoginSecret {
+        /// The account.
+        name: String,
+        /// How long it can be used.
+        #[arg(long, default_value = "1h", value_parser = duration)]
+        lifetime: Duration,
+    },
+    /// Print a token with which one machine can join.
+    EnrollToken {
+        /// Its workspace.
+        #[command(flatten)]
+        workspace: InWorkspace,
+        /// How long it can be used.
+        #[arg(long, default_value = "1h", value_parser = duration)]
+        lifetime: Duration,
+        /// A label that the machine gets; can be given again.
+        #[arg(long = "label", value_name = "KEY=VALUE", value_parser = label)]
+        labels: Vec<(String, String)>,
+    },
+    /// Print a token with which one relay can join.
+    RelayToken {
+        /// How long it can be used.
+        #[arg(long, default_value = "1h", value_parser = duration)]
+        lifetime: Duration,
+    },
+    /// List the machines.
+    Machines {
+        /// Only those of this workspace.
+        #[arg(long, value_name = "NAME")]
+        workspace: Option<String>,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Remove a machine: its tokens are void, its name is free.
+    RemoveMachine {
+        /// Its name or id.
+        name: String,
+        /// Its workspace.
+        #[command(flatten)]
+        workspace: InWorkspace,
+    },
+}
+
+/// Which workspace.
+#[derive(Clone, Debug, clap::Args)]
+pub struct InWorkspace {
+    /// The workspace.
+    #[arg(long, value_name = "NAME", default_value = crate::bootstrap::DEFAULT_WORKSPACE)]
+    pub workspace: String,
+}
+
+fn role(text: &str) -> Result<Role, String> {
+    Role::parse(text).ok_or_else(|| "it is one of owner, admin, member, guest".to_owned())
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text).map_err(|error| format!("{error}; for example 90s, 1h or 2d"))
+}
+
+fn label(text: &str) -> Result<(String, String), String> {
+    text.split_once('=')
+        .map(|(key, value)| (key.to_owned(), value.to_owned()))
+        .ok_or_else(|| "it has the form KEY=VALUE".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn admin_takes_its_directory_before_or_after_the_task() {
+        for line in [
+            "cmdop-control admin --data-dir /x enroll-token --label a=b --label c=d=e",
+            "cmdop-control admin enroll-token --label a=b --label c=d=e --data-dir /x",
+        ] {
+            let args = Args::try_parse_from(line.split(' ')).unwrap();
+            let Verb::Admin(AdminArgs { place, task }) = args.verb else {
+                panic!("not admin");
+            };
+            assert_eq!(place.data_dir, Some("/x".into()));
+            let Task::EnrollToken {
+                labels, lifetime, ..
+            } = task
+            else {
+                panic!("not enroll-token");
+            };
+            assert_eq!(lifetime, Duration::from_secs(3600));
+            assert_eq!(labels[1], ("c".to_owned(), "d=e".to_owned()));
+        }
+    }
+
+    #[test]
+    fn a_role_that_does_not_exist_names_those_that_do() {
+        let line = "cmdop-control admin create-account ada --role root";
+        let error = Args::try_parse_from(line.split(' ')).unwrap_err();
+        assert!(
+            error.to_string().contains("owner, admin, member, guest"),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,240 @@
+//! What the control plane was told: the file, and the flags laid over it.
+//!
+//! A [`Config`] is complete and consistent; nothing after it looks at a flag or a file again.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use cmdop_proto::text;
+use cmdop_service::telemetry::LogFormat;
+use cmdop_service::{config, data_dir};
+use serde::Deserialize;
+
+use crate::args::ServeFlags;
+use crate::bootstrap::owner_from_system;
+use crate::clock::Clock;
+use crate::names;
+
+/// Where it listens unless told otherwise.
+pub const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7443);
+
+/// The configuration file.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+struct File {
+    listen: Option<SocketAddr>,
+    data_dir: Option<PathBuf>,
+    public_url: Option<String>,
+    log_format: Option<LogFormat>,
+    owner: Option<String>,
+}
+
+/// Everything that is needed to serve.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where to listen; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Where state is kept.
+    pub data_dir: PathBuf,
+    /// How the world reaches it; without one, the address that it listens on.
+    pub public_url: Option<PublicUrl>,
+    /// The name of the account that the first start makes.
+    pub owner: Option<String>,
+    /// What time it is; tests hold a clone and set it forward.
+    pub clock: Clock,
+}
+
+/// Why the configuration makes no sense.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file.
+    #[error(transparent)]
+    File(#[from] config::Error),
+    /// No place for state.
+    #[error(transparent)]
+    DataDir(#[from] data_dir::Error),
+    /// The public URL.
+    #[error("`{url}` cannot be the public URL: it has the form https://host or https://host:port")]
+    PublicUrl {
+        /// What was given.
+        url: String,
+    },
+    /// The owner's name.
+    #[error("`{name}` cannot be the owner's name: {hint}")]
+    Owner {
+        /// What was given.
+        name: String,
+        /// What can.
+        hint: String,
+    },
+}
+
+impl Config {
+    /// The defaults, with state in `data_dir`.
+    pub fn new(data_dir: impl Into<PathBuf>) -> Self {
+        Self {
+            listen: DEFAULT_LISTEN,
+            data_dir: data_dir.into(),
+            public_url: None,
+            owner: None,
+            clock: Clock::default(),
+        }
+    }
+
+    /// Reads the file that `flags` name and lays the flags over it. `user` is the operating system's
+    /// name for who starts it: the owner's name unless one is given.
+    pub fn load(flags: &ServeFlags, user: Option<String>) -> Result<(Self, LogFormat), Error> {
+        let file: File = config::load(flags.config.as_deref())?;
+        let public_url = flags.public_url.clone().or(file.public_url);
+        let owner = flags.owner.clone().or(file.owner);
+        let config = Self {
+            listen: flags.listen.or(file.listen).unwrap_or(DEFAULT_LISTEN),
+            data_dir: directory(flags.data_dir.as_deref().or(file.data_dir.as_deref()))?,
+            public_url: public_url.map(|url| PublicUrl::parse(&url)).transpose()?,
+            owner: match owner {
+                Some(name) => Some(checked_owner(name)?),
+                None => owner_from_system(user),
+            },
+            clock: Clock::default(),
+        };
+        let log_format = flags.log_format.or(file.log_format).unwrap_or_default();
+        Ok((config, log_format))
+    }
+}
+
+/// Where state is kept: what was named, or the platform's place.
+pub fn directory(named: Option<&Path>) -> Result<PathBuf, data_dir::Error> {
+    match named {
+        Some(path) => Ok(path.to_owned()),
+        None => data_dir::default_path("control"),
+    }
+}
+
+fn checked_owner(name: String) -> Result<String, Error> {
+    match names::account(&name) {
+        Ok(_) => Ok(name),
+        Err(refusal) => Err(Error::Owner {
+            name: text::shown(&name, 64),
+            hint: refusal.hint,
+        }),
+    }
+}
+
+/// `https://host` or `https://host:port`, without a slash at the end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublicUrl {
+    url: String,
+    host: String,
+}
+
+impl PublicUrl {
+    /// Reads it; a path, a user or another scheme is an error.
+    pub fn parse(given: &str) -> Result<Self, Error> {
+        let wrong = || Error::PublicUrl {
+            url: text::shown(given, 128),
+        };
+        let url = given
+            .strip_suffix('/')
+            .unwrap_or(given)
+            .to_ascii_lowercase();
+        let uri: http::Uri = url.parse().map_err(|_| wrong())?;
+        let (Some("https"), Some(host)) = (uri.scheme_str(), uri.host()) else {
+            return Err(wrong());
+        };
+        let authority = uri.authority().map_or("", |authority| authority.as_str());
+        let name = host.trim_matches(['[', ']']);
+        let is_host = text::is_hostname(name) || name.parse::<IpAddr>().is_ok();
+        if !is_host || authority.contains('@') || url != format!("https://{authority}") {
+            return Err(wrong());
+        }
+        Ok(Self {
+            host: name.to_owned(),
+            url,
+        })
+    }
+
+    /// The URL.
+    pub fn as_str(&self) -> &str {
+        &self.url
+    }
+
+    /// The host name or address in it.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(text: &str, flags: ServeFlags) -> Result<Config, Error> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("control.toml");
+        std::fs::write(&path, text).unwrap();
+        let config = Some(path);
+        Config::load(&ServeFlags { config, ..flags }, Some("ada".into())).map(|loaded| loaded.0)
+    }
+
+    #[test]
+    fn a_flag_beats_the_file_and_the_file_beats_the_default() {
+        let file = "listen = \"127.0.0.1:1\"\ndata-dir = \"/x\"\npublic-url = \"https://a/\"";
+        let config = load(file, ServeFlags::default()).unwrap();
+        assert_eq!(config.listen.port(), 1);
+        assert_eq!(config.public_url.unwrap().as_str(), "https://a");
+        assert_eq!(config.owner.as_deref(), Some("ada"));
+        let flags = ServeFlags {
+            listen: Some(([127, 0, 0, 1], 2).into()),
+            ..ServeFlags::default()
+        };
+        assert_eq!(load(file, flags).unwrap().listen.port(), 2);
+        assert_eq!(
+            load("data-dir = \"/x\"", ServeFlags::default())
+                .unwrap()
+                .listen,
+            DEFAULT_LISTEN
+        );
+    }
+
+    #[test]
+    fn a_misspelt_key_names_the_nearest() {
+        let error = load("public-ulr = \"x\"", ServeFlags::default()).unwrap_err();
+        assert!(
+            error.to_string().contains("did you mean `public-url`?"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_public_url_is_a_host_and_perhaps_a_port() {
+        for good in [
+            "https://a.example",
+            "https://a.example:7443/",
+            "https://[::1]:1",
+        ] {
+            assert!(PublicUrl::parse(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "a.example",
+            "http://a",
+            "https://a/x",
+            "https://u@a",
+            "https://a?x",
+            "https://<b>",
+        ] {
+            assert!(PublicUrl::parse(bad).is_err(), "{bad}");
+        }
+        assert_eq!(PublicUrl::parse("https://[::1]:1").unwrap().host(), "::1");
+    }
+
+    #[test]
+    fn an_owner_that_cannot_be_a_name_is_refused_but_a_users_name_is_only_passed_over() {
+        assert!(load("data-dir = \"/x\"\nowner = \"a b\"", ServeFlags::default()).is_err());
+        let flags = ServeFlags {
+            data_dir: Some("/x".into()),
+            ..ServeFlags::default()
+        };
+        let loaded = Config::load(&flags, Some("DOMAIN\\ada".into())).unwrap();
+        assert_eq!(loaded.0.owner, None);
+    }
+}

@@ -1,0 +1,53 @@
+//! The gRPC services of `control.proto`, and what every gRPC server answers besides: health, reflection.
+
+mod account;
+mod bearer;
+mod enroll;
+mod follow;
+mod machines;
+
+pub(crate) use machines::refusal;
+
+use axum::Router;
+use cmdop_proto::limits::MAX_FRAME;
+use cmdop_proto::v1::account_service_server::AccountServiceServer;
+use cmdop_proto::v1::enroll_service_server::EnrollServiceServer;
+use cmdop_proto::v1::machine_service_server::MachineServiceServer;
+use cmdop_proto::v1::relay_service_server::RelayServiceServer;
+use tonic::service::Routes;
+
+use crate::plane::Shared;
+
+/// All services, beside the routes of `pages`.
+pub(crate) async fn routes(
+    plane: &Shared,
+    pages: Router,
+) -> Result<Routes, tonic_reflection::server::Error> {
+    let (reporter, health) = tonic_health::server::health_reporter();
+    reporter
+        .set_serving::<EnrollServiceServer<enroll::Enroll>>()
+        .await;
+    reporter
+        .set_serving::<MachineServiceServer<machines::Machines>>()
+        .await;
+    reporter
+        .set_serving::<AccountServiceServer<account::Accounts>>()
+        .await;
+    reporter
+        .set_serving::<RelayServiceServer<follow::Relays>>()
+        .await;
+    let reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(cmdop_proto::FILE_DESCRIPTOR_SET)
+        .build_v1()?;
+    let enroll = EnrollServiceServer::new(enroll::Enroll(plane.clone()));
+    let machines = MachineServiceServer::new(machines::Machines(plane.clone()));
+    let accounts = AccountServiceServer::new(account::Accounts(plane.clone()));
+    let relays = RelayServiceServer::new(follow::Relays(plane.clone()));
+    Ok(Routes::from(pages)
+        .add_service(health)
+        .add_service(reflection)
+        .add_service(enroll.max_decoding_message_size(MAX_FRAME))
+        .add_service(machines.max_decoding_message_size(MAX_FRAME))
+        .add_service(accounts.max_decoding_message_size(MAX_FRAME))
+        .add_service(relays.max_decoding_message_size(MAX_FRAME)))
+}

@@ -1,0 +1,40 @@
+//! How long everything lives that the control plane hands out.
+
+use std::time::Duration;
+
+/// An access token of a person: what a relay that is cut off may still believe.
+pub const ACCESS_TOKEN: Duration = Duration::from_secs(60 * 60);
+
+/// A token of a machine or relay, which can make a new one at any time without a person.
+pub const MACHINE_TOKEN: Duration = Duration::from_secs(15 * 60);
+
+/// The longest of them: how long a revocation has to be remembered.
+pub const LONGEST_TOKEN: Duration = ACCESS_TOKEN;
+
+/// A refresh token that nobody uses; each use makes a new one.
+pub const REFRESH_TOKEN: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// A client whose answer was lost may present the same refresh token again for this long. Longer
+/// would give a thief time, shorter would log out people on bad networks.
+pub const REFRESH_GRACE: Duration = Duration::from_secs(10);
+
+/// A device code, from the first page to the last click.
+pub const DEVICE_CODE: Duration = Duration::from_secs(10 * 60);
+
+/// How often a client may ask whether its device code was approved.
+pub const DEVICE_INTERVAL: Duration = Duration::from_secs(2);
+
+/// An enrolment token unless asked otherwise.
+pub const ENROLL_TOKEN: Duration = Duration::from_secs(60 * 60);
+
+/// The longest that an enrolment token may live: it lies in scripts and chat windows.
+pub const LONGEST_ENROLL_TOKEN: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// A login secret that `admin` printed.
+pub const LOGIN_SECRET: Duration = Duration::from_secs(60 * 60);
+
+/// A client assertion, from its making to its use (RFC 7523).
+pub const ASSERTION: Duration = Duration::from_secs(5 * 60);
+
+/// Being logged in on the pages: enough to approve a device, and no more.
+pub const PAGE_LOGIN: Duration = Duration::from_secs(15 * 60);

@@ -1,0 +1,114 @@
+//! What people and machines may call things; checked where it comes in, so that nothing further in has to.
+
+use std::collections::{BTreeMap, HashMap};
+
+use cmdop_proto::limits::MAX_NAME;
+use cmdop_proto::{Refusal, text};
+
+/// Labels of one machine.
+pub(crate) const MAX_LABELS: usize = 64;
+
+/// The longest public key, certificate request or address that is looked at.
+pub(crate) const MAX_PEM: usize = 8 << 10;
+
+/// A workspace's name.
+pub(crate) fn workspace(name: &str) -> Result<&str, Refusal> {
+    if text::is_name(name) {
+        return Ok(name);
+    }
+    Err(bad_name("a workspace", name))
+}
+
+/// An account's name: as a hostname's, and `@` and `+`, so that an e-mail address is one.
+pub(crate) fn account(name: &str) -> Result<&str, Refusal> {
+    if is_account(name) {
+        return Ok(name);
+    }
+    Err(bad_name("an account", name))
+}
+
+/// Whether `name` can be an account's.
+pub(crate) fn is_account(name: &str) -> bool {
+    text::is_name(&name.replace(['@', '+'], "-"))
+}
+
+/// A machine's hostname.
+pub(crate) fn machine(name: &str) -> Result<&str, Refusal> {
+    if text::is_hostname(name) {
+        return Ok(name);
+    }
+    Err(Refusal::invalid(
+        "bad-request",
+        format!("`{}` is not a hostname", text::shown(name, MAX_NAME)),
+    )
+    .hint("letters, digits, `-`, `_` and `.`, at most 253, beginning and ending with a letter or digit"))
+}
+
+/// The labels of a machine.
+pub(crate) fn labels(labels: HashMap<String, String>) -> Result<BTreeMap<String, String>, Refusal> {
+    if labels.len() > MAX_LABELS {
+        return Err(Refusal::invalid(
+            "bad-request",
+            format!(
+                "{} labels are more than the {MAX_LABELS} that a machine may have",
+                labels.len()
+            ),
+        ));
+    }
+    for (key, value) in &labels {
+        label_key(key)?;
+        if value.len() > MAX_NAME || text::shown(value, MAX_NAME) != *value {
+            return Err(Refusal::invalid(
+                "bad-request",
+                format!(
+                    "the value of the label `{key}` is not plain text of at most {MAX_NAME} bytes"
+                ),
+            ));
+        }
+    }
+    Ok(labels.into_iter().collect())
+}
+
+/// A label's key: as a name, and `/`.
+pub(crate) fn label_key(key: &str) -> Result<&str, Refusal> {
+    if text::is_name(&key.replace('/', "-")) {
+        return Ok(key);
+    }
+    Err(bad_name("a label", key))
+}
+
+/// A word that a machine says of itself, such as its processor: kept short and harmless.
+pub(crate) fn word(text: &str) -> String {
+    text::shown(text, MAX_NAME)
+}
+
+fn bad_name(what: &str, name: &str) -> Refusal {
+    Refusal::invalid(
+        "bad-request",
+        format!("`{}` cannot be the name of {what}", text::shown(name, MAX_NAME)),
+    )
+    .hint("letters, digits, `-`, `_` and `.`, at most 64, beginning and ending with a letter or digit")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_e_mail_address_can_be_an_account() {
+        assert!(account("ada+ops@example.org").is_ok());
+        for bad in ["", "a b", "<script>", "ada@", "a\u{202e}b"] {
+            assert!(account(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn labels_are_bounded_and_plain() {
+        let one = |key: &str, value: &str| labels(HashMap::from([(key.into(), value.into())]));
+        assert!(one("site/rack", "b 12").is_ok());
+        assert!(one("site", "\x1b[2J").is_err());
+        assert!(one("site", &"x".repeat(65)).is_err());
+        let many = (0..=MAX_LABELS).map(|n| (format!("k{n}"), String::new()));
+        assert!(labels(many.collect()).is_err());
+    }
+}

@@ -1,0 +1,33 @@
+//! What the world may know: where the endpoints are (RFC 8414), and the keys that sign (RFC 7517).
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::header;
+
+use super::answer::uncached;
+use super::token::{DEVICE_CODE, LOCAL_SECRET};
+use crate::plane::Shared;
+use crate::tokens::SCOPE;
+
+/// The server's metadata.
+pub(super) async fn metadata(State(plane): State<Shared>) -> Response {
+    let at = |path: &str| format!("{}{path}", plane.issuer);
+    uncached(&serde_json::json!({
+        "issuer": plane.issuer,
+        "token_endpoint": at("/oauth/token"),
+        "device_authorization_endpoint": at("/oauth/device_authorization"),
+        "revocation_endpoint": at("/oauth/revoke"),
+        "jwks_uri": at("/.well-known/jwks.json"),
+        "scopes_supported": [SCOPE],
+        "response_types_supported": [],
+        "grant_types_supported": [DEVICE_CODE, "refresh_token", "client_credentials", LOCAL_SECRET],
+        "token_endpoint_auth_methods_supported": ["none", "private_key_jwt"],
+        "token_endpoint_auth_signing_alg_values_supported": ["EdDSA"],
+    }))
+}
+
+/// The public keys.
+pub(super) async fn keys(State(plane): State<Shared>) -> Response {
+    let kind = [(header::CONTENT_TYPE, "application/jwk-set+json")];
+    (kind, plane.signer.jwks().to_owned()).into_response()
+}

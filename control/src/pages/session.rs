@@ -1,0 +1,195 @@
+//! The browser's side of a login: a cookie, the form token that belongs to it, and who it is.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use cmdop_proto::{AccountId, WorkspaceId};
+use http::{HeaderMap, HeaderValue, header};
+use ring::hmac;
+use subtle::ConstantTimeEq as _;
+
+use crate::lifetimes::PAGE_LOGIN;
+use crate::secret;
+
+/// `__Host-`: set by this host over TLS and for no other host (RFC 6265bis, section 4.1.3.2).
+const COOKIE: &str = "__Host-cmdop";
+
+/// People who approve devices at the same time; the oldest gives way.
+const MAX_LOGINS: usize = 4096;
+
+/// One browser. Its id is known to it and to nobody else; we keep only the hash.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Browser(String);
+
+impl std::fmt::Debug for Browser {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Browser(…)")
+    }
+}
+
+impl Browser {
+    /// One that we have not seen.
+    pub(crate) fn new() -> Self {
+        Self(secret::random_hex())
+    }
+
+    /// The one that sent this request, if it has our cookie.
+    pub(crate) fn of(headers: &HeaderMap) -> Option<Self> {
+        headers
+            .get_all(header::COOKIE)
+            .iter()
+            .filter_map(|line| line.to_str().ok())
+            .flat_map(|line| line.split(';'))
+            .filter_map(|pair| pair.trim().strip_prefix(COOKIE)?.strip_prefix('='))
+            .find(|id| id.len() == 64 && id.bytes().all(|b| b.is_ascii_hexdigit()))
+            .map(|id| Self(id.to_owned()))
+    }
+
+    /// The header that gives the browser its id.
+    ///
+    /// `Lax`, so that the link that a terminal shows finds the browser logged in; no form is accepted
+    /// without its token.
+    pub(crate) fn set_cookie(&self) -> HeaderValue {
+        let cookie = format!(
+            "{COOKIE}={}; Path=/; Secure; HttpOnly; SameSite=Lax",
+            self.0
+        );
+        HeaderValue::from_str(&cookie).expect("hexadecimal digits and constants are visible ASCII")
+    }
+}
+
+/// Who a browser is logged in as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PageLogin {
+    /// The workspace.
+    pub workspace: WorkspaceId,
+    /// The account.
+    pub account: AccountId,
+}
+
+struct Kept {
+    login: PageLogin,
+    until_ms: u64,
+}
+
+/// The browsers that are logged in. They are few and short, so a restart may forget them.
+pub(crate) struct PageLogins {
+    form_key: hmac::Key,
+    kept: Mutex<HashMap<String, Kept>>,
+}
+
+impl std::fmt::Debug for PageLogins {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("PageLogins")
+    }
+}
+
+impl Default for PageLogins {
+    fn default() -> Self {
+        let mut key = [0; 32];
+        secret::fill(&mut key);
+        Self {
+            form_key: hmac::Key::new(hmac::HMAC_SHA256, &key),
+            kept: Mutex::default(),
+        }
+    }
+}
+
+impl PageLogins {
+    /// What every form for this browser must carry.
+    pub(crate) fn form_token(&self, browser: &Browser) -> String {
+        secret::hex(hmac::sign(&self.form_key, browser.0.as_bytes()).as_ref())
+    }
+
+    /// Whether a form came from a page that we gave to this browser.
+    pub(crate) fn is_own_form(&self, browser: &Browser, token: &str) -> bool {
+        let wanted = self.form_token(browser);
+        wanted.as_bytes().ct_eq(token.as_bytes()).into()
+    }
+
+    /// Logs in, under a new id: one that was planted in the browser before is worth nothing.
+    pub(crate) fn log_in(&self, login: PageLogin, now_ms: u64) -> Browser {
+        let browser = Browser::new();
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.retain(|_, kept| kept.until_ms > now_ms);
+        if kept.len() >= MAX_LOGINS {
+            let oldest = kept.iter().min_by_key(|(_, kept)| kept.until_ms);
+            if let Some(oldest) = oldest.map(|(id, _)| id.clone()) {
+                kept.remove(&oldest);
+            }
+        }
+        let until_ms = now_ms + PAGE_LOGIN.as_millis() as u64;
+        kept.insert(secret::hash(&browser.0), Kept { login, until_ms });
+        browser
+    }
+
+    /// Who this browser is logged in as.
+    pub(crate) fn login_of(&self, browser: &Browser, now_ms: u64) -> Option<PageLogin> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.get(&secret::hash(&browser.0))
+            .filter(|kept| kept.until_ms > now_ms)
+            .map(|kept| kept.login)
+    }
+
+    /// Forgets who this browser was logged in as.
+    pub(crate) fn log_out(&self, browser: &Browser) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.remove(&secret::hash(&browser.0));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn somebody() -> PageLogin {
+        PageLogin {
+            workspace: WorkspaceId::new(),
+            account: AccountId::new(),
+        }
+    }
+
+    #[test]
+    fn a_form_token_belongs_to_one_browser() {
+        let logins = PageLogins::default();
+        let (mine, other) = (Browser::new(), Browser::new());
+        let token = logins.form_token(&mine);
+        assert!(logins.is_own_form(&mine, &token));
+        assert!(!logins.is_own_form(&other, &token));
+        assert!(!logins.is_own_form(&mine, ""));
+        assert!(!PageLogins::default().is_own_form(&mine, &token));
+    }
+
+    #[test]
+    fn a_page_login_ends_by_itself() {
+        let (logins, who) = (PageLogins::default(), somebody());
+        let browser = logins.log_in(who, 1_000);
+        let end = 1_000 + PAGE_LOGIN.as_millis() as u64;
+        assert_eq!(logins.login_of(&browser, end - 1), Some(who));
+        assert_eq!(logins.login_of(&browser, end), None);
+        assert_eq!(logins.login_of(&Browser::new(), 1_000), None);
+        logins.log_out(&browser);
+        assert_eq!(logins.login_of(&browser, 1_000), None);
+    }
+
+    #[test]
+    fn the_cookie_is_found_among_others_and_only_if_it_is_ours() {
+        let browser = Browser::new();
+        let cookie = browser.set_cookie();
+        let pair = cookie
+            .to_str()
+            .unwrap()
+            .split(';')
+            .next()
+            .unwrap()
+            .to_owned();
+        let with = |line: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::COOKIE, line.parse().unwrap());
+            Browser::of(&headers)
+        };
+        assert_eq!(with(&format!("a=b; {pair}; c=d")), Some(browser));
+        assert_eq!(with("__Host-cmdop=short"), None);
+        assert_eq!(with("a=b"), None);
+    }
+}

@@ -1,0 +1,47 @@
+//! What all parts of a running control plane share.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::assertion::Used;
+use crate::ca::Ca;
+use crate::clock::Clock;
+use crate::pages::PageLogins;
+use crate::password::Passwords;
+use crate::signer::Signer;
+use crate::store::Store;
+use crate::throttle::Throttle;
+
+/// One running control plane.
+#[derive(Debug)]
+pub(crate) struct ControlPlane {
+    /// The facts.
+    pub store: Store,
+    /// Signs tokens.
+    pub signer: Signer,
+    /// Signs certificates.
+    pub ca: Ca,
+    /// What time it is.
+    pub clock: Clock,
+    /// `https://host:port`: what stands in tokens as `iss`, and where the pages are.
+    pub issuer: String,
+    /// All the URLs under which this server is reached, the issuer among them.
+    pub own_urls: Vec<String>,
+    /// Slows down who guesses.
+    pub throttle: Throttle,
+    /// Checks passwords.
+    pub passwords: Passwords,
+    /// Client assertions that were used.
+    pub assertions: Used,
+    /// Who is logged in on the pages.
+    pub page_logins: PageLogins,
+    /// The file with the first login secret, which goes when the secret is used.
+    pub owner_login: PathBuf,
+    /// When to stop: what waits for changes gives up then.
+    pub stop: CancellationToken,
+}
+
+/// As handlers hold it.
+pub(crate) type Shared = Arc<ControlPlane>;

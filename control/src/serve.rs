@@ -1,0 +1,308 @@
+//! Starting and stopping: the data directory, the keys, the port, the routes, the drain.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::DefaultBodyLimit;
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::get;
+use axum::{Router, extract::Request};
+use cmdop_proto::text;
+use cmdop_service::data_dir::{self, DataDir};
+use cmdop_service::{listen, serve as service, tls};
+use http::{StatusCode, header};
+use rustls::ServerConfig;
+use tokio::net::TcpListener;
+use tokio::task::{JoinError, JoinSet};
+use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
+
+use crate::assertion::Used;
+use crate::ca::{self, Ca, LOOPBACK};
+use crate::config::Config;
+use crate::pages::PageLogins;
+use crate::password::Passwords;
+use crate::plane::{ControlPlane, Shared};
+use crate::signer::{self, Signer};
+use crate::store::{self, Schema};
+use crate::throttle::Throttle;
+use crate::{bootstrap, grpc, oauth, pages};
+
+/// How long open requests may run on after SIGTERM: the promise is to be gone within 10 s.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// How often what has expired is dropped.
+const HOUSEKEEPING: Duration = Duration::from_secs(10 * 60);
+
+/// A form has a few short fields; the longest is a token.
+const MAX_FORM: usize = 64 << 10;
+
+/// The database's file in the data directory.
+pub(crate) const DATABASE: &str = "control.db";
+
+/// The file with the owner's first login secret.
+const OWNER_LOGIN: &str = "owner-login";
+
+/// Why the control plane does not serve.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The data directory.
+    #[error(transparent)]
+    DataDir(#[from] data_dir::Error),
+    /// The database.
+    #[error(transparent)]
+    Open(#[from] store::OpenError),
+    /// The certificate authority.
+    #[error(transparent)]
+    Ca(#[from] ca::Error),
+    /// The signing key.
+    #[error(transparent)]
+    Signer(#[from] signer::Error),
+    /// The first start.
+    #[error("the first start was not completed: {0}")]
+    FirstStart(#[from] bootstrap::Error),
+    /// The port.
+    #[error(transparent)]
+    Listen(#[from] listen::Error),
+    /// Our own certificate.
+    #[error("cannot make a server certificate: {0}")]
+    Certificate(String),
+    /// The TLS configuration.
+    #[error(transparent)]
+    Tls(#[from] tls::Error),
+    /// Our own descriptors.
+    #[error("the gRPC services cannot be described: {0}")]
+    Reflection(String),
+    /// The serving loop ended.
+    #[error("serving ended: {0}")]
+    Serving(String),
+}
+
+/// A control plane that serves. Dropping it stops it without a drain; cancelling the token that it was
+/// started with, then [`Running::ended`], stops it in order.
+#[derive(Debug)]
+pub struct Running {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// How it is reached: the issuer of its tokens.
+    pub url: String,
+    /// The private CA's certificate, PEM: what its clients trust.
+    pub ca_pem: String,
+    /// SHA-256 of that certificate, 64 hexadecimal digits.
+    pub ca_fingerprint: String,
+    /// The private file with the owner's first login secret, until it is used.
+    pub owner_login: PathBuf,
+    tasks: JoinSet<Result<(), Error>>,
+}
+
+impl Running {
+    /// Waits for the end.
+    pub async fn ended(mut self) -> Result<(), Error> {
+        let mut outcome = Ok(());
+        while let Some(task) = self.tasks.join_next().await {
+            let ended = task.map_err(|error: JoinError| Error::Serving(error.to_string()));
+            outcome = outcome.and(ended.and_then(|ended| ended));
+        }
+        outcome
+    }
+}
+
+/// Starts a control plane; returns when it listens. It runs until `stop`.
+pub async fn serve(config: Config, stop: CancellationToken) -> Result<Running, Error> {
+    let data = DataDir::open(&config.data_dir, "cmdop-control")?;
+    let now_ms = config.clock.now_ms();
+    let store = store::open(&data.join(DATABASE), Schema::Migrate).await?;
+    let (ca, signer) = keys(data.path(), now_ms).await?;
+    let owner_login = data.join(OWNER_LOGIN);
+    bootstrap::first_start(&store, config.owner.as_deref(), &owner_login, now_ms).await?;
+    let listener = listen::bind(config.listen).await?;
+    let address = listener
+        .local_addr()
+        .map_err(|error: io::Error| Error::Serving(error.to_string()))?;
+    let names = Names::of(&config, address);
+    let tls = identity(&ca, &names.hosts, now_ms)?;
+    let plane = Arc::new(ControlPlane {
+        store,
+        signer,
+        ca,
+        clock: config.clock,
+        issuer: names.issuer,
+        own_urls: names.urls,
+        throttle: Throttle::default(),
+        passwords: Passwords::default(),
+        assertions: Used::default(),
+        page_logins: PageLogins::default(),
+        owner_login,
+        stop: stop.clone(),
+    });
+    let routes = routes(&plane).await?;
+    let mut tasks = JoinSet::new();
+    tasks.spawn(run(plane.clone(), data, listener, tls, routes, stop));
+    tracing::info!(%address, url = plane.issuer, "serving");
+    Ok(Running {
+        address,
+        url: plane.issuer.clone(),
+        ca_pem: plane.ca.pem().to_owned(),
+        ca_fingerprint: plane.ca.fingerprint(),
+        owner_login: plane.owner_login.clone(),
+        tasks,
+    })
+}
+
+/// The keys on disk. Reading and making them blocks.
+async fn keys(dir: &Path, now_ms: u64) -> Result<(Ca, Signer), Error> {
+    let dir = dir.to_owned();
+    let loaded = tokio::task::spawn_blocking(move || -> Result<_, Error> {
+        let ca = Ca::load_or_make(&dir, now_ms)?;
+        Ok((ca, Signer::load_or_make(&dir.join("signing.key"))?))
+    });
+    loaded
+        .await
+        .map_err(|error| Error::Serving(error.to_string()))?
+}
+
+fn identity(ca: &Ca, hosts: &[String], now_ms: u64) -> Result<Arc<ServerConfig>, Error> {
+    let made = ca.server_identity(hosts, now_ms);
+    let identity = made.map_err(|error| Error::Certificate(error.to_string()))?;
+    let (chain, key) = (identity.chain_pem, identity.key_pem);
+    Ok(tls::server_config(chain.as_bytes(), key.as_bytes())?)
+}
+
+/// Serves, keeps house, and lets go of the data directory last.
+async fn run(
+    plane: Shared,
+    data: DataDir,
+    listener: TcpListener,
+    tls: Arc<ServerConfig>,
+    routes: Routes,
+    stop: CancellationToken,
+) -> Result<(), Error> {
+    // Keeping house ends with the serving; dropped anywhere, its transaction rolls back.
+    let served = tokio::select! {
+        served = service::serve(listener, tls, routes, stop, DRAIN) => served,
+        () = keep_house(&plane) => Ok(()),
+    };
+    plane.store.close().await;
+    drop(data);
+    served.map_err(|error| Error::Serving(error.to_string()))
+}
+
+async fn keep_house(plane: &ControlPlane) {
+    let mut ticks = tokio::time::interval(HOUSEKEEPING);
+    loop {
+        ticks.tick().await;
+        if let Err(error) = plane.store.forget(plane.clock.now_ms()).await {
+            tracing::error!(%error, "what has expired could not be dropped");
+        }
+    }
+}
+
+async fn routes(plane: &Shared) -> Result<Routes, Error> {
+    let pages = Router::new()
+        .merge(oauth::routes())
+        .merge(pages::routes())
+        .route("/healthz", get(|| async { "ok\n" }))
+        .fallback(unknown)
+        .layer(DefaultBodyLimit::max(MAX_FORM))
+        .with_state(plane.clone());
+    grpc::routes(plane, pages)
+        .await
+        .map_err(|error| Error::Reflection(error.to_string()))
+}
+
+/// What is not there: in the words of who asks.
+async fn unknown(request: Request) -> Response {
+    let kind = request.headers().get(header::CONTENT_TYPE);
+    if kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc")) {
+        return tonic::Status::unimplemented("this server has no such service").into_http();
+    }
+    (StatusCode::NOT_FOUND, "there is nothing here\n").into_response()
+}
+
+/// What this server is called.
+struct Names {
+    issuer: String,
+    urls: Vec<String>,
+    hosts: Vec<String>,
+}
+
+impl Names {
+    fn of(config: &Config, address: SocketAddr) -> Self {
+        let mut hosts: Vec<String> = LOOPBACK.map(str::to_owned).to_vec();
+        let mut add = |host: String| {
+            if !hosts.contains(&host) {
+                hosts.push(host);
+            }
+        };
+        let nodename = rustix::system::uname();
+        let nodename = nodename
+            .nodename()
+            .to_str()
+            .unwrap_or_default()
+            .to_ascii_lowercase();
+        if text::is_hostname(&nodename) {
+            add(nodename.clone());
+        }
+        if !address.ip().is_unspecified() {
+            add(address.ip().to_string());
+        }
+        if let Some(public) = &config.public_url {
+            add(public.host().to_owned());
+        }
+        let urls = hosts.iter().map(|host| url(host, address.port()));
+        let mut urls: Vec<String> = urls.collect();
+        let issuer = match &config.public_url {
+            Some(public) => public.as_str().to_owned(),
+            None if !address.ip().is_unspecified() => {
+                url(&address.ip().to_string(), address.port())
+            }
+            None if text::is_hostname(&nodename) => url(&nodename, address.port()),
+            None => url("localhost", address.port()),
+        };
+        urls.push(issuer.clone());
+        Self {
+            issuer,
+            urls,
+            hosts,
+        }
+    }
+}
+
+fn url(host: &str, port: u16) -> String {
+    if host.contains(':') {
+        format!("https://[{host}]:{port}")
+    } else {
+        format!("https://{host}:{port}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::PublicUrl;
+
+    #[test]
+    fn the_server_answers_to_its_public_name_and_to_loopback() {
+        let config = Config {
+            public_url: Some(PublicUrl::parse("https://control.example.org").unwrap()),
+            ..Config::new("/x")
+        };
+        let names = Names::of(&config, ([0, 0, 0, 0], 7443).into());
+        assert_eq!(names.issuer, "https://control.example.org");
+        for host in ["localhost", "127.0.0.1", "::1", "control.example.org"] {
+            assert!(names.hosts.iter().any(|name| name == host), "{host}");
+        }
+        for own in [
+            "https://control.example.org",
+            "https://[::1]:7443",
+            "https://localhost:7443",
+        ] {
+            assert!(names.urls.iter().any(|name| name == own), "{own}");
+        }
+        let names = Names::of(&Config::new("/x"), ([127, 0, 0, 1], 9).into());
+        assert_eq!(names.issuer, "https://127.0.0.1:9");
+    }
+}

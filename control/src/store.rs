@@ -1,0 +1,236 @@
+//! The facts on disk: one database, and the handles through which it is asked.
+//!
+//! Rows of a tenant are reached only through [`Workspace`], which already carries its id: a query that
+//! forgets the workspace has no place to stand. What belongs to no tenant (device codes, relays,
+//! changes) hangs on [`Store`], and so do the few [`doors`] that learn from a secret which workspace
+//! it belongs to. Nothing above this module sees SQL, and nothing here knows HTTP, gRPC or a clock.
+
+mod accounts;
+mod changes;
+mod device_codes;
+mod doors;
+mod enroll;
+mod logins;
+mod machines;
+mod open;
+mod relays;
+mod revocations;
+mod workspaces;
+
+use cmdop_proto::{Refusal, WorkspaceId};
+use sqlx::SqlitePool;
+use tokio::sync::watch;
+
+pub use accounts::{Account, AddAccountError};
+pub use changes::{Change, Snapshot};
+pub use device_codes::{DeviceCode, DeviceState, NewDeviceCode, Polled};
+pub use doors::{Credential, Known};
+pub use enroll::{EnrollError, NewMachine};
+pub use logins::{Login, LoginError, Method, RefreshError};
+pub use machines::{Machine, MachineError};
+pub use open::{Error as OpenError, Schema, open};
+pub use relays::{NewRelay, Relay};
+pub use revocations::{Claim, Revocation};
+pub use workspaces::{AddWorkspaceError, NamedWorkspace};
+
+/// A transaction that holds the write lock from its first statement on.
+type Transaction = sqlx::Transaction<'static, sqlx::Sqlite>;
+
+/// Why the database did not answer.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The database itself.
+    #[error("the database refused: {0}")]
+    Sql(#[from] sqlx::Error),
+    /// A row holds what no version of ours wrote.
+    #[error("the database holds a {what} that cannot be read")]
+    Unreadable {
+        /// What it should have been.
+        what: &'static str,
+    },
+}
+
+impl From<Error> for Refusal {
+    /// The cause goes to the log; the caller learns only that it is not their fault.
+    fn from(error: Error) -> Self {
+        tracing::error!(%error, "the database failed");
+        Refusal::internal("the control plane's database failed")
+            .hint("the control plane's log has the cause")
+    }
+}
+
+/// The database.
+#[derive(Clone, Debug)]
+pub struct Store {
+    pool: SqlitePool,
+    /// Counts the changes that this process committed: wakes those who follow.
+    committed: watch::Sender<u64>,
+}
+
+impl Store {
+    fn new(pool: SqlitePool) -> Self {
+        Self {
+            pool,
+            committed: watch::Sender::new(0),
+        }
+    }
+
+    /// The handle for one tenant's rows.
+    pub fn workspace(&self, id: WorkspaceId) -> Workspace<'_> {
+        Workspace { store: self, id }
+    }
+
+    /// Changes whenever this process has committed something that relays have to hear.
+    pub fn committed(&self) -> watch::Receiver<u64> {
+        self.committed.subscribe()
+    }
+
+    /// Writes what is pending into the one file and lets go of it.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+
+    async fn begin(&self) -> Result<Transaction, Error> {
+        Ok(self.pool.begin_with("BEGIN IMMEDIATE").await?)
+    }
+
+    async fn commit(&self, transaction: Transaction) -> Result<(), Error> {
+        transaction.commit().await?;
+        self.committed.send_modify(|count| *count += 1);
+        Ok(())
+    }
+}
+
+/// One tenant's rows.
+#[derive(Clone, Copy, Debug)]
+pub struct Workspace<'a> {
+    store: &'a Store,
+    id: WorkspaceId,
+}
+
+impl Workspace<'_> {
+    /// Which tenant.
+    pub fn id(&self) -> WorkspaceId {
+        self.id
+    }
+}
+
+/// Reads an id that we wrote.
+fn id<T: std::str::FromStr>(text: &str) -> Result<T, Error> {
+    text.parse().map_err(|_| Error::Unreadable { what: "id" })
+}
+
+#[cfg(test)]
+mod tests {
+    use cmdop_proto::AccountId;
+    use cmdop_proto::token::Role;
+    use tempfile::TempDir;
+
+    use super::*;
+
+    pub(super) const NOW: u64 = 1_800_000_000_000;
+
+    /// A database of its own, with a workspace and an account in it.
+    pub(super) struct Scratch {
+        pub(super) store: Store,
+        pub(super) workspace: WorkspaceId,
+        pub(super) account: AccountId,
+        _dir: TempDir,
+    }
+
+    impl Scratch {
+        pub(super) async fn new() -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("control.db");
+            let store = open(&path, Schema::Migrate).await.unwrap();
+            let workspace = store.add_workspace("default", NOW).await.unwrap();
+            let handle = store.workspace(workspace);
+            let account = handle.add_account("ada", Role::Member, NOW).await.unwrap();
+            Self {
+                store,
+                workspace,
+                account,
+                _dir: dir,
+            }
+        }
+
+        pub(super) fn here(&self) -> Workspace<'_> {
+            self.store.workspace(self.workspace)
+        }
+
+        /// A handle for another tenant.
+        pub(super) async fn elsewhere(&self) -> Workspace<'_> {
+            let other = self.store.add_workspace("other", NOW).await.unwrap();
+            self.store.workspace(other)
+        }
+    }
+
+    #[tokio::test]
+    async fn a_name_is_taken_whatever_its_case_and_wherever_it_is() {
+        let scratch = Scratch::new().await;
+        let elsewhere = scratch.elsewhere().await;
+        let again = elsewhere.add_account("ADA", Role::Owner, NOW).await;
+        assert!(matches!(again, Err(AddAccountError::NameTaken { .. })));
+        let again = scratch.store.add_workspace("Default", NOW).await;
+        assert!(matches!(again, Err(AddWorkspaceError::NameTaken { .. })));
+        let known = scratch.store.account_named("Ada").await.unwrap().unwrap();
+        assert_eq!(known.account, scratch.account);
+    }
+
+    #[tokio::test]
+    async fn a_handle_reaches_nothing_of_another_workspace() {
+        let scratch = Scratch::new().await;
+        let elsewhere = scratch.elsewhere().await;
+        assert_eq!(elsewhere.account(scratch.account).await.unwrap(), None);
+        elsewhere.set_password(scratch.account, "$x").await.unwrap();
+        elsewhere
+            .disable_account(scratch.account, NOW)
+            .await
+            .unwrap();
+        let account = scratch
+            .here()
+            .account(scratch.account)
+            .await
+            .unwrap()
+            .unwrap();
+        assert!(!account.has_password && !account.is_disabled);
+        // The database refuses it too: a reference never leaves its workspace.
+        let secret = elsewhere.add_login_secret("h", scratch.account, None).await;
+        assert!(secret.is_err());
+    }
+
+    #[tokio::test]
+    async fn what_has_expired_is_forgotten_and_what_has_not_is_kept() {
+        let scratch = Scratch::new().await;
+        scratch
+            .here()
+            .add_login_secret("kept", scratch.account, None)
+            .await
+            .unwrap();
+        let soon = Some(NOW + 1);
+        scratch
+            .here()
+            .add_login_secret("gone", scratch.account, soon)
+            .await
+            .unwrap();
+        scratch
+            .here()
+            .disable_account(scratch.account, NOW)
+            .await
+            .unwrap();
+        let snapshot = scratch.store.snapshot(NOW).await.unwrap();
+        assert_eq!((snapshot.seq, snapshot.revocations.len()), (1, 1));
+        scratch.store.forget(NOW).await.unwrap();
+        assert_eq!(scratch.store.changes_after(0).await.unwrap().len(), 1);
+        scratch
+            .store
+            .forget(NOW + 3 * 24 * 3_600_000)
+            .await
+            .unwrap();
+        let door = |hash| scratch.store.workspace_of(Credential::LoginSecret(hash));
+        assert!(door("kept").await.unwrap().is_some());
+        assert!(door("gone").await.unwrap().is_none());
+        assert!(scratch.store.changes_after(0).await.unwrap().is_empty());
+        assert_eq!(scratch.store.last_change().await.unwrap(), 1);
+    }
+}

@@ -1,0 +1,454 @@
+//! Logins and their refresh tokens. A login is the family of its refresh tokens: each use replaces the
+//! token, and one that comes back after it was replaced ends the whole family, because then two hold it.
+
+use cmdop_proto::{AccountId, LoginId, WorkspaceId};
+
+use super::accounts::Account;
+use super::revocations::{Claim, revoke};
+use super::{Error, Transaction, Workspace, id};
+use crate::lifetimes::{REFRESH_GRACE, REFRESH_TOKEN};
+
+/// How often a token may be presented again inside the grace: a client gives up after fewer tries.
+const MAX_REPLAYS: i64 = 4;
+
+/// A login that stands.
+#[derive(Clone, Debug)]
+pub struct Login {
+    /// Which.
+    pub id: LoginId,
+    /// In which workspace.
+    pub workspace: WorkspaceId,
+    /// Whose.
+    pub account: Account,
+}
+
+/// How somebody proved who they are.
+#[derive(Clone, Copy, Debug)]
+pub enum Method<'a> {
+    /// By approving a device code; its hash.
+    Device(&'a str),
+    /// By a one-time secret; its hash.
+    Secret(&'a str),
+}
+
+/// Why no login began.
+#[derive(Debug, thiserror::Error)]
+pub enum LoginError {
+    /// The code or secret is unknown here.
+    #[error("the login secret is not one of this control plane's")]
+    Unknown,
+    /// It was used.
+    #[error("the login secret was used already")]
+    Used,
+    /// Its time is over.
+    #[error("the login secret has expired")]
+    Expired,
+    /// The account may not log in.
+    #[error("the account {name} is disabled")]
+    Disabled {
+        /// Its name.
+        name: String,
+    },
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] Error),
+}
+
+/// Why a login did not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum RefreshError {
+    /// We never made such a token, or forgot it.
+    #[error("the refresh token is not known here")]
+    Unknown,
+    /// Nobody used it for too long.
+    #[error("the login has expired")]
+    Expired,
+    /// The login was ended: by a logout, by an administrator, or because a token was used twice.
+    #[error("the login was ended")]
+    Ended,
+    /// The token was used before: the login is ended now.
+    #[error("the refresh token was used twice, so the login was ended")]
+    Reused,
+    /// The account may not log in.
+    #[error("the account is disabled")]
+    Disabled,
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] Error),
+}
+
+impl From<sqlx::Error> for LoginError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+impl From<sqlx::Error> for RefreshError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+/// A refresh token's row, with its login's.
+#[derive(sqlx::FromRow)]
+struct Presented {
+    login_id: String,
+    account_id: String,
+    expires_at_ms: i64,
+    used_at_ms: Option<i64>,
+    ended_at_ms: Option<i64>,
+}
+
+impl Workspace<'_> {
+    /// Keeps a one-time login secret, by its hash. Without an end it is good until it is used.
+    pub async fn add_login_secret(
+        &self,
+        hash: &str,
+        account: AccountId,
+        expires_at_ms: Option<u64>,
+    ) -> Result<(), Error> {
+        sqlx::query(
+            "INSERT INTO login_secrets (hash, workspace_id, account_id, expires_at_ms) \
+             VALUES ($1, $2, $3, $4)",
+        )
+        .bind(hash)
+        .bind(self.id.to_string())
+        .bind(account.to_string())
+        .bind(expires_at_ms.map(|end| end as i64))
+        .execute(&self.store.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// A login begins: uses up what proved it, and keeps the first refresh token's hash.
+    pub async fn log_in(
+        &self,
+        method: Method<'_>,
+        refresh_hash: &str,
+        now_ms: u64,
+    ) -> Result<Login, LoginError> {
+        let mut tx = self.store.begin().await?;
+        let (account, method) = match method {
+            Method::Device(hash) => (self.use_device_code(&mut tx, hash).await?, "device"),
+            Method::Secret(hash) => (
+                self.use_secret(&mut tx, hash, now_ms).await?,
+                "local-secret",
+            ),
+        };
+        let account = self
+            .account_in(&mut tx, account)
+            .await?
+            .ok_or(LoginError::Unknown)?;
+        if account.is_disabled {
+            return Err(LoginError::Disabled { name: account.name });
+        }
+        let login = LoginId::new();
+        sqlx::query(
+            "INSERT INTO logins (id, workspace_id, account_id, method, started_at_ms) \
+             VALUES ($1, $2, $3, $4, $5)",
+        )
+        .bind(login.to_string())
+        .bind(self.id.to_string())
+        .bind(account.id.to_string())
+        .bind(method)
+        .bind(now_ms as i64)
+        .execute(&mut *tx)
+        .await?;
+        self.keep_refresh_token(&mut tx, login, refresh_hash, None, now_ms)
+            .await?;
+        tx.commit().await?;
+        Ok(Login {
+            id: login,
+            workspace: self.id,
+            account,
+        })
+    }
+
+    async fn use_device_code(
+        &self,
+        tx: &mut Transaction,
+        hash: &str,
+    ) -> Result<AccountId, LoginError> {
+        let account: Option<String> = sqlx::query_scalar(
+            "UPDATE device_codes SET state = 'used' \
+             WHERE workspace_id = $1 AND hash = $2 AND state = 'approved' RETURNING account_id",
+        )
+        .bind(self.id.to_string())
+        .bind(hash)
+        .fetch_optional(&mut **tx)
+        .await?;
+        Ok(id(&account.ok_or(LoginError::Used)?)?)
+    }
+
+    async fn use_secret(
+        &self,
+        tx: &mut Transaction,
+        hash: &str,
+        now_ms: u64,
+    ) -> Result<AccountId, LoginError> {
+        let row: Option<(String, Option<i64>, Option<i64>)> = sqlx::query_as(
+            "SELECT account_id, expires_at_ms, used_at_ms FROM login_secrets \
+             WHERE workspace_id = $1 AND hash = $2",
+        )
+        .bind(self.id.to_string())
+        .bind(hash)
+        .fetch_optional(&mut **tx)
+        .await?;
+        let (account, expires_at_ms, used) = row.ok_or(LoginError::Unknown)?;
+        if used.is_some() {
+            return Err(LoginError::Used);
+        }
+        if expires_at_ms.is_some_and(|end| now_ms >= end as u64) {
+            return Err(LoginError::Expired);
+        }
+        sqlx::query(
+            "UPDATE login_secrets SET used_at_ms = $3 WHERE workspace_id = $1 AND hash = $2",
+        )
+        .bind(self.id.to_string())
+        .bind(hash)
+        .bind(now_ms as i64)
+        .execute(&mut **tx)
+        .await?;
+        Ok(id(&account)?)
+    }
+
+    /// A login goes on: the token of `hash` gives way to the one of `next_hash`.
+    ///
+    /// A token that was used before may be used again inside [`REFRESH_GRACE`], as long as nobody has
+    /// used what it was exchanged for: then it is the same client, whose answer was lost.
+    pub async fn refresh(
+        &self,
+        hash: &str,
+        next_hash: &str,
+        now_ms: u64,
+    ) -> Result<Login, RefreshError> {
+        let mut tx = self.store.begin().await?;
+        let presented = self
+            .presented(&mut tx, hash)
+            .await?
+            .ok_or(RefreshError::Unknown)?;
+        let login: LoginId = id(&presented.login_id)?;
+        if presented.ended_at_ms.is_some() {
+            return Err(RefreshError::Ended);
+        }
+        if let Some(used_at_ms) = presented.used_at_ms
+            && !self
+                .is_lost_answer(&mut tx, hash, used_at_ms, now_ms)
+                .await?
+        {
+            self.end(&mut tx, login, now_ms).await?;
+            self.store.commit(tx).await?;
+            return Err(RefreshError::Reused);
+        }
+        if now_ms >= presented.expires_at_ms as u64 {
+            return Err(RefreshError::Expired);
+        }
+        let account = self
+            .account_in(&mut tx, id(&presented.account_id)?)
+            .await?
+            .filter(|account| !account.is_disabled)
+            .ok_or(RefreshError::Disabled)?;
+        sqlx::query(
+            "UPDATE refresh_tokens SET used_at_ms = $3 \
+             WHERE workspace_id = $1 AND hash = $2 AND used_at_ms IS NULL",
+        )
+        .bind(self.id.to_string())
+        .bind(hash)
+        .bind(now_ms as i64)
+        .execute(&mut *tx)
+        .await?;
+        self.keep_refresh_token(&mut tx, login, next_hash, Some(hash), now_ms)
+            .await?;
+        tx.commit().await?;
+        Ok(Login {
+            id: login,
+            workspace: self.id,
+            account,
+        })
+    }
+
+    async fn is_lost_answer(
+        &self,
+        tx: &mut Transaction,
+        hash: &str,
+        used_at_ms: i64,
+        now_ms: u64,
+    ) -> Result<bool, Error> {
+        let (children, used): (i64, i64) = sqlx::query_as(
+            "SELECT COUNT(*), COUNT(used_at_ms) FROM refresh_tokens \
+             WHERE workspace_id = $1 AND parent_hash = $2",
+        )
+        .bind(self.id.to_string())
+        .bind(hash)
+        .fetch_one(&mut **tx)
+        .await?;
+        let is_fresh = now_ms < used_at_ms as u64 + REFRESH_GRACE.as_millis() as u64;
+        Ok(is_fresh && used == 0 && children < MAX_REPLAYS)
+    }
+
+    /// The login that a refresh token belongs to ends: its tokens are void.
+    pub async fn log_out(&self, refresh_hash: &str, now_ms: u64) -> Result<(), Error> {
+        let mut tx = self.store.begin().await?;
+        let Some(presented) = self.presented(&mut tx, refresh_hash).await? else {
+            return Ok(());
+        };
+        self.end(&mut tx, id(&presented.login_id)?, now_ms).await?;
+        self.store.commit(tx).await
+    }
+
+    /// The login ends: its tokens are void.
+    pub async fn end_login(&self, login: LoginId, now_ms: u64) -> Result<(), Error> {
+        let mut tx = self.store.begin().await?;
+        self.end(&mut tx, login, now_ms).await?;
+        self.store.commit(tx).await
+    }
+
+    async fn presented(
+        &self,
+        tx: &mut Transaction,
+        hash: &str,
+    ) -> Result<Option<Presented>, Error> {
+        Ok(sqlx::query_as(
+            "SELECT t.login_id, l.account_id, t.expires_at_ms, t.used_at_ms, l.ended_at_ms \
+             FROM refresh_tokens t JOIN logins l \
+             ON l.workspace_id = t.workspace_id AND l.id = t.login_id \
+             WHERE t.workspace_id = $1 AND t.hash = $2",
+        )
+        .bind(self.id.to_string())
+        .bind(hash)
+        .fetch_optional(&mut **tx)
+        .await?)
+    }
+
+    /// A login that ended before stays as it is, and is not announced again.
+    async fn end(&self, tx: &mut Transaction, login: LoginId, now_ms: u64) -> Result<(), Error> {
+        let ended = sqlx::query(
+            "UPDATE logins SET ended_at_ms = $3 \
+             WHERE workspace_id = $1 AND id = $2 AND ended_at_ms IS NULL",
+        )
+        .bind(self.id.to_string())
+        .bind(login.to_string())
+        .bind(now_ms as i64)
+        .execute(&mut **tx)
+        .await?;
+        if ended.rows_affected() == 1 {
+            revoke(tx, Claim::Login, &login.to_string(), now_ms).await?;
+        }
+        Ok(())
+    }
+
+    async fn keep_refresh_token(
+        &self,
+        tx: &mut Transaction,
+        login: LoginId,
+        hash: &str,
+        parent: Option<&str>,
+        now_ms: u64,
+    ) -> Result<(), Error> {
+        let expires_at_ms = now_ms + REFRESH_TOKEN.as_millis() as u64;
+        sqlx::query(
+            "INSERT INTO refresh_tokens (hash, workspace_id, login_id, parent_hash, expires_at_ms) \
+             VALUES ($1, $2, $3, $4, $5)",
+        )
+        .bind(hash)
+        .bind(self.id.to_string())
+        .bind(login.to_string())
+        .bind(parent)
+        .bind(expires_at_ms as i64)
+        .execute(&mut **tx)
+        .await?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::tests::{NOW, Scratch};
+
+    const GRACE: u64 = REFRESH_GRACE.as_millis() as u64;
+
+    async fn logged_in() -> Scratch {
+        let scratch = Scratch::new().await;
+        let here = scratch.here();
+        here.add_login_secret("secret", scratch.account, None)
+            .await
+            .unwrap();
+        here.log_in(Method::Secret("secret"), "r1", NOW)
+            .await
+            .unwrap();
+        scratch
+    }
+
+    #[tokio::test]
+    async fn a_replay_inside_the_grace_is_a_lost_answer_and_after_it_a_theft() {
+        let scratch = logged_in().await;
+        let here = scratch.here();
+        here.refresh("r1", "r2", NOW).await.unwrap();
+        here.refresh("r1", "r3", NOW + GRACE - 1).await.unwrap();
+        let theft = here.refresh("r1", "r4", NOW + GRACE).await;
+        assert!(matches!(theft, Err(RefreshError::Reused)));
+        for token in ["r1", "r2", "r3"] {
+            let ended = here.refresh(token, "r5", NOW + GRACE).await;
+            assert!(matches!(ended, Err(RefreshError::Ended)), "{token}");
+        }
+        let unknown = here.refresh("r4", "r5", NOW + GRACE).await;
+        assert!(matches!(unknown, Err(RefreshError::Unknown)));
+    }
+
+    #[tokio::test]
+    async fn a_replay_after_its_successor_was_used_is_a_theft_at_once() {
+        let scratch = logged_in().await;
+        let here = scratch.here();
+        here.refresh("r1", "r2", NOW).await.unwrap();
+        here.refresh("r2", "r3", NOW + 1).await.unwrap();
+        let theft = here.refresh("r1", "r4", NOW + 2).await;
+        assert!(matches!(theft, Err(RefreshError::Reused)));
+    }
+
+    #[tokio::test]
+    async fn the_grace_does_not_multiply_tokens_without_end() {
+        let scratch = logged_in().await;
+        let here = scratch.here();
+        for n in 0..MAX_REPLAYS {
+            here.refresh("r1", &format!("n{n}"), NOW).await.unwrap();
+        }
+        assert!(matches!(
+            here.refresh("r1", "x", NOW).await,
+            Err(RefreshError::Reused)
+        ));
+    }
+
+    #[tokio::test]
+    async fn a_refresh_token_is_nothing_in_another_workspace() {
+        let scratch = logged_in().await;
+        let elsewhere = scratch.elsewhere().await;
+        let refused = elsewhere.refresh("r1", "r2", NOW).await;
+        assert!(matches!(refused, Err(RefreshError::Unknown)));
+        elsewhere.log_out("r1", NOW).await.unwrap();
+        assert!(scratch.here().refresh("r1", "r2", NOW).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn two_who_come_with_one_secret_at_once_get_one_login() {
+        let scratch = Scratch::new().await;
+        let here = scratch.here();
+        here.add_login_secret("secret", scratch.account, None)
+            .await
+            .unwrap();
+        let (one, two) = tokio::join!(
+            here.log_in(Method::Secret("secret"), "a", NOW),
+            here.log_in(Method::Secret("secret"), "b", NOW),
+        );
+        assert_eq!(usize::from(one.is_ok()) + usize::from(two.is_ok()), 1);
+    }
+
+    #[tokio::test]
+    async fn a_logout_is_announced_once() {
+        let scratch = logged_in().await;
+        let here = scratch.here();
+        here.log_out("r1", NOW).await.unwrap();
+        here.log_out("r1", NOW + 1).await.unwrap();
+        assert_eq!(scratch.store.last_change().await.unwrap(), 1);
+    }
+}

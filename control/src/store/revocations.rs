@@ -1,0 +1,153 @@
+//! Tokens that are void before they expire. Access tokens are checked offline, so each entry is also a
+//! change that relays hear; an entry is kept for as long as a token that it means could live.
+
+use cmdop_proto::limits::CLOCK_LEEWAY;
+use cmdop_proto::token::Claims;
+use sqlx::Row as _;
+
+use super::{Error, Store, Transaction, changes};
+use crate::lifetimes::LONGEST_TOKEN;
+
+/// What the value of an entry is compared with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// An account, machine or relay.
+    Subject,
+    /// One login.
+    Login,
+}
+
+impl Claim {
+    /// The name of the JWT claim.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Subject => "sub",
+            Self::Login => "sid",
+        }
+    }
+}
+
+/// One entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Revocation {
+    /// The JWT claim.
+    pub claim: String,
+    /// Its value.
+    pub value: String,
+    /// Tokens issued until then are void.
+    pub issued_until_ms: u64,
+    /// No such token can be alive after this.
+    pub forget_at_ms: u64,
+}
+
+impl<'r> sqlx::FromRow<'r, sqlx::sqlite::SqliteRow> for Revocation {
+    fn from_row(row: &'r sqlx::sqlite::SqliteRow) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            claim: row.try_get("claim")?,
+            value: row.try_get("value")?,
+            issued_until_ms: row.try_get::<i64, _>("issued_until_ms")? as u64,
+            forget_at_ms: row.try_get::<i64, _>("forget_at_ms")? as u64,
+        })
+    }
+}
+
+/// Makes all tokens of `value` void that exist at `now_ms`.
+pub(super) async fn revoke(
+    tx: &mut Transaction,
+    claim: Claim,
+    value: &str,
+    now_ms: u64,
+) -> Result<(), Error> {
+    let forget_at_ms = now_ms + (LONGEST_TOKEN + 2 * CLOCK_LEEWAY).as_millis() as u64;
+    sqlx::query(
+        "INSERT INTO revocations (claim, value, issued_until_ms, forget_at_ms) \
+         VALUES ($1, $2, $3, $4) ON CONFLICT (claim, value) DO UPDATE \
+         SET issued_until_ms = excluded.issued_until_ms, forget_at_ms = excluded.forget_at_ms",
+    )
+    .bind(claim.as_str())
+    .bind(value)
+    .bind(now_ms as i64)
+    .bind(forget_at_ms as i64)
+    .execute(&mut **tx)
+    .await?;
+    changes::record(tx, changes::Kind::Revoked(claim), value, now_ms).await
+}
+
+impl Store {
+    /// Whether a token with these claims was made void.
+    pub async fn is_revoked(&self, claims: &Claims) -> Result<bool, Error> {
+        let login = claims.sid.map(|sid| sid.to_string()).unwrap_or_default();
+        let found: i64 = sqlx::query_scalar(
+            "SELECT COUNT(*) FROM revocations WHERE issued_until_ms >= $1 \
+             AND ((claim = 'sub' AND value = $2) OR (claim = 'sid' AND value = $3) \
+             OR (claim = 'jti' AND value = $4))",
+        )
+        .bind(claims.iat.saturating_mul(1000))
+        .bind(&claims.sub)
+        .bind(login)
+        .bind(&claims.jti)
+        .fetch_one(&self.pool)
+        .await?;
+        Ok(found > 0)
+    }
+
+    /// Until when tokens of `subject` are void; 0 if they are not.
+    pub async fn revoked_until_ms(&self, subject: &str) -> Result<u64, Error> {
+        let until: Option<i64> = sqlx::query_scalar(
+            "SELECT issued_until_ms FROM revocations WHERE claim = 'sub' AND value = $1",
+        )
+        .bind(subject)
+        .fetch_optional(&self.pool)
+        .await?;
+        Ok(until.unwrap_or(0).max(0) as u64)
+    }
+
+    /// Drops what can matter no more: entries, codes, tokens and changes whose time is over.
+    pub async fn forget(&self, now_ms: u64) -> Result<(), Error> {
+        /// A refresh token is kept this long after its end, so that its replay is still recognised.
+        const REPLAY: u64 = 24 * 60 * 60 * 1000;
+        /// A follower is seconds behind; a day leaves room for a laptop that slept.
+        const CHANGES: u64 = 24 * 60 * 60 * 1000;
+        let mut tx = self.begin().await?;
+        for (statement, before) in [
+            ("DELETE FROM revocations WHERE forget_at_ms < $1", now_ms),
+            (
+                "DELETE FROM device_codes WHERE expires_at_ms < $1",
+                now_ms.saturating_sub(REPLAY),
+            ),
+            (
+                "DELETE FROM refresh_tokens WHERE expires_at_ms < $1",
+                now_ms.saturating_sub(REPLAY),
+            ),
+            (
+                "DELETE FROM login_secrets WHERE expires_at_ms < $1",
+                now_ms.saturating_sub(REPLAY),
+            ),
+            (
+                "DELETE FROM machine_tokens WHERE expires_at_ms < $1",
+                now_ms.saturating_sub(30 * REPLAY),
+            ),
+            (
+                "DELETE FROM relay_tokens WHERE expires_at_ms < $1",
+                now_ms.saturating_sub(30 * REPLAY),
+            ),
+            (
+                "DELETE FROM changes WHERE at_ms < $1",
+                now_ms.saturating_sub(CHANGES),
+            ),
+            (
+                "DELETE FROM logins WHERE started_at_ms < $1 AND NOT EXISTS (SELECT 1 FROM refresh_tokens \
+                 WHERE refresh_tokens.workspace_id = logins.workspace_id \
+                 AND refresh_tokens.login_id = logins.id)",
+                now_ms.saturating_sub(REPLAY),
+            ),
+        ] {
+            sqlx::query(statement)
+                .bind(before as i64)
+                .execute(&mut *tx)
+                .await?;
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,148 @@
+//! How often somebody may guess: a bucket of tries for each key, refilled with time.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// Buckets that are kept. More strangers than this at the same time have to wait.
+const MAX_BUCKETS: usize = 20_000;
+
+/// How many tries at once, and how long each takes to come back.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rule {
+    /// Tries of a full bucket.
+    pub burst: u32,
+    /// The time after which one try is back.
+    pub refill: Duration,
+}
+
+/// Passwords for one account from one address: a person mistypes, a program guesses.
+pub(crate) const PASSWORD: Rule = Rule {
+    burst: 5,
+    refill: Duration::from_secs(10),
+};
+
+/// Passwords for one account from everywhere: above what its owner needs, so that a stranger cannot
+/// lock the owner out with one address.
+pub(crate) const PASSWORD_OF_ACCOUNT: Rule = Rule {
+    burst: 50,
+    refill: Duration::from_secs(5),
+};
+
+/// Passwords from one address.
+pub(crate) const PASSWORD_OF_PEER: Rule = Rule {
+    burst: 20,
+    refill: Duration::from_secs(3),
+};
+
+/// User codes by one account.
+pub(crate) const USER_CODE: Rule = Rule {
+    burst: 10,
+    refill: Duration::from_secs(6),
+};
+
+/// New device codes, and enrolments, for one address.
+pub(crate) const STRANGER: Rule = Rule {
+    burst: 60,
+    refill: Duration::from_secs(1),
+};
+
+/// The buckets.
+#[derive(Debug, Default)]
+pub(crate) struct Throttle {
+    buckets: Mutex<HashMap<String, Bucket>>,
+}
+
+#[derive(Debug)]
+struct Bucket {
+    rule: Rule,
+    /// The bucket is full again at this time; each try moves it on by one refill.
+    full_at: Instant,
+}
+
+impl Throttle {
+    /// Takes one try from the bucket of `key`; or says how long to wait for the next.
+    pub(crate) fn take(&self, key: String, rule: Rule, now: Instant) -> Result<(), Duration> {
+        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        if buckets.len() >= MAX_BUCKETS && !buckets.contains_key(&key) {
+            buckets.retain(|_, bucket| bucket.full_at > now);
+            if buckets.len() >= MAX_BUCKETS {
+                return Err(rule.refill);
+            }
+        }
+        let bucket = buckets.entry(key).or_insert(Bucket { rule, full_at: now });
+        let full_at = bucket.full_at.max(now) + rule.refill;
+        let latest = now + rule.refill * rule.burst;
+        if full_at > latest {
+            return Err(full_at - latest);
+        }
+        bucket.full_at = full_at;
+        Ok(())
+    }
+
+    /// Gives the try back: it was no guess.
+    pub(crate) fn give_back(&self, key: &str) {
+        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(bucket) = buckets.get_mut(key) {
+            bucket.full_at = bucket
+                .full_at
+                .checked_sub(bucket.rule.refill)
+                .unwrap_or(bucket.full_at);
+        }
+    }
+}
+
+/// Whose guesses count together: an IPv4 address, or the /64 that one IPv6 subscriber has.
+pub(crate) fn neighbourhood(address: IpAddr) -> String {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tries_come_back_with_time_and_not_before() {
+        let (throttle, start) = (Throttle::default(), Instant::now());
+        let take = |now| throttle.take("ada".into(), PASSWORD, now);
+        for _ in 0..PASSWORD.burst {
+            take(start).unwrap();
+        }
+        assert_eq!(take(start).unwrap_err(), PASSWORD.refill);
+        let later = start + PASSWORD.refill;
+        take(later).unwrap();
+        assert!(take(later).is_err());
+        assert!(throttle.take("grace".into(), PASSWORD, later).is_ok());
+        throttle.give_back("ada");
+        take(later).unwrap();
+    }
+
+    #[test]
+    fn a_flood_of_strangers_takes_bounded_memory() {
+        let (throttle, start) = (Throttle::default(), Instant::now());
+        let take = |key: String, now| throttle.take(key, STRANGER, now);
+        for n in 0..MAX_BUCKETS {
+            take(n.to_string(), start).unwrap();
+        }
+        assert!(take("one more".into(), start).is_err());
+        assert!(take("one more".into(), start + STRANGER.refill).is_ok());
+        assert_eq!(throttle.buckets.lock().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn one_subscriber_is_one_neighbourhood() {
+        let of = |text: &str| neighbourhood(text.parse().unwrap());
+        assert_eq!(of("2001:db8:1:2::1"), of("2001:db8:1:2:ffff::9"));
+        assert_ne!(of("2001:db8:1:2::1"), of("2001:db8:1:3::1"));
+        assert_eq!(of("::ffff:10.0.0.1"), of("10.0.0.1"));
+    }
+}

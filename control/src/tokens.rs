@@ -1,0 +1,102 @@
+//! What the tokens say that we sign, and the answer in which they travel (RFC 6749, section 5.1).
+
+use cmdop_proto::limits::CLOCK_LEEWAY;
+use cmdop_proto::token::{Bearer, CONTROL_AUDIENCE, Claims, RELAY_AUDIENCE};
+use cmdop_proto::{Refusal, WorkspaceId};
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::lifetimes::{ACCESS_TOKEN, MACHINE_TOKEN};
+use crate::plane::ControlPlane;
+use crate::secret::Secret;
+use crate::store::{Login, Machine, Relay};
+
+/// The one scope that there is.
+pub(crate) const SCOPE: &str = "cmdop";
+
+/// The answer of the token endpoint. It carries our time, so that a client whose clock is off can say
+/// so, and where relays listen, so that nobody has to ask for that again.
+#[derive(Serialize)]
+pub(crate) struct TokenResponse {
+    access_token: String,
+    token_type: &'static str,
+    expires_in: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refresh_token: Option<String>,
+    scope: &'static str,
+    server_time_ms: u64,
+    relay_urls: Vec<String>,
+}
+
+impl ControlPlane {
+    /// The tokens of a login; `refresh` is its newest refresh token.
+    pub(crate) async fn tokens_for_login(
+        &self,
+        login: &Login,
+        refresh: &Secret,
+    ) -> Result<TokenResponse, Refusal> {
+        let account = &login.account;
+        let mut claims = self.claims(Bearer::Account, account.id.to_string(), &account.name);
+        claims.wid = login.workspace;
+        claims.role = Some(account.role);
+        claims.sid = Some(login.id);
+        claims.exp = claims.iat + ACCESS_TOKEN.as_secs() as i64;
+        // An account that was disabled and enabled again in this very second: tokens count in seconds,
+        // so this one is dated to the next, or the old revocation would hit it too.
+        let revoked_until = self.store.revoked_until_ms(&claims.sub).await? as i64;
+        if revoked_until >= claims.iat * 1000 {
+            claims.iat = revoked_until / 1000 + 1;
+        }
+        self.respond(&claims, Some(refresh)).await
+    }
+
+    /// The token of an enrolled machine.
+    pub(crate) async fn token_for_machine(
+        &self,
+        machine: &Machine,
+    ) -> Result<TokenResponse, Refusal> {
+        let mut claims = self.claims(Bearer::Machine, machine.id.to_string(), &machine.name);
+        claims.wid = machine.workspace;
+        self.respond(&claims, None).await
+    }
+
+    /// The token of an enrolled relay. It serves all workspaces: its own is the nil id.
+    pub(crate) async fn token_for_relay(&self, relay: &Relay) -> Result<TokenResponse, Refusal> {
+        let claims = self.claims(Bearer::Relay, relay.id.to_string(), &relay.url);
+        self.respond(&claims, None).await
+    }
+
+    fn claims(&self, bearer: Bearer, sub: String, name: &str) -> Claims {
+        let now = self.clock.now_s();
+        Claims {
+            iss: self.issuer.clone(),
+            sub,
+            aud: vec![RELAY_AUDIENCE.into(), CONTROL_AUDIENCE.into()],
+            exp: now + MACHINE_TOKEN.as_secs() as i64,
+            iat: now,
+            nbf: now - CLOCK_LEEWAY.as_secs() as i64,
+            jti: Uuid::new_v4().to_string(),
+            wid: WorkspaceId::from(Uuid::nil()),
+            bearer,
+            role: None,
+            sid: None,
+            name: name.to_owned(),
+        }
+    }
+
+    async fn respond(
+        &self,
+        claims: &Claims,
+        refresh: Option<&Secret>,
+    ) -> Result<TokenResponse, Refusal> {
+        Ok(TokenResponse {
+            access_token: self.signer.sign(claims)?,
+            token_type: "Bearer",
+            expires_in: (claims.exp - claims.iat).max(0) as u64,
+            refresh_token: refresh.map(|token| token.expose().to_owned()),
+            scope: SCOPE,
+            server_time_ms: self.clock.now_ms(),
+            relay_urls: self.store.relay_urls().await?,
+        })
+    }
+}

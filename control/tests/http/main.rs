@@ -1,0 +1,9 @@
+//! A control plane in this process, on a port of its own, met as its clients meet it: TLS, forms,
+//! pages, gRPC, and the binary on its data.
+
+mod binary;
+mod logins;
+mod machines;
+mod pages;
+mod relays;
+mod world;

@@ -1,0 +1,108 @@
+//! Programs without a terminal: streams apart, exit code at the end, back-pressure all the way.
+//!
+//! The end of the output, decided: `finished` is sent when both output pipes are closed, or, if a
+//! background process keeps one open, [`run::QUIET`] after the program's end; what the program
+//! itself wrote is always delivered whole. (ssh waits for ever there, which hangs scripts.)
+
+mod output;
+mod program;
+mod run;
+mod stdin;
+mod talk;
+
+use std::sync::Arc;
+
+use cmdop_proto::v1::agent_message::Message as Up;
+use cmdop_proto::{Refusal, limits, v1};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::lane::BulkLane;
+use crate::token::Tokens;
+use crate::user::{self, User};
+
+/// One program to run.
+#[derive(Debug)]
+pub(crate) struct Job {
+    /// The control message that asked for it.
+    pub(crate) command_id: u64,
+    pub(crate) start: v1::StartExec,
+    pub(crate) lane: BulkLane,
+    pub(crate) tokens: Tokens,
+    pub(crate) user: Arc<User>,
+    /// Back to the link that asked.
+    pub(crate) link: mpsc::Sender<v1::AgentMessage>,
+    /// The agent is stopping: end the program.
+    pub(crate) stop: CancellationToken,
+}
+
+/// Runs the program to its end.
+pub(crate) async fn run(job: Job) {
+    let (link, command_id) = (job.link.clone(), job.command_id);
+    if let Err(refusal) = run::run(job).await {
+        tracing::info!(reason = refusal.reason, "an exec has no stream: {refusal}");
+        let failed = Up::Failed(failure(command_id, &refusal));
+        // The link is gone: then the relay knows that all it asked for has failed.
+        let _ = link
+            .send(v1::AgentMessage {
+                message: Some(failed),
+            })
+            .await;
+    }
+}
+
+/// A refusal as it travels on the agent's streams.
+pub(crate) fn failure(command_id: u64, refusal: &Refusal) -> v1::CommandFailed {
+    v1::CommandFailed {
+        command_id,
+        grpc_code: refusal.kind.code() as u32,
+        message: refusal.message.clone(),
+        detail: Some(refusal.detail()),
+    }
+}
+
+/// argv, if a process can have it.
+pub(crate) fn checked_command(argv: &[String]) -> Result<(), Refusal> {
+    let bytes: usize = argv.iter().map(String::len).sum();
+    if bytes > limits::MAX_COMMAND {
+        return Err(Refusal::invalid(
+            "command-too-long",
+            format!(
+                "a command of {bytes} bytes is longer than {}",
+                limits::MAX_COMMAND
+            ),
+        ));
+    }
+    if argv.first().is_some_and(String::is_empty) || argv.iter().any(|arg| arg.contains('\0')) {
+        return Err(Refusal::invalid(
+            "bad-request",
+            "the command is empty or holds a zero byte",
+        ));
+    }
+    Ok(())
+}
+
+/// Everything about the program that can be refused before it starts.
+fn prepare(start: &v1::StartExec, user: &User) -> Result<program::Program, Refusal> {
+    checked_command(&start.command)?;
+    if start.command.is_empty() {
+        return Err(Refusal::invalid(
+            "bad-request",
+            "there is no command to run",
+        ));
+    }
+    let requested = user::checked_environment(start.env.clone())?;
+    Ok(program::Program {
+        argv: start.command.clone(),
+        cwd: user.directory(&start.cwd)?,
+        env: user.environment(&requested),
+        stdin: if start.stdin {
+            program::Input::Pipe
+        } else {
+            program::Input::Nothing
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,93 @@
+//! One session: a terminal, its processes, its log and its emulator, owned by one task that outlives
+//! every connection.
+//!
+//! ```text
+//! relay ══► stream ─► inputs ─► pty ─► log ─► stream ══► relay
+//!                        ▲              └──► screen ─┐ (fed after the bytes were sent)
+//!                        └── answers to queries ─────┘
+//! ```
+//!
+//! Invariants: what the terminal printed is in the log before it is sent, and sent before it is
+//! emulated; input is written once and acknowledged after; nothing here waits for the network while
+//! the terminal has something to say.
+
+mod end;
+mod input;
+mod log;
+mod screen;
+mod stream;
+mod task;
+
+use std::time::Duration;
+
+use cmdop_proto::{Refusal, Size, v1};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+pub(crate) use stream::Opener;
+pub(crate) use task::run;
+
+/// Commands that wait for a session; each link sends one or two.
+pub(crate) const COMMANDS: usize = 8;
+
+/// What the agent asks of a session.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Open (or open anew) the stream to the relay.
+    Resume(Opener),
+    /// Say what there is, for a new link.
+    Summary(oneshot::Sender<v1::SessionSummary>),
+    /// The relay has given the session up: end its processes, and then be gone.
+    End,
+}
+
+/// How the agent reaches a session.
+#[derive(Clone, Debug)]
+pub(crate) struct Handle {
+    pub(crate) commands: mpsc::Sender<Command>,
+}
+
+/// What a session needs from the agent around it.
+#[derive(Clone, Debug)]
+pub(crate) struct Context {
+    /// The agent is stopping: end the processes.
+    pub(crate) stop: CancellationToken,
+    /// Where a session that ended unheard leaves its last word.
+    pub(crate) unheard: mpsc::Sender<v1::SessionSummary>,
+    /// How many bytes of output are kept.
+    pub(crate) log_bytes: usize,
+    /// How long the relay may take to notice that a link is lost: only then its grace period begins.
+    pub(crate) notice: Duration,
+}
+
+/// A session to start, checked.
+#[derive(Debug)]
+pub(crate) struct Start {
+    pub(crate) record: v1::Session,
+    pub(crate) size: Size,
+    pub(crate) program: crate::pty::Program,
+}
+
+impl Start {
+    /// How long the session lives on without a stream to a relay. `None`: for ever.
+    pub(crate) fn patience(&self, notice: Duration) -> Option<Duration> {
+        use v1::grace::Limit;
+        match self.record.grace.as_ref().and_then(|grace| grace.limit) {
+            Some(Limit::Forever(true)) => None,
+            Some(Limit::DurationMs(ms)) => Some(Duration::from_millis(ms).saturating_add(notice)),
+            Some(Limit::Forever(false)) | None => Some(DEFAULT_GRACE + notice),
+        }
+    }
+}
+
+/// The relay's own default (design: lifecycle).
+const DEFAULT_GRACE: Duration = Duration::from_secs(30);
+
+/// Why no session was started, in the relay's words.
+pub(crate) fn not_started(error: &crate::pty::Error) -> Refusal {
+    Refusal::invalid(
+        "cannot-start",
+        cmdop_proto::text::shown(&format!("cannot start the session: {error}"), 512),
+    )
+    .hint("check the command and its path on the machine")
+}

@@ -1,0 +1,240 @@
+//! What is to be written to the terminal: in order of arrival, each input once, acknowledged only
+//! when its last byte was taken.
+//!
+//! It does no IO. Replays are recognised by client and number, over any number of links.
+
+use std::collections::VecDeque;
+
+use bytes::{Buf as _, Bytes};
+use cmdop_proto::{ClientId, CommandId, InputSeq, Refusal, limits, v1};
+
+/// What may wait for a program that does not read. Beyond it the session stops taking messages, which
+/// stops the relay: enough for the largest paste that people make.
+const MAX_WAITING: usize = 4 << 20;
+
+/// Answers of the emulator to a program that asks without reading are dropped beyond this.
+const MAX_REPLIES: usize = 64 << 10;
+
+/// Clients whose last input is remembered; the one that was silent longest is forgotten.
+const MAX_CLIENTS: usize = 64;
+
+/// One input that was written, for whoever sent it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ack {
+    pub(crate) client: ClientId,
+    pub(crate) seq: InputSeq,
+    pub(crate) command: CommandId,
+}
+
+/// What became of an input.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Accepted {
+    /// It will be written, and acknowledged then.
+    Waiting,
+    /// It was written before: acknowledge it again.
+    Written(Ack),
+}
+
+/// The bytes on their way to the terminal, and what was written before.
+#[derive(Debug, Default)]
+pub(crate) struct Inputs {
+    waiting: VecDeque<Waiting>,
+    bytes: usize,
+    reply_bytes: usize,
+    /// Highest accepted number of each client; the one heard last is at the end.
+    clients: Vec<(ClientId, InputSeq)>,
+    written: CommandId,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    data: Bytes,
+    /// `None`: an answer of our own emulator.
+    ack: Option<Ack>,
+}
+
+impl Inputs {
+    /// The id of the newest input that the terminal has taken whole.
+    pub(crate) fn written(&self) -> CommandId {
+        self.written
+    }
+
+    /// Whether no more input may be taken until the program has read some.
+    pub(crate) fn is_full(&self) -> bool {
+        self.bytes >= MAX_WAITING
+    }
+
+    /// Takes one input of the relay's stream.
+    pub(crate) fn accept(&mut self, input: v1::AgentInput) -> Result<Accepted, Refusal> {
+        if input.data.len() > limits::MAX_INPUT {
+            return Err(Refusal::invalid(
+                "frame-too-large",
+                format!(
+                    "an input of {} bytes is larger than {}",
+                    input.data.len(),
+                    limits::MAX_INPUT
+                ),
+            ));
+        }
+        let ack = Ack {
+            client: input.client_id.parse()?,
+            seq: InputSeq(input.input_seq),
+            command: CommandId(input.command_id),
+        };
+        if !self.is_new(ack.client, ack.seq) {
+            return Ok(self.replayed(ack));
+        }
+        self.push(input.data, Some(ack));
+        Ok(Accepted::Waiting)
+    }
+
+    /// What the emulator answers to the program's queries.
+    pub(crate) fn reply(&mut self, data: Vec<u8>) {
+        if !data.is_empty() && self.reply_bytes + data.len() <= MAX_REPLIES {
+            self.reply_bytes += data.len();
+            self.push(data.into(), None);
+        }
+    }
+
+    /// What to write next.
+    pub(crate) fn next(&self) -> Option<&[u8]> {
+        self.waiting.front().map(|waiting| &waiting.data[..])
+    }
+
+    /// The terminal took `count` bytes of [`Inputs::next`].
+    pub(crate) fn wrote(&mut self, count: usize) -> Option<Ack> {
+        let front = self.waiting.front_mut()?;
+        front.data.advance(count);
+        self.bytes -= count;
+        if front.ack.is_none() {
+            self.reply_bytes -= count;
+        }
+        if !front.data.is_empty() {
+            return None;
+        }
+        let ack = self.waiting.pop_front()?.ack?;
+        self.written = self.written.max(ack.command);
+        Some(ack)
+    }
+
+    /// The terminal is gone: nothing will be written any more.
+    pub(crate) fn clear(&mut self) {
+        self.waiting.clear();
+        self.bytes = 0;
+        self.reply_bytes = 0;
+    }
+
+    fn push(&mut self, data: Bytes, ack: Option<Ack>) {
+        self.bytes += data.len();
+        self.waiting.push_back(Waiting { data, ack });
+    }
+
+    /// An input that is still on its way is acknowledged when it arrives, under its newest id.
+    fn replayed(&mut self, again: Ack) -> Accepted {
+        let same = |waiting: &&mut Waiting| {
+            waiting
+                .ack
+                .is_some_and(|ack| (ack.client, ack.seq) == (again.client, again.seq))
+        };
+        if let Some(waiting) = self.waiting.iter_mut().find(same) {
+            waiting.ack = Some(again);
+            return Accepted::Waiting;
+        }
+        self.written = self.written.max(again.command);
+        Accepted::Written(again)
+    }
+
+    fn is_new(&mut self, client: ClientId, seq: InputSeq) -> bool {
+        let highest = match self.clients.iter().position(|(known, _)| *known == client) {
+            Some(index) => self.clients.remove(index).1,
+            None => InputSeq(0),
+        };
+        if self.clients.len() == MAX_CLIENTS {
+            self.clients.remove(0);
+        }
+        self.clients.push((client, highest.max(seq)));
+        seq > highest
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn input(client: ClientId, seq: u64, command: u64, data: &'static [u8]) -> v1::AgentInput {
+        v1::AgentInput {
+            client_id: client.to_string(),
+            input_seq: seq,
+            command_id: command,
+            data: Bytes::from_static(data),
+        }
+    }
+
+    fn write_all(inputs: &mut Inputs) -> (Vec<u8>, Vec<u64>) {
+        let (mut bytes, mut acks) = (Vec::new(), Vec::new());
+        while let Some(data) = inputs.next() {
+            let count = data.len().clamp(0, 2);
+            bytes.extend_from_slice(&data[..count]);
+            acks.extend(inputs.wrote(count).map(|ack| ack.seq.0));
+        }
+        (bytes, acks)
+    }
+
+    #[test]
+    fn a_replayed_input_is_written_once_and_acknowledged_again() {
+        let (mut inputs, me, other) = (Inputs::default(), ClientId::new(), ClientId::new());
+        inputs.accept(input(me, 1, 1, b"abc")).unwrap();
+        inputs.accept(input(other, 1, 2, b"x")).unwrap();
+        assert_eq!(write_all(&mut inputs), (b"abcx".to_vec(), vec![1, 1]));
+        let again = inputs.accept(input(me, 1, 3, b"abc")).unwrap();
+        assert!(matches!(again, Accepted::Written(ack) if ack.seq.0 == 1 && ack.command.0 == 3));
+        assert_eq!(inputs.next(), None);
+    }
+
+    #[test]
+    fn a_replay_of_what_still_waits_is_acknowledged_when_written() {
+        let (mut inputs, me) = (Inputs::default(), ClientId::new());
+        inputs.accept(input(me, 1, 1, b"abc")).unwrap();
+        assert_eq!(
+            inputs.accept(input(me, 1, 7, b"abc")).unwrap(),
+            Accepted::Waiting
+        );
+        assert_eq!(write_all(&mut inputs), (b"abc".to_vec(), vec![1]));
+        assert_eq!(inputs.written(), CommandId(7));
+    }
+
+    #[test]
+    fn output_is_tagged_only_with_what_was_written_whole() {
+        let (mut inputs, me) = (Inputs::default(), ClientId::new());
+        inputs.accept(input(me, 1, 5, b"abc")).unwrap();
+        assert_eq!(inputs.wrote(2), None);
+        assert_eq!(inputs.written(), CommandId(0));
+        assert!(inputs.wrote(1).is_some());
+        assert_eq!(inputs.written(), CommandId(5));
+    }
+
+    #[test]
+    fn a_hostile_input_is_refused() {
+        let mut inputs = Inputs::default();
+        let mut large = input(ClientId::new(), 1, 1, b"");
+        large.data = vec![0; limits::MAX_INPUT + 1].into();
+        assert_eq!(inputs.accept(large).unwrap_err().reason, "frame-too-large");
+        let mut nameless = input(ClientId::new(), 1, 1, b"x");
+        nameless.client_id = "\x1b".into();
+        inputs.accept(nameless).unwrap_err();
+        assert_eq!(inputs.next(), None);
+    }
+
+    #[test]
+    fn clients_and_answers_are_bounded() {
+        let mut inputs = Inputs::default();
+        for _ in 0..1000 {
+            inputs.accept(input(ClientId::new(), 1, 1, b"x")).unwrap();
+            inputs.reply(vec![b'r'; 1000]);
+        }
+        assert_eq!(inputs.clients.len(), MAX_CLIENTS);
+        assert!(inputs.bytes <= 1000 + MAX_REPLIES);
+        write_all(&mut inputs);
+        assert_eq!((inputs.bytes, inputs.reply_bytes), (0, 0));
+    }
+}

@@ -1,0 +1,310 @@
+//! One stream of a session to a relay: where its cursor in the log stands and what goes out next.
+//!
+//! It reads the log and never changes it. What is not sent when the stream breaks is simply still
+//! in the log.
+
+use std::collections::VecDeque;
+
+use cmdop_proto::v1::session_up::Message;
+use cmdop_proto::v1::{self, SessionDown, SessionUp};
+use cmdop_proto::{Offset, Refusal, limits};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::Channel;
+use tonic::{Status, Streaming};
+
+use crate::relay_call;
+use crate::session::log::Log;
+use crate::token::Tokens;
+
+/// Frames between the session and the connection. Few: what stands here is ahead of the next echo.
+const FRAMES_AHEAD: usize = 4;
+
+/// Acknowledgements and answers that wait for room. Beyond it no further message is taken.
+const MAX_ANSWERS: usize = 256;
+
+/// Ranges of the log that the relay asked for again; it has no reason to ask for more at once.
+const MAX_AGAIN: usize = 16;
+
+/// Makes the stream of a session on one link.
+#[derive(Clone, Debug)]
+pub(crate) struct Opener {
+    pub(crate) channel: Channel,
+    pub(crate) tokens: Tokens,
+    pub(crate) stream_token: String,
+}
+
+impl Opener {
+    /// Opens the stream and says what the session has.
+    pub(crate) async fn open(self, hello: v1::SessionSummary) -> Result<Box<Stream>, Refusal> {
+        let seen = self.tokens.current();
+        match self.attempt(hello.clone()).await {
+            Err(Failure::Refused(status)) if relay_call::is_expired(&status) => {
+                self.tokens.renewed_after(seen).await;
+                self.attempt(hello).await
+            }
+            other => other,
+        }
+        .map_err(|failure| match failure {
+            Failure::Refused(status) => Refusal::from(status),
+            Failure::NotSent(refusal) => refusal,
+        })
+    }
+
+    async fn attempt(&self, hello: v1::SessionSummary) -> Result<Box<Stream>, Failure> {
+        let (up, body) = mpsc::channel(FRAMES_AHEAD);
+        let hello = Message::Hello(v1::SessionHello {
+            summary: Some(hello),
+        });
+        let _ = up.try_send(SessionUp {
+            message: Some(hello),
+        });
+        let body = ReceiverStream::new(body);
+        let request = relay_call::stream_request(body, &self.tokens, &self.stream_token)
+            .map_err(Failure::NotSent)?;
+        let down = relay_call::client(self.channel.clone())
+            .session(request)
+            .await
+            .map_err(Failure::Refused)?
+            .into_inner();
+        Ok(Box::new(Stream::new(up, down)))
+    }
+}
+
+enum Failure {
+    Refused(Status),
+    NotSent(Refusal),
+}
+
+/// An open stream.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    /// Gone once the last message went out.
+    up: Option<mpsc::Sender<SessionUp>>,
+    down: Streaming<SessionDown>,
+    queue: Queue,
+    is_blocked: bool,
+    read_up_to: Offset,
+}
+
+impl Stream {
+    fn new(up: mpsc::Sender<SessionUp>, down: Streaming<SessionDown>) -> Self {
+        Self {
+            up: Some(up),
+            down,
+            queue: Queue::default(),
+            is_blocked: false,
+            read_up_to: Offset::MAX,
+        }
+    }
+
+    /// The relay's next message, if it may be taken; or `None`, when there is room again for what
+    /// could not be sent. Cancel-safe.
+    pub(crate) async fn next(
+        &mut self,
+        intake: Intake,
+    ) -> Option<Result<Option<SessionDown>, Status>> {
+        let takes = intake == Intake::Open && self.queue.answers.len() < MAX_ANSWERS;
+        let Self { up, down, .. } = self;
+        tokio::select! {
+            biased;
+            message = down.message(), if takes => Some(message),
+            () = room(up.as_ref()), if self.is_blocked => None,
+            else => std::future::pending().await,
+        }
+    }
+
+    /// How far the terminal may be read.
+    pub(crate) fn read_up_to(&self) -> Offset {
+        self.read_up_to
+    }
+
+    /// The relay's word on how far the terminal may be read.
+    pub(crate) fn set_read_up_to(&mut self, offset: Offset) {
+        self.read_up_to = offset;
+    }
+
+    /// What is to be sent.
+    pub(crate) fn queue(&mut self) -> &mut Queue {
+        &mut self.queue
+    }
+
+    /// Whether the end of the session has been sent.
+    pub(crate) fn has_said_goodbye(&self) -> bool {
+        self.up.is_none()
+    }
+
+    /// Sends what there is and what the connection takes; with `exit`, that as the last message.
+    /// `false`: the connection is gone.
+    pub(crate) fn pump(&mut self, log: &Log, exit: Option<v1::Exit>) -> bool {
+        while let Some(up) = &self.up {
+            if !self.queue.has_work(log) && exit.is_none() {
+                self.is_blocked = false;
+                return true;
+            }
+            let permit = match up.try_reserve() {
+                Ok(permit) => permit,
+                Err(mpsc::error::TrySendError::Full(())) => {
+                    self.is_blocked = true;
+                    return true;
+                }
+                Err(mpsc::error::TrySendError::Closed(())) => return false,
+            };
+            match (self.queue.next(log), exit) {
+                (Some(message), _) => permit.send(SessionUp {
+                    message: Some(message),
+                }),
+                (None, Some(exit)) if self.queue.is_started() => {
+                    permit.send(SessionUp {
+                        message: Some(Message::Exited(v1::SessionExited {
+                            exit: Some(exit),
+                            end_offset: log.end().0,
+                        })),
+                    });
+                    self.up = None;
+                }
+                (None, _) => {
+                    self.is_blocked = false;
+                    return true;
+                }
+            }
+        }
+        self.is_blocked = false;
+        true
+    }
+}
+
+/// Whether the session takes messages now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Intake {
+    /// Yes.
+    Open,
+    /// Not before the program has read what waits for it.
+    Closed,
+}
+
+async fn room(up: Option<&mpsc::Sender<SessionUp>>) {
+    if let Some(up) = up {
+        let _ = up.reserve().await;
+    }
+}
+
+/// What goes out on a stream, and in which order: answers first, then what was asked for again, then
+/// the log from the cursor on, with the keyframe at its place in the log.
+#[derive(Debug, Default)]
+pub(crate) struct Queue {
+    answers: VecDeque<Message>,
+    again: VecDeque<(Offset, Offset)>,
+    /// `None` until the relay has said where to begin.
+    cursor: Option<Offset>,
+    keyframe: Option<v1::Keyframe>,
+}
+
+impl Queue {
+    /// Sends this before any output.
+    pub(crate) fn answer(&mut self, message: Message) {
+        self.answers.push_back(message);
+    }
+
+    /// Sends the log from `offset` on.
+    pub(crate) fn begin(&mut self, offset: Offset) {
+        self.cursor = Some(offset);
+    }
+
+    /// Sends this part of the log once more. Asked too much at once, it forgets the oldest wish.
+    pub(crate) fn again(&mut self, from: Offset, to: Offset) {
+        if from >= to {
+            return;
+        }
+        if self.again.len() == MAX_AGAIN {
+            self.again.pop_front();
+        }
+        self.again.push_back((from, to));
+    }
+
+    /// Sends this once all output before it was sent. A newer one replaces one that still waits.
+    pub(crate) fn keyframe(&mut self, keyframe: v1::Keyframe) {
+        self.keyframe = Some(keyframe);
+    }
+
+    /// Whether a keyframe waits behind bytes that the log has lost: a newer one is needed.
+    pub(crate) fn has_stale_keyframe(&self, log: &Log) -> bool {
+        self.keyframe.is_some() && self.cursor.is_some_and(|cursor| cursor < log.start())
+    }
+
+    /// Goes on from this keyframe, made at the log's end; what was to be sent before it is lost.
+    pub(crate) fn jump(&mut self, keyframe: v1::Keyframe) {
+        self.cursor = Some(Offset(keyframe.offset));
+        self.answer(Message::LogStartsAt(keyframe.offset));
+        self.keyframe(keyframe);
+    }
+
+    fn is_started(&self) -> bool {
+        self.cursor.is_some()
+    }
+
+    fn has_work(&self, log: &Log) -> bool {
+        !self.answers.is_empty()
+            || !self.again.is_empty()
+            || self.keyframe.is_some()
+            || self.cursor.is_some_and(|cursor| cursor != log.end())
+    }
+
+    fn next(&mut self, log: &Log) -> Option<Message> {
+        if let Some(answer) = self.answers.pop_front() {
+            return Some(answer);
+        }
+        if let Some(message) = self.next_again(log) {
+            return Some(message);
+        }
+        let cursor = self.cursor?;
+        if cursor < log.start() || cursor > log.end() {
+            // Overrun; or a relay that claims bytes we never printed. Both begin anew.
+            self.cursor = Some(log.start());
+            return Some(Message::LogStartsAt(log.start().0));
+        }
+        let mut limit = limits::MAX_OUTPUT;
+        if let Some(keyframe) = &self.keyframe {
+            let before = Offset(keyframe.offset) - cursor;
+            if before == 0 {
+                return self.keyframe.take().map(Message::Keyframe);
+            }
+            limit = limit.min(before as usize);
+        }
+        let (message, end) = output(log, cursor, limit)?;
+        self.cursor = Some(end);
+        Some(message)
+    }
+
+    fn next_again(&mut self, log: &Log) -> Option<Message> {
+        let (from, to) = self.again.front_mut()?;
+        if *from < log.start() {
+            self.again.pop_front();
+            return Some(Message::LogStartsAt(log.start().0));
+        }
+        let limit = (*to - *from).min(limits::MAX_OUTPUT as u64) as usize;
+        let Some((message, end)) = output(log, *from, limit) else {
+            self.again.pop_front();
+            return self.next_again(log);
+        };
+        *from = end;
+        if *from >= *to {
+            self.again.pop_front();
+        }
+        Some(message)
+    }
+}
+
+fn output(log: &Log, from: Offset, limit: usize) -> Option<(Message, Offset)> {
+    let piece = log.piece(from, limit)?;
+    let end = piece.offset.advance(piece.data.len());
+    let output = v1::Output {
+        offset: piece.offset.0,
+        data: piece.data,
+        command_id: piece.command.0,
+    };
+    Some((Message::Output(output), end))
+}
+
+#[cfg(test)]
+mod tests;

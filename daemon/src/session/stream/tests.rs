@@ -1,0 +1,106 @@
+use cmdop_proto::CommandId;
+
+use super::*;
+
+fn log(bytes: usize) -> Log {
+    let mut log = Log::new(8 << 10);
+    log.append(&vec![b'x'; bytes], CommandId(0));
+    log
+}
+
+/// What goes out until nothing is left, in one letter each with its size or offset.
+fn sent(queue: &mut Queue, log: &Log) -> Vec<String> {
+    let mut all = Vec::new();
+    while let Some(message) = queue.next(log) {
+        all.push(match message {
+            Message::Output(output) => format!("output {}+{}", output.offset, output.data.len()),
+            Message::Keyframe(keyframe) => format!("keyframe {}", keyframe.offset),
+            Message::LogStartsAt(offset) => format!("starts {offset}"),
+            Message::InputAck(_) => "ack".into(),
+            other => format!("{other:?}"),
+        });
+    }
+    assert!(!queue.has_work(log) || !queue.is_started());
+    all
+}
+
+fn ack() -> Message {
+    Message::InputAck(v1::AgentInputAck::default())
+}
+
+#[test]
+fn no_output_goes_out_before_the_relay_said_from_where() {
+    let (log, mut queue) = (log(10), Queue::default());
+    queue.answer(ack());
+    assert_eq!(sent(&mut queue, &log), ["ack"]);
+    queue.begin(Offset(4));
+    assert_eq!(sent(&mut queue, &log), ["output 4+6"]);
+}
+
+#[test]
+fn a_keyframe_goes_out_between_the_bytes_before_and_after_it() {
+    let (mut log, mut queue) = (log(10), Queue::default());
+    queue.begin(Offset(3));
+    queue.keyframe(v1::Keyframe {
+        offset: 10,
+        ..v1::Keyframe::default()
+    });
+    log.append(b"more", CommandId(0));
+    queue.answer(ack());
+    assert_eq!(
+        sent(&mut queue, &log),
+        ["ack", "output 3+7", "keyframe 10", "output 10+4"]
+    );
+}
+
+#[test]
+fn what_is_gone_is_announced_and_not_skipped_silently() {
+    let (log, mut queue) = (log(20 << 10), Queue::default());
+    queue.begin(Offset(0));
+    queue.again(Offset(1), Offset(5));
+    queue.again(Offset(13 << 10), Offset((13 << 10) + 5));
+    let start = log.start().0;
+    assert_eq!(
+        sent(&mut queue, &log),
+        [
+            format!("starts {start}"),
+            "output 13312+5".into(),
+            format!("starts {start}"),
+            format!("output {start}+8192"),
+        ]
+    );
+}
+
+#[test]
+fn a_keyframe_behind_lost_bytes_is_replaced_by_one_that_can_be_followed() {
+    let (mut log, mut queue) = (log(10), Queue::default());
+    queue.begin(Offset(0));
+    queue.keyframe(v1::Keyframe {
+        offset: 10,
+        ..v1::Keyframe::default()
+    });
+    assert!(!queue.has_stale_keyframe(&log));
+    log.append(&vec![b'y'; 20 << 10], CommandId(0));
+    assert!(queue.has_stale_keyframe(&log));
+    queue.jump(v1::Keyframe {
+        offset: log.end().0,
+        ..v1::Keyframe::default()
+    });
+    assert!(!queue.has_stale_keyframe(&log));
+    log.append(b"more", CommandId(0));
+    assert_eq!(
+        sent(&mut queue, &log),
+        ["starts 20490", "keyframe 20490", "output 20490+4"]
+    );
+}
+
+#[test]
+fn wishes_of_a_hostile_relay_are_bounded() {
+    let (log, mut queue) = (log(10), Queue::default());
+    for _ in 0..1000 {
+        queue.again(Offset(0), Offset(u64::MAX));
+        queue.again(Offset(5), Offset(5));
+    }
+    assert!(queue.again.len() <= MAX_AGAIN);
+    assert_eq!(sent(&mut queue, &log).len(), MAX_AGAIN);
+}

@@ -1,0 +1,243 @@
+//! The task that owns a session: one event at a time, the relay's words before the terminal's.
+
+mod ending;
+mod relay;
+mod terminal;
+
+use std::pin::Pin;
+
+use std::time::Duration;
+
+use cmdop_proto::{Offset, Refusal, v1};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tonic::Status;
+use tracing::Instrument as _;
+
+use crate::process::Process;
+use crate::pty::Pty;
+use crate::session::end::Closing;
+use crate::session::input::Inputs;
+use crate::session::log::Log;
+use crate::session::screen::Screen;
+use crate::session::stream::{Intake, Opener, Stream};
+use crate::session::{Command, Context, Start};
+
+/// What one turn reads at most, so that a flood never keeps a key waiting for longer than it takes
+/// to copy this much.
+const TURN: usize = 64 << 10;
+
+/// How far the emulator may be behind while a program floods: it is fed in large pieces then, which
+/// is faster, and well before the log could lose what it has not seen.
+const MAX_LAG: u64 = 256 << 10;
+
+/// What the emulator is fed at once.
+const FEED: usize = 128 << 10;
+
+/// What is still read after the program's end: more than the kernel holds for a terminal, and a bound
+/// against a background job that never stops printing.
+const MAX_LAST_WORDS: usize = 256 << 10;
+
+/// Starts the session and keeps it until it is over. The error is for the relay that asked for it.
+pub(crate) async fn run(
+    start: Start,
+    opener: Opener,
+    commands: mpsc::Receiver<Command>,
+    context: Context,
+) -> Result<(), Refusal> {
+    let patience = start.patience(context.notice);
+    let span = tracing::info_span!("session", id = %start.record.id);
+    let (pty, process) = Pty::open(start.program)
+        .await
+        .map_err(|error| super::not_started(&error))?;
+    tracing::info!(parent: &span, pid = process.pid().as_raw_nonzero(), "a session starts");
+    let mut task = Task {
+        record: start.record,
+        pty: Some(pty),
+        process: Some(process),
+        has_ended: false,
+        exit: None,
+        log: Log::new(context.log_bytes),
+        screen: Screen::new(start.size),
+        fed: Offset::START,
+        scrollback_wanted: 0,
+        inputs: Inputs::default(),
+        link: Link::Away,
+        away_since: Instant::now(),
+        patience,
+        closing: None,
+        is_hung_up: false,
+        is_given_up: false,
+        last_words: MAX_LAST_WORDS,
+        buffer: vec![0; TURN],
+        unheard: context.unheard,
+    };
+    task.open(opener);
+    task.live(commands, context.stop).instrument(span).await;
+    Ok(())
+}
+
+/// The stream to the relay.
+enum Link {
+    Away,
+    Opening(Pin<Box<dyn Future<Output = Result<Box<Stream>, Refusal>> + Send>>),
+    Open(Box<Stream>),
+}
+
+enum Event {
+    Stop,
+    Command(Option<Command>),
+    Opened(Result<Box<Stream>, Refusal>),
+    Down(Result<Option<v1::SessionDown>, Status>),
+    Ended,
+    Writable,
+    Readable,
+    Room,
+    Lag,
+    Deadline,
+}
+
+struct Task {
+    record: v1::Session,
+    /// Gone once the session is over; that hangs the terminal up.
+    pty: Option<Pty>,
+    /// Gone once it was reaped.
+    process: Option<Process>,
+    /// The leader ended; it is not reaped before its last words were read.
+    has_ended: bool,
+    /// The session is over: how.
+    exit: Option<v1::Exit>,
+    log: Log,
+    screen: Screen,
+    /// What the screen has seen.
+    fed: Offset,
+    /// History that the last keyframe was to have.
+    scrollback_wanted: u32,
+    inputs: Inputs,
+    link: Link,
+    /// Since when there is no open stream.
+    away_since: Instant,
+    patience: Option<Duration>,
+    closing: Option<Closing>,
+    /// Nobody had the terminal open at the last look.
+    is_hung_up: bool,
+    /// The relay does not want to hear of it any more.
+    is_given_up: bool,
+    last_words: usize,
+    buffer: Vec<u8>,
+    unheard: mpsc::Sender<v1::SessionSummary>,
+}
+
+impl Task {
+    async fn live(&mut self, mut commands: mpsc::Receiver<Command>, stop: CancellationToken) {
+        loop {
+            if self.may_finish() {
+                self.last_words().await;
+            }
+            self.pump();
+            if self.is_over() {
+                break;
+            }
+            let event = self.next(&mut commands, &stop).await;
+            self.handle(event).await;
+        }
+        tracing::info!(bytes = self.log.end().0, "a session is over");
+    }
+
+    /// Cancel-safe throughout: what a lost branch was about to bring, it brings at the next call.
+    async fn next(
+        &mut self,
+        commands: &mut mpsc::Receiver<Command>,
+        stop: &CancellationToken,
+    ) -> Event {
+        let deadline = self.deadline();
+        let may_read = self.may_read();
+        let intake = if self.inputs.is_full() {
+            Intake::Closed
+        } else {
+            Intake::Open
+        };
+        let has_lag = self.fed < self.log.end() && self.exit.is_none();
+        let Self {
+            link, pty, process, ..
+        } = self;
+        tokio::select! {
+            biased;
+            () = stop.cancelled(), if !self.is_given_up => Event::Stop,
+            command = commands.recv(), if !commands.is_closed() || !commands.is_empty() => {
+                Event::Command(command)
+            }
+            event = link_event(link, intake) => event,
+            () = ended(process.as_mut()), if !self.has_ended => Event::Ended,
+            () = writable(pty.as_ref()), if self.inputs.next().is_some() => Event::Writable,
+            () = readable(pty.as_ref()), if may_read => Event::Readable,
+            () = std::future::ready(()), if has_lag => Event::Lag,
+            () = at(deadline), if deadline.is_some() => Event::Deadline,
+        }
+    }
+
+    async fn handle(&mut self, event: Event) {
+        match event {
+            Event::Stop | Event::Command(Some(Command::End) | None) => self.give_up().await,
+            Event::Command(Some(Command::Resume(opener))) => self.open(opener),
+            Event::Command(Some(Command::Summary(asked))) => drop(asked.send(self.summary())),
+            Event::Opened(Ok(stream)) => self.link = Link::Open(stream),
+            Event::Opened(Err(refusal)) => self.lost(&refusal),
+            Event::Down(Ok(Some(message))) => self.obey(message),
+            Event::Down(Ok(None)) => self.relay_closed(),
+            Event::Down(Err(status)) => self.lost(&Refusal::from(status)),
+            Event::Ended => self.has_ended = true,
+            Event::Writable => self.write(),
+            Event::Readable => self.read().await,
+            Event::Room => {}
+            Event::Lag => self.feed().await,
+            Event::Deadline => self.deadline_passed().await,
+        }
+    }
+
+    /// Over: the processes are gone, and the relay has heard it or does not want to.
+    fn is_over(&self) -> bool {
+        self.exit.is_some() && self.is_given_up && !matches!(self.link, Link::Open(_))
+    }
+}
+
+async fn link_event(link: &mut Link, intake: Intake) -> Event {
+    match link {
+        Link::Away => std::future::pending().await,
+        Link::Opening(opening) => Event::Opened(opening.as_mut().await),
+        Link::Open(stream) => match stream.next(intake).await {
+            Some(down) => Event::Down(down),
+            None => Event::Room,
+        },
+    }
+}
+
+async fn ended(process: Option<&mut Process>) {
+    match process {
+        Some(process) => process.ended().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn readable(pty: Option<&Pty>) {
+    if let Some(pty) = pty {
+        let _ = pty.readable().await;
+    }
+}
+
+async fn writable(pty: Option<&Pty>) {
+    match pty {
+        Some(pty) => drop(pty.writable().await),
+        None => std::future::pending().await,
+    }
+}
+
+async fn at(deadline: Option<Instant>) {
+    if let Some(deadline) = deadline {
+        tokio::time::sleep_until(deadline).await;
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,132 @@
+//! The stream of one run on its agent's side: it takes what the caller sends, and leaves its own
+//! output for the caller to pull.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use cmdop_proto::{Refusal, RunId, v1};
+use futures_util::Stream;
+use tokio_util::sync::WaitForCancellationFutureOwned;
+use tonic::{Request, Status, Streaming};
+use v1::exec_request::Request as Part;
+
+use super::stream_token;
+use crate::incoming;
+use crate::live::LiveStream;
+use crate::relay::Relay;
+use crate::request::check_signal;
+use crate::runs::Run;
+
+/// The most of a program's input in one message (see the .proto).
+const MAX_STDIN: usize = 256 << 10;
+
+pub(super) async fn open(
+    relay: &Arc<Relay>,
+    request: Request<Streaming<v1::ExecUp>>,
+) -> Result<Requests, Refusal> {
+    let (agent, _) = relay.agent(&request).await?;
+    let token = stream_token(request.metadata())?;
+    let mut up = request.into_inner();
+    let first = incoming::first(&mut up, "`hello`").await?;
+    let Some(v1::exec_up::Message::Hello(hello)) = first.message else {
+        return Err(incoming::wrong_first("`hello`"));
+    };
+    let id: RunId = hello.run_id.parse()?;
+    let run = relay
+        .runs
+        .get(agent.machine, id)
+        .ok_or_else(|| Refusal::not_found("run-unknown", "the run is over"))?;
+    let meeting = run.meet(&token)?;
+    let live = relay.live.enter(&agent.claims, run.over.clone());
+    // A caller that has left in the meantime ends the stream by its guard.
+    let _ = meeting.opened.send(Ok(up));
+    Ok(Requests {
+        requests: meeting.requests,
+        over: Box::pin(run.over.clone().cancelled_owned()),
+        awaits_stdin: meeting.has_stdin,
+        is_closed: false,
+        run,
+        _live: live,
+    })
+}
+
+/// What the caller sends, checked, as the agent's flow control asks for it. It ends when the run is
+/// over, which tells the agent to end the program.
+pub(crate) struct Requests {
+    requests: Streaming<v1::ExecRequest>,
+    over: Pin<Box<WaitForCancellationFutureOwned>>,
+    /// The end of the program's input is still to come.
+    awaits_stdin: bool,
+    /// The caller has sent all that it will.
+    is_closed: bool,
+    run: Arc<Run>,
+    _live: LiveStream,
+}
+
+impl std::fmt::Debug for Requests {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Requests").field(&self.run.id).finish()
+    }
+}
+
+impl Stream for Requests {
+    type Item = Result<v1::ExecDown, Status>;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = self.get_mut();
+        if this.over.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(None);
+        }
+        if this.is_closed {
+            return Poll::Pending;
+        }
+        match ready!(Pin::new(&mut this.requests).poll_next(cx)) {
+            Some(Ok(request)) => match check(&request) {
+                Ok(()) => {
+                    this.awaits_stdin &= !matches!(request.request, Some(Part::StdinClosed(true)));
+                    Poll::Ready(Some(Ok(down(request))))
+                }
+                Err(refusal) => {
+                    this.run.end(refusal);
+                    Poll::Ready(None)
+                }
+            },
+            Some(Err(status)) => {
+                this.run.end(incoming::broken(&status));
+                Poll::Ready(None)
+            }
+            None => this.closed(),
+        }
+    }
+}
+
+impl Requests {
+    /// A caller that closes its side has no more input; its program goes on.
+    fn closed(&mut self) -> Poll<Option<Result<v1::ExecDown, Status>>> {
+        self.is_closed = true;
+        if !std::mem::take(&mut self.awaits_stdin) {
+            return Poll::Pending;
+        }
+        let request = Some(Part::StdinClosed(true));
+        Poll::Ready(Some(Ok(down(v1::ExecRequest { request }))))
+    }
+}
+
+fn down(request: v1::ExecRequest) -> v1::ExecDown {
+    v1::ExecDown {
+        request: Some(request),
+    }
+}
+
+fn check(request: &v1::ExecRequest) -> Result<(), Refusal> {
+    match &request.request {
+        Some(Part::Start(_)) => Err(Refusal::invalid("bad-request", "`start` came twice")),
+        Some(Part::Stdin(data)) if data.len() > MAX_STDIN => Err(Refusal::invalid(
+            "frame-too-large",
+            format!("a piece of input is larger than {} KiB", MAX_STDIN >> 10),
+        )),
+        Some(Part::Signal(signal)) => check_signal(*signal),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,110 @@
+//! Who calls: the bearer token of a request, checked offline, as a type that says what it may do.
+
+use std::sync::Arc;
+
+use cmdop_proto::token::{Bearer, Claims};
+use cmdop_proto::{MachineId, Refusal, WorkspaceId};
+use tonic::metadata::MetadataMap;
+
+use crate::directory::Directory;
+
+/// A person, or a program that acts as one.
+#[derive(Clone, Debug)]
+pub(crate) struct Account {
+    pub(crate) claims: Arc<Claims>,
+}
+
+/// An enrolled machine's agent.
+#[derive(Clone, Debug)]
+pub(crate) struct Agent {
+    pub(crate) claims: Arc<Claims>,
+    pub(crate) machine: MachineId,
+}
+
+impl Account {
+    /// The account whose token the request carries.
+    pub(crate) fn of(directory: &Directory, metadata: &MetadataMap) -> Result<Self, Refusal> {
+        let claims = bearer(directory, metadata, Bearer::Account)?;
+        Ok(Self {
+            claims: Arc::new(claims),
+        })
+    }
+
+    /// The tenant that everything it does stays in.
+    pub(crate) fn workspace(&self) -> WorkspaceId {
+        self.claims.wid
+    }
+
+    /// Its name, for records.
+    pub(crate) fn name(&self) -> String {
+        cmdop_proto::text::shown(&self.claims.name, cmdop_proto::limits::MAX_NAME)
+    }
+
+    /// Refuses `what` to a guest.
+    pub(crate) fn require_operator(&self, what: &str) -> Result<(), Refusal> {
+        // A token without a role is nobody's operator.
+        match self.claims.role {
+            Some(role) if role.can_operate() => Ok(()),
+            role => Err(Refusal::denied(
+                "role-too-low",
+                format!(
+                    "{} may not {what}: the role is {}, and it takes a member",
+                    self.name(),
+                    role.map_or("missing", cmdop_proto::token::Role::as_str),
+                ),
+            )
+            .hint("ask an administrator of the workspace for another role")),
+        }
+    }
+}
+
+impl Agent {
+    /// The machine whose token the request carries.
+    pub(crate) fn of(directory: &Directory, metadata: &MetadataMap) -> Result<Self, Refusal> {
+        let claims = bearer(directory, metadata, Bearer::Machine)?;
+        Ok(Self {
+            machine: claims.sub.parse()?,
+            claims: Arc::new(claims),
+        })
+    }
+
+    /// The tenant that everything it does stays in.
+    pub(crate) fn workspace(&self) -> WorkspaceId {
+        self.claims.wid
+    }
+}
+
+fn bearer(
+    directory: &Directory,
+    metadata: &MetadataMap,
+    wanted: Bearer,
+) -> Result<Claims, Refusal> {
+    let token = metadata
+        .get("authorization")
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.strip_prefix("Bearer "))
+        .ok_or_else(|| {
+            Refusal::denied("not-logged-in", "the request carries no access token")
+                .hint("log in with `cmdop login`")
+        })?;
+    let claims = directory.verify(token.trim())?;
+    if claims.bearer == wanted {
+        return Ok(claims);
+    }
+    Err(Refusal::denied(
+        "wrong-bearer",
+        format!(
+            "a token for {} cannot be used here: it takes one for {}",
+            kind(claims.bearer),
+            kind(wanted)
+        ),
+    ))
+}
+
+fn kind(bearer: Bearer) -> &'static str {
+    match bearer {
+        Bearer::Account => "an account",
+        Bearer::Machine => "a machine",
+        Bearer::Relay => "a relay",
+    }
+}

@@ -1,0 +1,111 @@
+//! Scripting calls: one request, one answer, no stream.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cmdop_proto::{ClientId, InputSeq, Refusal, Size, limits, v1};
+use tonic::Request;
+
+use crate::relay::Relay;
+use crate::request::check_signal;
+use crate::session::Session;
+
+/// Processes that are told to end get 5 s before they are killed; then their agent reports.
+const CLOSE: Duration = Duration::from_secs(8);
+
+/// The session that an operator's request names.
+fn operated<T>(
+    relay: &Relay,
+    request: &Request<T>,
+    (reference, what): (&str, &str),
+) -> Result<Arc<Session>, Refusal> {
+    let account = relay.account(request)?;
+    account.require_operator(what)?;
+    relay.workspace_of(&account).find(reference)
+}
+
+pub(super) async fn send(
+    relay: &Relay,
+    request: Request<v1::SendRequest>,
+) -> Result<v1::SendResponse, Refusal> {
+    let named = (request.get_ref().session.as_str(), "type into sessions");
+    let session = operated(relay, &request, named)?;
+    let input = request.into_inner();
+    check_input(input.data.len())?;
+    let (client, seq) = match input.client_id.as_str() {
+        "" => (ClientId::new(), InputSeq(1)),
+        id => (id.parse()?, InputSeq(input.input_seq)),
+    };
+    let limit = relay.context.limits.agent_answer;
+    let command = session.send(client, seq, input.data, limit).await?;
+    Ok(v1::SendResponse {
+        command_id: command.0,
+    })
+}
+
+/// Input fits one message.
+pub(super) fn check_input(bytes: usize) -> Result<(), Refusal> {
+    if bytes <= limits::MAX_INPUT {
+        return Ok(());
+    }
+    Err(Refusal::invalid(
+        "frame-too-large",
+        format!(
+            "{bytes} bytes of input in one message are more than {}",
+            limits::MAX_INPUT
+        ),
+    )
+    .hint("send it in smaller pieces"))
+}
+
+pub(super) async fn capture(
+    relay: &Relay,
+    request: Request<v1::CaptureRequest>,
+) -> Result<v1::CaptureResponse, Refusal> {
+    let account = relay.account(&request)?;
+    let wanted = request.get_ref();
+    let session = relay.workspace_of(&account).find(&wanted.session)?;
+    let lines = wanted.scrollback_lines.min(limits::MAX_CAPTURE_SCROLLBACK);
+    session
+        .capture(lines, wanted.ansi, relay.context.limits.agent_answer)
+        .await
+}
+
+pub(super) fn resize(
+    relay: &Relay,
+    request: &Request<v1::ResizeRequest>,
+) -> Result<v1::ResizeResponse, Refusal> {
+    let wanted = request.get_ref();
+    let session = operated(relay, request, (&wanted.session, "resize sessions"))?;
+    let size = wanted
+        .size
+        .ok_or_else(|| Refusal::invalid("bad-request", "the request has no size"))?;
+    session.resize(Size::try_from(size)?)?;
+    Ok(v1::ResizeResponse {})
+}
+
+pub(super) fn signal(
+    relay: &Relay,
+    request: &Request<v1::SignalRequest>,
+) -> Result<v1::SignalResponse, Refusal> {
+    let wanted = request.get_ref();
+    let session = operated(relay, request, (&wanted.session, "signal sessions"))?;
+    check_signal(wanted.signal)?;
+    session.signal(wanted.signal)?;
+    Ok(v1::SignalResponse {})
+}
+
+pub(super) async fn close(
+    relay: &Relay,
+    request: Request<v1::CloseSessionRequest>,
+) -> Result<v1::Session, Refusal> {
+    let account = relay.account(&request)?;
+    account.require_operator("close sessions")?;
+    let session = relay
+        .workspace_of(&account)
+        .find(&request.get_ref().session)?;
+    if !session.is_ended() {
+        session.close(&account.name(), CLOSE).await;
+    }
+    Ok(session.record())
+}

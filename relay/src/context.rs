@@ -1,0 +1,17 @@
+//! What every session and every call of one relay shares.
+
+use crate::config::Limits;
+use crate::deadlines::Deadlines;
+use crate::directory::Directory;
+use crate::machines::Machines;
+use crate::meters::Meters;
+
+/// The shared parts. None of them refers back to a session's owner.
+#[derive(Debug)]
+pub(crate) struct Context {
+    pub(crate) limits: Limits,
+    pub(crate) directory: Directory,
+    pub(crate) machines: Machines,
+    pub(crate) deadlines: Deadlines,
+    pub(crate) meters: Meters,
+}

@@ -1,0 +1,208 @@
+//! One state of what the control plane told, and how an event changes it.
+
+use std::collections::{BTreeMap, HashMap};
+
+use cmdop_proto::token::Claims;
+use cmdop_proto::{MachineId, Refusal, WorkspaceId, text, v1};
+use cmdop_service::tokens::KeySet;
+use serde::{Deserialize, Serialize};
+
+use super::{Change, Keys, Machines, no_keys};
+
+/// A machine that is enrolled.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Enrolled {
+    /// Its id.
+    pub id: MachineId,
+    /// Whose it is.
+    pub workspace: WorkspaceId,
+    /// Its name, unique there. It comes from the control plane, never from the agent.
+    pub name: String,
+    /// Its labels.
+    pub labels: BTreeMap<String, String>,
+    /// As it said when it enrolled.
+    pub os: String,
+    /// As it said when it enrolled.
+    pub arch: String,
+}
+
+/// Tokens that are void before they expire.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Revoked {
+    claim: String,
+    value: String,
+    issued_until_ms: u64,
+    forget_at_ms: u64,
+}
+
+/// All of it, as it is kept on disk.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Snapshot {
+    jwks: String,
+    machines: Vec<Enrolled>,
+    revoked: Vec<Revoked>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Facts {
+    jwks: String,
+    keys: Keys,
+    machines: Machines,
+    by_name: HashMap<(WorkspaceId, String), MachineId>,
+    revoked: Vec<Revoked>,
+}
+
+impl TryFrom<v1::EnrolledMachine> for Enrolled {
+    type Error = Refusal;
+
+    fn try_from(machine: v1::EnrolledMachine) -> Result<Self, Refusal> {
+        let shown = |text: &str| text::shown(text, cmdop_proto::limits::MAX_NAME);
+        let labels = machine.labels.iter();
+        Ok(Self {
+            id: machine.id.parse()?,
+            workspace: machine.workspace_id.parse()?,
+            name: text::shown(&machine.name, cmdop_proto::limits::MAX_HOSTNAME),
+            labels: labels
+                .map(|(key, value)| (shown(key), shown(value)))
+                .collect(),
+            os: shown(&machine.os),
+            arch: shown(&machine.arch),
+        })
+    }
+}
+
+impl Facts {
+    pub(super) fn apply(
+        &mut self,
+        event: v1::control_event::Event,
+    ) -> Result<Option<Change>, Refusal> {
+        use v1::control_event::Event;
+        Ok(match event {
+            Event::JwksJson(jwks) => {
+                self.keys = Some(KeySet::from_jwks(&jwks)?);
+                self.jwks = jwks;
+                None
+            }
+            Event::Machine(machine) => {
+                let machine = Enrolled::try_from(machine)?;
+                let change = Change::Machine(machine.workspace, machine.id);
+                self.put(machine);
+                Some(change)
+            }
+            Event::MachineRemovedId(id) => {
+                let removed = self.remove(id.parse()?);
+                removed.map(|machine| Change::Removed(machine.workspace, machine.id))
+            }
+            Event::Revoked(revocation) => {
+                self.revoke(revocation);
+                Some(Change::Revoked)
+            }
+            Event::Synced(_) | Event::Keepalive(_) => None,
+        })
+    }
+
+    fn put(&mut self, machine: Enrolled) {
+        self.remove(machine.id);
+        self.by_name
+            .insert((machine.workspace, machine.name.clone()), machine.id);
+        self.machines.insert(machine.id, machine);
+    }
+
+    fn remove(&mut self, id: MachineId) -> Option<Enrolled> {
+        let machine = self.machines.remove(&id)?;
+        let name = (machine.workspace, machine.name.clone());
+        // Another may have its name by now.
+        if self.by_name.get(&name) == Some(&id) {
+            self.by_name.remove(&name);
+        }
+        Some(machine)
+    }
+
+    fn revoke(&mut self, revocation: v1::Revocation) {
+        let now = cmdop_service::now_ms();
+        self.revoked.retain(|entry| entry.forget_at_ms > now);
+        self.revoked.push(Revoked {
+            claim: revocation.claim,
+            value: revocation.value,
+            issued_until_ms: revocation.issued_until_ms,
+            forget_at_ms: revocation.forget_at_ms,
+        });
+    }
+
+    pub(super) fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            jwks: self.jwks.clone(),
+            machines: self.machines.values().cloned().collect(),
+            revoked: self.revoked.clone(),
+        }
+    }
+
+    pub(super) fn from_snapshot(snapshot: Snapshot) -> Result<Self, Refusal> {
+        let mut facts = Self {
+            keys: Some(KeySet::from_jwks(&snapshot.jwks)?),
+            jwks: snapshot.jwks,
+            revoked: snapshot.revoked,
+            ..Self::default()
+        };
+        snapshot
+            .machines
+            .into_iter()
+            .for_each(|machine| facts.put(machine));
+        Ok(facts)
+    }
+
+    /// What a follower of `old` has to hear.
+    pub(super) fn changes_since<'a>(&'a self, old: &'a Self) -> impl Iterator<Item = Change> + 'a {
+        let changed = self
+            .machines
+            .values()
+            .filter(|machine| old.machines.get(&machine.id) != Some(machine))
+            .map(|machine| Change::Machine(machine.workspace, machine.id));
+        let removed = old
+            .machines
+            .values()
+            .filter(|machine| !self.machines.contains_key(&machine.id))
+            .map(|machine| Change::Removed(machine.workspace, machine.id));
+        changed.chain(removed)
+    }
+
+    pub(super) fn keys(&self) -> Result<&KeySet, Refusal> {
+        self.keys.as_ref().ok_or_else(no_keys)
+    }
+
+    /// Whether a token with these claims is void. Seconds and milliseconds meet here: a token of the
+    /// very second of the revocation is void.
+    pub(super) fn is_revoked(&self, claims: &Claims) -> bool {
+        let issued_ms = (claims.iat.max(0) as u64) * 1000;
+        self.revoked.iter().any(|entry| {
+            let is_meant = match entry.claim.as_str() {
+                "sub" => claims.sub == entry.value,
+                "jti" => claims.jti == entry.value,
+                "sid" => claims.sid.is_some_and(|sid| sid.to_string() == entry.value),
+                _ => false,
+            };
+            is_meant && issued_ms <= entry.issued_until_ms
+        })
+    }
+
+    pub(super) fn machine(&self, id: MachineId) -> Option<&Enrolled> {
+        self.machines.get(&id)
+    }
+
+    pub(super) fn find(&self, workspace: WorkspaceId, name_or_id: &str) -> Option<&Enrolled> {
+        let by_name = self
+            .by_name
+            .get(&(workspace, name_or_id.to_owned()))
+            .copied();
+        let id = by_name.or_else(|| name_or_id.parse().ok())?;
+        self.machines
+            .get(&id)
+            .filter(|machine| machine.workspace == workspace)
+    }
+
+    pub(super) fn machines(&self, workspace: WorkspaceId) -> impl Iterator<Item = &Enrolled> {
+        self.machines
+            .values()
+            .filter(move |machine| machine.workspace == workspace)
+    }
+}

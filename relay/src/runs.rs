@@ -1,0 +1,218 @@
+//! Execs that are under way: where the caller's stream and the agent's stream meet.
+//!
+//! The two are handed to each other whole: what one side reads is what the other sends, pulled by its
+//! flow control. Nothing is buffered between them and no task stands there.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use cmdop_proto::{MachineId, Refusal, RunId, v1};
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+use tonic::Streaming;
+
+use crate::machines::Link;
+use crate::stream_token::StreamToken;
+
+/// What the agent's stream is opened with.
+pub(crate) type Opened = Result<Streaming<v1::ExecUp>, Refusal>;
+
+/// One exec.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) id: RunId,
+    pub(crate) machine_name: String,
+    token: StreamToken,
+    meeting: Mutex<Option<Meeting>>,
+    /// Cancelled when it is over, for whatever reason.
+    pub(crate) over: CancellationToken,
+    refusal: OnceLock<Refusal>,
+    is_finished: AtomicBool,
+}
+
+/// What the caller leaves for the agent's stream to take.
+pub(crate) struct Meeting {
+    /// What the caller sends after `start`.
+    pub(crate) requests: Streaming<v1::ExecRequest>,
+    /// Whether it will send the program's input.
+    pub(crate) has_stdin: bool,
+    /// Where the agent's stream is left in exchange.
+    pub(crate) opened: oneshot::Sender<Opened>,
+}
+
+impl std::fmt::Debug for Meeting {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Meeting")
+    }
+}
+
+impl Run {
+    /// The caller's side, once, for whoever has the token.
+    pub(crate) fn meet(&self, token: &str) -> Result<Meeting, Refusal> {
+        let wrong = || {
+            Refusal::denied(
+                "stream-token-wrong",
+                "the stream token is not the one that was given out for this run",
+            )
+        };
+        if !self.token.matches(token) {
+            return Err(wrong());
+        }
+        self.take_meeting().ok_or_else(wrong)
+    }
+
+    fn take_meeting(&self) -> Option<Meeting> {
+        self.meeting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+    }
+
+    /// The agent could not start it.
+    pub(crate) fn failed(&self, refusal: Refusal) {
+        if let Some(meeting) = self.take_meeting() {
+            // The caller may have left.
+            let _ = meeting.opened.send(Err(refusal));
+        }
+    }
+
+    /// Ends it because of what somebody did.
+    pub(crate) fn end(&self, refusal: Refusal) {
+        // The first reason counts.
+        let _ = self.refusal.set(refusal);
+        self.over.cancel();
+    }
+
+    /// Why it was ended; a stream that is cut for no reason of its own was revoked.
+    pub(crate) fn reason(&self) -> Refusal {
+        self.refusal
+            .get()
+            .cloned()
+            .unwrap_or_else(crate::directory::revoked)
+    }
+
+    /// Its last message came.
+    pub(crate) fn finished(&self) {
+        self.is_finished.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_finished(&self) -> bool {
+        self.is_finished.load(Ordering::Relaxed)
+    }
+}
+
+/// All that are under way.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Runs {
+    shared: Arc<Mutex<UnderWay>>,
+}
+
+type UnderWay = HashMap<(MachineId, RunId), Arc<Run>>;
+
+impl Runs {
+    /// Enters a run, at most `most` on one machine. It is over when the guard is dropped.
+    pub(crate) fn enter(
+        &self,
+        link: &Arc<Link>,
+        (id, machine_name): (RunId, &str),
+        meeting: Meeting,
+        most: usize,
+    ) -> Result<(RunGuard, String), Refusal> {
+        let token = StreamToken::random();
+        let exposed = token.expose();
+        let run = Arc::new(Run {
+            id,
+            machine_name: machine_name.to_owned(),
+            token,
+            meeting: Mutex::new(Some(meeting)),
+            over: CancellationToken::new(),
+            refusal: OnceLock::new(),
+            is_finished: AtomicBool::new(false),
+        });
+        let mut runs = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (link.machine, id);
+        if runs.contains_key(&key) {
+            return Err(Refusal::invalid(
+                "bad-request",
+                "a run with this id is under way already",
+            ));
+        }
+        if runs
+            .keys()
+            .filter(|(machine, _)| *machine == link.machine)
+            .count()
+            >= most
+        {
+            return Err(Refusal::exhausted(
+                "too-many-execs",
+                format!("{most} programs run on {machine_name} already, which is the limit"),
+            ));
+        }
+        runs.insert(key, run.clone());
+        drop(runs);
+        let guard = RunGuard {
+            runs: self.clone(),
+            link: link.clone(),
+            run,
+        };
+        Ok((guard, exposed))
+    }
+
+    /// The run that an agent names; it can only name its own machine's.
+    pub(crate) fn get(&self, machine: MachineId, id: RunId) -> Option<Arc<Run>> {
+        let runs = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        runs.get(&(machine, id)).cloned()
+    }
+
+    /// Ends all.
+    pub(crate) fn end_all(&self, refusal: &Refusal) {
+        let runs: Vec<_> = {
+            let runs = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+            runs.values().cloned().collect()
+        };
+        for run in runs {
+            run.end(refusal.clone());
+        }
+    }
+}
+
+/// The caller's hold on a run: when it is gone, so is the run.
+#[derive(Debug)]
+pub(crate) struct RunGuard {
+    runs: Runs,
+    link: Arc<Link>,
+    pub(crate) run: Arc<Run>,
+}
+
+impl RunGuard {
+    /// The link over which the agent was asked.
+    pub(crate) fn link(&self) -> &Link {
+        &self.link
+    }
+}
+
+impl Drop for RunGuard {
+    fn drop(&mut self) {
+        self.run.over.cancel();
+        let mut runs = self
+            .runs
+            .shared
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        runs.remove(&(self.link.machine, self.run.id));
+        drop(runs);
+        if !self.run.is_finished() {
+            // The end of its stream tells the agent as well, but stands behind input that its
+            // program does not read.
+            let end = v1::EndSession {
+                session_id: self.run.id.to_string(),
+                reason: "the caller is gone".into(),
+            };
+            // An agent that takes no commands will see the end of the stream.
+            let _ = self
+                .link
+                .tell(v1::control_message::Message::EndSession(end));
+        }
+    }
+}

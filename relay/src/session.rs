@@ -1,0 +1,456 @@
+//! One session: a log, its readers, its input queue and its life, behind one lock of its own.
+//!
+//! The lock is held for one short method at a time and never across an await; two sessions are never
+//! locked together. Sleepers are woken, and others told, after it is free.
+
+mod agent_messages;
+mod agent_side;
+mod attached;
+mod client_side;
+mod credit;
+mod cursor;
+mod input;
+mod keyframe;
+mod lifecycle;
+mod log;
+mod one_shot;
+mod state;
+mod wakes;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::Waker;
+
+use cmdop_proto::{
+    ClientId, CommandId, InputSeq, LinkEpoch, MachineId, Refusal, SessionId, Size, v1,
+};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+pub(crate) use agent_messages::Heard;
+pub(crate) use agent_side::AgentNext;
+pub(crate) use attached::{AttachmentId, Message, Mode};
+pub(crate) use client_side::{Attaching, ClientNext};
+pub(crate) use input::Accepted;
+pub(crate) use lifecycle::{Fence, Terms};
+pub(crate) use state::Facts;
+
+use lifecycle::{Event, Life, Now};
+use state::{After, State};
+
+use crate::context::Context;
+use crate::stream_token::StreamToken;
+use crate::workspace::Workspace;
+
+/// How far the command ids of a relay that restarted stay away from those of its predecessor, whose
+/// last inputs the agent may not have reported.
+const COMMAND_ID_GAP: u64 = 1 << 20;
+
+/// A session of this relay.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) id: SessionId,
+    pub(crate) machine: MachineId,
+    workspace: Weak<Workspace>,
+    context: Arc<Context>,
+    state: Mutex<State>,
+    /// Told when input may have room again.
+    input_moves: Notify,
+    /// Told when the status changes.
+    status_moves: Notify,
+}
+
+impl Session {
+    /// A session that somebody asked for; `start` is what its agent will be told.
+    pub(crate) fn pending(
+        context: &Arc<Context>,
+        workspace: &Arc<Workspace>,
+        (id, machine): (SessionId, MachineId),
+        facts: Facts,
+        terms: Terms,
+        start: v1::StartSession,
+    ) -> Arc<Self> {
+        let life = Life::pending(&terms, now());
+        let mut state = State::new(facts, terms, life, CommandId(0));
+        state.start = Some(start);
+        Self::put_together(context, workspace, (id, machine), state)
+    }
+
+    /// A session that its agent has and we did not know: the relay was restarted since.
+    pub(crate) fn found(
+        context: &Arc<Context>,
+        workspace: &Arc<Workspace>,
+        (id, machine): (SessionId, MachineId),
+        facts: Facts,
+        terms: Terms,
+        summary: &v1::SessionSummary,
+    ) -> Arc<Self> {
+        let connected_ms = summary.session.as_ref().map_or(0, |s| s.connected_at_ms);
+        let life = Life::found(&terms, connected_ms, now());
+        let newest = CommandId(summary.command_id.saturating_add(COMMAND_ID_GAP));
+        let mut state = State::new(facts, terms, life, newest);
+        state.is_log_unknown = true;
+        state.is_one_size = false;
+        Self::put_together(context, workspace, (id, machine), state)
+    }
+
+    fn put_together(
+        context: &Arc<Context>,
+        workspace: &Arc<Workspace>,
+        (id, machine): (SessionId, MachineId),
+        state: State,
+    ) -> Arc<Self> {
+        let session = Arc::new(Self {
+            id,
+            machine,
+            workspace: Arc::downgrade(workspace),
+            context: context.clone(),
+            state: Mutex::new(state),
+            input_moves: Notify::new(),
+            status_moves: Notify::new(),
+        });
+        context.meters.sessions.increment(1.0);
+        // Arms its first deadline.
+        session.with(|_, _| ());
+        session
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A panic in a method of the state is a bug of this one session; the others go on.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One change, and then what follows from it.
+    fn with<R>(self: &Arc<Self>, change: impl FnOnce(&mut State, &mut After) -> R) -> R {
+        let mut after = After::default();
+        let mut state = self.lock();
+        let result = change(&mut state, &mut after);
+        let tick_at = state.life.deadline();
+        let tick_at = (state.tick_at != tick_at).then(|| {
+            state.tick_at = tick_at;
+            tick_at
+        });
+        drop(state);
+        if let Some(Some(at)) = tick_at {
+            self.context.deadlines.arm(at, Arc::downgrade(self));
+        }
+        self.follow_up(after);
+        result
+    }
+
+    fn follow_up(self: &Arc<Self>, after: After) {
+        after.wakes.wake();
+        if after.input_moves {
+            self.input_moves.notify_waiters();
+        }
+        if !(after.changed || after.ended || after.end_on_agent || after.forget) {
+            return;
+        }
+        self.status_moves.notify_waiters();
+        if after.end_on_agent {
+            self.tell_agent_to_end("the relay ended the session");
+        }
+        let Some(workspace) = self.workspace.upgrade() else {
+            return;
+        };
+        if after.ended {
+            self.context.meters.sessions.decrement(1.0);
+            workspace.session_ended(self);
+        }
+        if after.forget {
+            workspace.forget(self.id);
+        } else {
+            workspace.session_changed(self.id);
+        }
+    }
+
+    /// Time passed.
+    pub(crate) fn tick(self: &Arc<Self>) {
+        self.with(|state, after| {
+            state.tick_at = None;
+            state.happen(Event::Tick, now(), after);
+        });
+    }
+
+    // ------------------------------------------------------------ records
+
+    /// The record, as clients see it.
+    pub(crate) fn record(&self) -> v1::Session {
+        let mut record = self.lock().record();
+        self.name_record(&mut record);
+        record
+    }
+
+    fn name_record(&self, record: &mut v1::Session) {
+        record.id = self.id.to_string();
+        record.machine_id = self.machine.to_string();
+        if let Some(workspace) = self.workspace.upgrade() {
+            record.workspace_id = workspace.id().to_string();
+        }
+        record.machine_name = self.context.directory.machine_name(self.machine);
+        record.last_heartbeat_at_ms = self.context.machines.last_heartbeat_ms(self.machine);
+    }
+
+    pub(crate) fn name(&self) -> String {
+        self.lock().facts.name.clone()
+    }
+
+    pub(crate) fn rename(self: &Arc<Self>, name: String) {
+        self.with(|state, after| {
+            state.facts.name = name;
+            state.record_changed(after);
+        });
+    }
+
+    pub(crate) fn is_ended(&self) -> bool {
+        self.lock().life.is_ended()
+    }
+
+    /// Waits until `done` finds what it looks for in the state.
+    async fn until<R>(&self, mut done: impl FnMut(&State) -> Option<R>) -> R {
+        loop {
+            let moves = self.status_moves.notified();
+            if let Some(found) = done(&self.lock()) {
+                return found;
+            }
+            moves.await;
+        }
+    }
+
+    /// Waits until its agent has opened it, or it is clear that it will not.
+    pub(crate) async fn started(&self) -> Result<(), Refusal> {
+        self.until(|state| match &state.life {
+            Life::Pending(_) => None,
+            Life::Ended(ended) => Some(Err(match &state.start_failed {
+                Some(refusal) => refusal.clone(),
+                None => Refusal::unavailable("timeout", format!("no session: {}", ended.reason)),
+            })),
+            _ => Some(Ok(())),
+        })
+        .await
+    }
+
+    /// Waits until it is over.
+    pub(crate) async fn over(&self) {
+        self.until(|state| state.life.is_ended().then_some(()))
+            .await;
+    }
+
+    // ------------------------------------------------------------ the agent
+
+    /// What its agent has to be told to start it, once on each link.
+    pub(crate) fn start_message(&self, link: LinkEpoch) -> Option<v1::StartSession> {
+        let mut state = self.lock();
+        if state.start_told == Some(link) {
+            return None;
+        }
+        let mut start = state.start.clone()?;
+        state.start_told = Some(link);
+        start.stream_token = state.invite(link).expose();
+        Some(start)
+    }
+
+    /// Whether its agent was never seen to have it.
+    pub(crate) fn is_pending(&self) -> bool {
+        matches!(self.lock().life, Life::Pending(_))
+    }
+
+    /// Invites the agent to open the session's stream.
+    pub(crate) fn invite(&self, link: LinkEpoch) -> StreamToken {
+        self.lock().invite(link)
+    }
+
+    /// The agent could not start it.
+    pub(crate) fn start_failed(self: &Arc<Self>, refusal: Refusal) {
+        self.with(|state, after| {
+            if matches!(state.life, Life::Pending(_)) {
+                let reason = refusal.message.clone();
+                state.start_failed = Some(refusal);
+                state.happen(Event::Over(reason), now(), after);
+            }
+        });
+    }
+
+    /// The agent opens the stream.
+    pub(crate) fn open(
+        self: &Arc<Self>,
+        token: &str,
+        summary: &v1::SessionSummary,
+    ) -> Result<Fence, Refusal> {
+        self.with(|state, after| state.open(token, summary, now(), after))
+    }
+
+    /// A message on that stream.
+    pub(crate) fn hear(self: &Arc<Self>, fence: Fence, up: v1::session_up::Message) -> Heard {
+        let heard = self.with(|state, after| state.hear(fence, up, now(), after));
+        if let Heard::Bytes(added) = heard {
+            self.context.meters.bytes_in.increment(added as u64);
+        }
+        heard
+    }
+
+    /// That stream is lost.
+    pub(crate) fn stream_lost(self: &Arc<Self>, fence: Fence) {
+        self.with(|state, after| state.lost(fence, now(), after));
+    }
+
+    /// Ends the agent's stream: the relay leaves.
+    pub(crate) fn end_stream(self: &Arc<Self>) {
+        self.with(|state, after| {
+            if let Some(fence) = state.open_fence() {
+                state.lost(fence, now(), after);
+            }
+        });
+    }
+
+    /// Whether that stream was the last one, and is lost.
+    pub(crate) fn has_lost(&self, fence: Fence) -> bool {
+        self.lock().life.has_lost(fence)
+    }
+
+    /// A link is lost, and with it every stream that was opened under it.
+    pub(crate) fn link_lost(self: &Arc<Self>, link: LinkEpoch) {
+        self.with(|state, after| {
+            if let Some(fence) = state.open_fence().filter(|fence| fence.link <= link) {
+                state.lost(fence, now(), after);
+            }
+        });
+    }
+
+    /// The agent says that it is over, or does not have it any more.
+    pub(crate) fn gone_on_agent(self: &Arc<Self>, exit: Option<v1::Exit>, reason: &str) {
+        self.with(|state, after| match exit {
+            Some(exit) => state.happen(Event::Exited(Some(exit)), now(), after),
+            None => state.happen(Event::Over(reason.to_owned()), now(), after),
+        });
+    }
+
+    /// What the stream `fence` sends next.
+    pub(crate) fn next_for_agent(&self, fence: Fence, waker: &Waker) -> AgentNext {
+        self.lock().next_for_agent(fence, Instant::now(), waker)
+    }
+
+    fn tell_agent_to_end(&self, reason: &str) {
+        let end = v1::EndSession {
+            session_id: self.id.to_string(),
+            reason: reason.to_owned(),
+        };
+        self.context
+            .machines
+            .tell(self.machine, v1::control_message::Message::EndSession(end));
+    }
+
+    // ------------------------------------------------------------ attached clients
+
+    pub(crate) fn attach(self: &Arc<Self>, who: &Attaching) -> Result<AttachmentId, Refusal> {
+        let most = self.context.limits.clients_per_session;
+        let attachment = self.with(|state, after| state.attach(who, most, now(), after))?;
+        self.context.meters.attached.increment(1.0);
+        Ok(attachment)
+    }
+
+    pub(crate) fn detach(self: &Arc<Self>, attachment: AttachmentId) {
+        self.with(|state, after| state.detach(attachment, after));
+        self.context.meters.attached.decrement(1.0);
+    }
+
+    /// What an attachment's stream sends next, and the record if that has to be in it.
+    pub(crate) fn next_for_client(
+        self: &Arc<Self>,
+        attachment: AttachmentId,
+        waker: &Waker,
+    ) -> ClientNext {
+        let mut after = After::default();
+        let now = Instant::now();
+        let next = self
+            .lock()
+            .next_for_client(attachment, now, waker, &mut after);
+        after.wakes.wake();
+        next
+    }
+
+    /// Takes an attached client's input; waits while there is no room for it.
+    pub(crate) async fn typed(
+        self: &Arc<Self>,
+        attachment: AttachmentId,
+        input: v1::Input,
+    ) -> Result<(), Refusal> {
+        self.when_room(|state, after| state.typed(attachment, &input, now(), after))
+            .await?;
+        self.context.meters.inputs.increment(1);
+        Ok(())
+    }
+
+    async fn when_room(
+        self: &Arc<Self>,
+        mut accept: impl FnMut(&mut State, &mut After) -> Result<Accepted, Refusal>,
+    ) -> Result<Accepted, Refusal> {
+        // The common case takes no waiter.
+        match self.with(&mut accept)? {
+            Accepted::Full => {}
+            accepted => return Ok(accepted),
+        }
+        loop {
+            let mut room = std::pin::pin!(self.input_moves.notified());
+            room.as_mut().enable();
+            match self.with(&mut accept)? {
+                Accepted::Full => room.await,
+                accepted => return Ok(accepted),
+            }
+        }
+    }
+
+    pub(crate) fn client_resized(
+        self: &Arc<Self>,
+        attachment: AttachmentId,
+        size: v1::Size,
+    ) -> Result<(), Refusal> {
+        self.with(|state, after| state.client_resized(attachment, size, after))
+    }
+
+    pub(crate) fn client_pinged(self: &Arc<Self>, attachment: AttachmentId, nonce: u64) {
+        self.with(|state, after| state.client_pinged(attachment, nonce, after));
+    }
+
+    pub(crate) fn client_background(
+        self: &Arc<Self>,
+        attachment: AttachmentId,
+        is_in_background: bool,
+    ) -> Result<(), Refusal> {
+        self.with(|state, after| {
+            state.client_background(attachment, is_in_background, now(), after)
+        })
+    }
+
+    pub(crate) fn refuse_client(
+        self: &Arc<Self>,
+        attachment: AttachmentId,
+        refusal: Refusal,
+        seq: InputSeq,
+    ) {
+        self.with(|state, after| state.refuse_client(attachment, refusal, seq, after));
+    }
+
+    pub(crate) fn cut_client(self: &Arc<Self>, attachment: AttachmentId, refusal: Refusal) {
+        self.with(|state, after| state.cut_client(attachment, refusal, after));
+    }
+
+    pub(crate) fn client_left(self: &Arc<Self>, attachment: AttachmentId) {
+        self.with(|state, after| state.client_left(attachment, after));
+    }
+
+    /// Ends every attached client's stream with `refusal`.
+    pub(crate) fn cut_all(self: &Arc<Self>, refusal: &Refusal) {
+        self.with(|state, after| state.cut_all(refusal, after));
+    }
+
+    pub(crate) fn going_away(self: &Arc<Self>) {
+        self.with(State::going_away);
+    }
+}
+
+fn now() -> Now {
+    Now {
+        instant: Instant::now(),
+        unix_ms: cmdop_service::now_ms(),
+    }
+}

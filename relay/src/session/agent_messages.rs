@@ -1,0 +1,128 @@
+//! What an agent's stream tells a session, after `hello`. Agents are hostile: what they say is
+//! checked, bounded, and touches this session only.
+
+use cmdop_proto::{InputSeq, Offset, Size, limits, v1};
+use v1::session_down::Message as Down;
+use v1::session_up::Message as Up;
+
+use super::lifecycle::{Event, Fence, Now};
+use super::log::Gap;
+use super::state::{After, State};
+
+/// What a message of the agent led to.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Heard {
+    /// The session goes on; so many new bytes of output came.
+    Bytes(usize),
+    /// The process ended: the stream is over.
+    Exited,
+    /// The stream was replaced by a newer one.
+    Ghost,
+    /// Bytes are missing: the stream has to be opened again from where we stand.
+    Gap(Gap),
+    /// It says what it may not.
+    Nonsense(&'static str),
+}
+
+impl State {
+    /// A message on the stream `fence`.
+    pub(super) fn hear(&mut self, fence: Fence, up: Up, now: Now, after: &mut After) -> Heard {
+        if !self.agent.is_open(fence) {
+            return Heard::Ghost;
+        }
+        match up {
+            Up::Output(output) => match self.output(output, now.instant, after) {
+                Ok(added) => return Heard::Bytes(added),
+                Err(gap) => return Heard::Gap(gap),
+            },
+            Up::InputAck(ack) => self.input_written(&ack, after),
+            Up::Keyframe(frame) => return self.keyframe_came(frame, after),
+            Up::Capture(reply) => {
+                if let Some(waiting) = self.captures.remove(&reply.request_id) {
+                    // Whoever asked may have left.
+                    let _ = waiting.send(reply.capture.unwrap_or_default());
+                }
+            }
+            Up::Resized(size) => match size.try_into() {
+                Ok(size) => self.resized(size, after),
+                Err(_) => return Heard::Nonsense("a terminal's size is outside the limits"),
+            },
+            Up::LogStartsAt(start) => self.log_starts_at(Offset(start), after),
+            Up::Exited(exited) => {
+                self.happen(Event::Exited(exited.exit), now, after);
+                return Heard::Exited;
+            }
+            Up::Hello(_) => return Heard::Nonsense("`hello` came twice"),
+        }
+        Heard::Bytes(0)
+    }
+
+    fn input_written(&mut self, ack: &v1::AgentInputAck, after: &mut After) {
+        let Ok(id) = ack.client_id.parse() else {
+            return;
+        };
+        let seq = InputSeq(ack.input_seq);
+        let Some(command) = self.inputs.written(id, seq) else {
+            return;
+        };
+        after.input_moves = true;
+        for client in self.clients.iter_mut().filter(|client| client.id == id) {
+            client.outbox.ack = Some((seq, command));
+            after.wakes.take(&mut client.waker);
+        }
+        while let Some(index) = self
+            .sends
+            .iter()
+            .position(|(client, sent, _)| *client == id && *sent <= seq)
+        {
+            if let Some((_, _, waiting)) = self.sends.remove(index) {
+                let _ = waiting.send(command);
+            }
+        }
+    }
+
+    fn keyframe_came(&mut self, frame: v1::Keyframe, after: &mut After) -> Heard {
+        if frame.data.len() > limits::MAX_KEYFRAME {
+            return Heard::Nonsense("a keyframe is larger than the limit");
+        }
+        self.keyframes.came(frame);
+        for client in &mut self.clients {
+            after.wakes.take(&mut client.waker);
+        }
+        Heard::Bytes(0)
+    }
+
+    /// The terminal has this size now.
+    pub(super) fn resized(&mut self, size: Size, after: &mut After) {
+        if size == self.facts.size {
+            return;
+        }
+        self.facts.size = size;
+        self.is_one_size &= self.log.end() == Offset::START;
+        self.keyframes.resized();
+        let scrollback_lines = self
+            .clients
+            .iter()
+            .map(|client| client.cursor.scrollback())
+            .max();
+        if let Some(scrollback_lines) = scrollback_lines
+            && self.keyframes.ask(scrollback_lines)
+        {
+            let wanted = Down::KeyframeWanted(v1::KeyframeWanted { scrollback_lines });
+            // An agent that takes no commands is asked again with its next stream.
+            let _ = self.agent.command(wanted, after);
+        }
+        self.record_changed(after);
+    }
+
+    /// The agent no longer has what we asked for.
+    fn log_starts_at(&mut self, start: Offset, after: &mut After) {
+        if start <= self.log.end() {
+            return;
+        }
+        self.log.restart(start);
+        for client in &mut self.clients {
+            after.wakes.take(&mut client.waker);
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! The agent's side of a session's state: the stream that is open, the one that is invited, and what
+//! goes down on it. Commands go before input, input before credit.
+
+use std::collections::VecDeque;
+use std::task::Waker;
+
+use cmdop_proto::{LinkEpoch, Offset, Refusal, limits, v1};
+use tokio::time::Instant;
+use v1::session_down::Message as Down;
+
+use super::credit::{self, Operator};
+use super::lifecycle::{Event, Fence, Now};
+use super::log::Gap;
+use super::state::{After, State};
+use crate::stream_token::StreamToken;
+
+/// Commands other than input that may wait for the agent. More means that it does not read.
+const MAX_COMMANDS: usize = 64;
+
+/// The agent's streams for one session.
+#[derive(Debug, Default)]
+pub(crate) struct AgentSide {
+    streams: u64,
+    invited: Option<(Fence, StreamToken)>,
+    open: Option<Open>,
+}
+
+#[derive(Debug)]
+struct Open {
+    fence: Fence,
+    commands: VecDeque<Down>,
+    granted: Option<Offset>,
+    /// Its task sleeps and knows that the agent may soon stand still.
+    knows_short: bool,
+    waker: Option<Waker>,
+}
+
+/// What the agent's stream does next.
+#[derive(Debug)]
+pub(crate) enum AgentNext {
+    /// Send this.
+    Send(Down),
+    /// Sleep; at the latest until then.
+    Sleep(Option<Instant>),
+    /// Another stream took over, or the session is over.
+    Over,
+}
+
+impl AgentSide {
+    /// Closes the stream, once what it was told has been sent.
+    pub(super) fn close(&mut self, after: &mut After) {
+        self.invited = None;
+        if let Some(mut open) = self.open.take() {
+            after.wakes.take(&mut open.waker);
+        }
+    }
+
+    pub(super) fn is_open(&self, fence: Fence) -> bool {
+        self.open.as_ref().is_some_and(|open| open.fence == fence)
+    }
+
+    /// Puts a command before all input.
+    pub(super) fn command(&mut self, command: Down, after: &mut After) -> Result<(), Refusal> {
+        let Some(open) = &mut self.open else {
+            return Ok(());
+        };
+        if open.commands.len() >= MAX_COMMANDS {
+            return Err(Refusal::exhausted(
+                "agent-busy",
+                "the session's agent does not take commands at present",
+            ));
+        }
+        open.commands.push_back(command);
+        after.wakes.take(&mut open.waker);
+        Ok(())
+    }
+
+    /// Only the newest size matters.
+    pub(super) fn resize(&mut self, size: v1::Size, after: &mut After) {
+        if let Some(open) = &mut self.open {
+            open.commands
+                .retain(|command| !matches!(command, Down::Resize(_)));
+        }
+        // A full list of commands cannot be: a size never waits twice.
+        let _ = self.command(Down::Resize(size), after);
+    }
+
+    /// Its stream has something to do.
+    pub(super) fn wake(&mut self, after: &mut After) {
+        if let Some(open) = &mut self.open {
+            after.wakes.take(&mut open.waker);
+        }
+    }
+}
+
+impl State {
+    /// A stream may be opened under `link` with the token that this returns, and only with that one.
+    pub(super) fn invite(&mut self, link: LinkEpoch) -> StreamToken {
+        self.agent.streams += 1;
+        let token = StreamToken::random();
+        let fence = Fence {
+            link,
+            stream: self.agent.streams,
+        };
+        self.agent.invited = Some((fence, token.clone()));
+        token
+    }
+
+    /// The agent opened its stream. From here on only this one counts.
+    pub(super) fn open(
+        &mut self,
+        token: &str,
+        summary: &v1::SessionSummary,
+        now: Now,
+        after: &mut After,
+    ) -> Result<Fence, Refusal> {
+        self.require_alive()?;
+        let fence = match &self.agent.invited {
+            Some((fence, invited)) if invited.matches(token) => *fence,
+            _ => {
+                return Err(Refusal::denied(
+                    "stream-token-wrong",
+                    "the stream token is not the one that was given out for this session",
+                ));
+            }
+        };
+        self.agent.close(after);
+        let send_from = self.reconcile(summary, after);
+        self.agent.open = Some(Open {
+            fence,
+            commands: [Down::SendFrom(send_from.0)].into(),
+            granted: None,
+            knows_short: false,
+            waker: None,
+        });
+        self.inputs.send_all_again();
+        self.start = None;
+        if let Some(size) = self.wanted_size.filter(|size| *size != self.facts.size) {
+            self.agent.resize(size.into(), after);
+        }
+        self.happen(Event::Opened(fence), now, after);
+        if let Some(scrollback_lines) = self.keyframes.outstanding() {
+            let wanted = Down::KeyframeWanted(v1::KeyframeWanted { scrollback_lines });
+            self.agent.command(wanted, after)?;
+        }
+        Ok(fence)
+    }
+
+    /// Where the agent's log and ours meet. The agent's is the truth.
+    fn reconcile(&mut self, summary: &v1::SessionSummary, after: &mut After) -> Offset {
+        let start = Offset(summary.start_offset.min(summary.end_offset));
+        let end = Offset(summary.end_offset);
+        let ours = self.log.end();
+        let from = if self.is_log_unknown {
+            let window = limits::RELAY_WINDOW as u64;
+            Offset(end.0.saturating_sub(window)).max(start)
+        } else {
+            ours.clamp(start, end)
+        };
+        self.is_log_unknown = false;
+        if from != ours {
+            self.log.restart(from);
+        }
+        for client in &mut self.clients {
+            client.cursor.agent_ends_at(end);
+            after.wakes.take(&mut client.waker);
+        }
+        let size = summary.session.as_ref().and_then(|session| session.size);
+        if let Some(size) = size.and_then(|size| size.try_into().ok())
+            && size != self.facts.size
+        {
+            self.resized(size, after);
+        }
+        from
+    }
+
+    /// The stream is lost, or its link. One that was replaced before changes nothing.
+    pub(super) fn lost(&mut self, fence: Fence, now: Now, after: &mut After) {
+        if !self.agent.is_open(fence) {
+            return;
+        }
+        self.agent.close(after);
+        self.captures.clear();
+        self.happen(Event::Lost(fence), now, after);
+    }
+
+    /// The link of the present stream, or of the invited one.
+    pub(super) fn open_fence(&self) -> Option<Fence> {
+        self.agent.open.as_ref().map(|open| open.fence)
+    }
+
+    /// Bytes of the log came.
+    pub(super) fn output(
+        &mut self,
+        output: v1::Output,
+        now: Instant,
+        after: &mut After,
+    ) -> Result<usize, Gap> {
+        let before = self.log.end();
+        let command = cmdop_proto::CommandId(output.command_id);
+        let added = self
+            .log
+            .append(Offset(output.offset), output.data, command)?;
+        for client in &mut self.clients {
+            if client.cursor.position() == before {
+                client.waiting_since = now;
+            }
+            after.wakes.take(&mut client.waker);
+        }
+        self.look_after_credit(after);
+        Ok(added)
+    }
+
+    /// An agent that may soon stand still has somebody who watches the clock for it.
+    fn look_after_credit(&mut self, after: &mut After) {
+        let end = self.log.end();
+        if let Some(open) = &mut self.agent.open
+            && !open.knows_short
+            && open
+                .granted
+                .is_some_and(|granted| credit::is_short(granted, end))
+        {
+            after.wakes.take(&mut open.waker);
+        }
+    }
+
+    /// An operator moved on: the agent may read further if that is worth a message.
+    pub(super) fn operator_moved(&mut self, position: Offset, after: &mut After) {
+        let Some(open) = &mut self.agent.open else {
+            return;
+        };
+        let reach = position.advance(limits::RELAY_WINDOW);
+        let is_due = open
+            .granted
+            .is_none_or(|granted| granted == Offset::MAX || reach - granted >= credit::STEP);
+        if is_due {
+            after.wakes.take(&mut open.waker);
+        }
+    }
+
+    /// What the stream `fence` sends next; where it sleeps, `waker` ends that.
+    pub(super) fn next_for_agent(
+        &mut self,
+        fence: Fence,
+        now: Instant,
+        waker: &Waker,
+    ) -> AgentNext {
+        let Some(open) = self.agent.open.as_mut().filter(|open| open.fence == fence) else {
+            return AgentNext::Over;
+        };
+        if let Some(command) = open.commands.pop_front() {
+            return AgentNext::Send(command);
+        }
+        if let Some(input) = self.inputs.next_to_send() {
+            return AgentNext::Send(Down::Input(v1::AgentInput {
+                client_id: input.client.to_string(),
+                input_seq: input.seq.0,
+                command_id: input.command.0,
+                data: input.data.clone(),
+            }));
+        }
+        let operators = self.clients.iter().filter(|client| client.is_operator());
+        let operators = operators.map(|client| Operator {
+            position: client.cursor.position(),
+            waiting_since: client.waits_since(&self.log),
+        });
+        let grant = credit::grant(operators, now);
+        if open
+            .granted
+            .is_none_or(|old| credit::is_worth_a_message(old, grant.up_to))
+        {
+            open.granted = Some(grant.up_to);
+            return AgentNext::Send(Down::ReadUpTo(grant.up_to.0));
+        }
+        open.waker = Some(waker.clone());
+        let granted = open.granted.unwrap_or(Offset::MAX);
+        open.knows_short = credit::is_short(granted, self.log.end());
+        AgentNext::Sleep(grant.until.filter(|_| open.knows_short))
+    }
+}

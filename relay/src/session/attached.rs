@@ -1,0 +1,168 @@
+//! One attached client inside a session's state: its place in the log, and what it has to be told.
+//!
+//! What it has to be told is state, not a queue: a newer ack, record or pong replaces the older, so a
+//! client that does not read costs nothing. Only refusals are listed, each by itself.
+
+use std::collections::VecDeque;
+use std::task::Waker;
+
+use cmdop_proto::{ClientId, CommandId, InputSeq, Refusal, v1};
+use tokio::time::Instant;
+
+use super::cursor::Cursor;
+use super::log::Log;
+
+/// Refusals that may wait for a client; one that lets more gather does not read its stream.
+const MAX_REFUSALS: usize = 64;
+
+/// What an attached client may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// Type, resize, signal.
+    Operator,
+    /// Watch.
+    Observer,
+}
+
+/// Names one attachment within its session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct AttachmentId(pub u64);
+
+/// One attached client.
+#[derive(Debug)]
+pub(crate) struct Client {
+    pub(super) attachment: AttachmentId,
+    pub(super) id: ClientId,
+    pub(super) mode: Mode,
+    pub(super) cursor: Cursor,
+    /// When it last took bytes, or bytes began to wait for it.
+    pub(super) waiting_since: Instant,
+    pub(super) is_in_background: bool,
+    pub(super) waker: Option<Waker>,
+    pub(super) outbox: Outbox,
+}
+
+impl Client {
+    /// Since when bytes wait for it; `None`: it has all.
+    pub(super) fn waits_since(&self, log: &Log) -> Option<Instant> {
+        (!self.cursor.is_caught_up(log)).then_some(self.waiting_since)
+    }
+
+    pub(super) fn is_operator(&self) -> bool {
+        self.mode == Mode::Operator
+    }
+}
+
+/// What a client has to be told before it gets more output.
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    /// The first message of the stream is still to come.
+    pub(super) opened: Option<InputSeq>,
+    pub(super) ack: Option<(InputSeq, CommandId)>,
+    pub(super) pong: Option<u64>,
+    pub(super) going_away: bool,
+    pub(super) record_changed: bool,
+    pub(super) refusals: VecDeque<v1::AttachRefusal>,
+    pub(super) end: End,
+}
+
+/// How far a client's stream is from its end.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) enum End {
+    /// It goes on.
+    #[default]
+    Open,
+    /// It ends with this.
+    Cut(Refusal),
+    /// Nothing comes any more: the last message was taken, or the client left.
+    Over,
+}
+
+/// A message for a client; a record is put in by whoever knows its names.
+#[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "boxing would cost an allocation a message"
+)]
+pub(crate) enum Message {
+    /// `opened`, with the record.
+    Opened(InputSeq),
+    /// `changed`, with the record.
+    Changed,
+    /// Anything else.
+    Plain(v1::attach_response::Response),
+}
+
+impl Outbox {
+    /// Lists a refusal; a client that lets too many gather is cut off.
+    pub(super) fn refuse(&mut self, refusal: Refusal, input_seq: InputSeq) {
+        if self.refusals.len() >= MAX_REFUSALS {
+            self.end = End::Cut(Refusal::exhausted(
+                "too-many-refusals",
+                "the client sends what it may not, and does not read the answers",
+            ));
+            return;
+        }
+        self.refusals.push_back(v1::AttachRefusal {
+            grpc_code: refusal.kind.code() as i32 as u32,
+            detail: Some(refusal.detail()),
+            message: refusal.message,
+            input_seq: input_seq.0,
+        });
+    }
+
+    /// The next message, the urgent first.
+    pub(super) fn next(&mut self) -> Option<Message> {
+        use v1::attach_response::Response;
+        if let Some(acked) = self.opened.take() {
+            self.record_changed = false;
+            return Some(Message::Opened(acked));
+        }
+        let plain = if let Some(refusal) = self.refusals.pop_front() {
+            Response::Refusal(refusal)
+        } else if let Some((seq, command)) = self.ack.take() {
+            Response::InputAck(v1::InputAck {
+                input_seq: seq.0,
+                command_id: command.0,
+            })
+        } else if let Some(nonce) = self.pong.take() {
+            Response::Pong(v1::Ping { nonce })
+        } else if std::mem::take(&mut self.going_away) {
+            Response::GoingAway(true)
+        } else if std::mem::take(&mut self.record_changed) {
+            return Some(Message::Changed);
+        } else {
+            return None;
+        };
+        Some(Message::Plain(plain))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_newer_ack_replaces_an_older_one() {
+        let mut outbox = Outbox::default();
+        for n in 1..=3 {
+            outbox.ack = Some((InputSeq(n), CommandId(n)));
+        }
+        let next = outbox.next();
+        assert!(
+            matches!(next, Some(Message::Plain(v1::attach_response::Response::InputAck(ack)))
+            if ack.input_seq == 3)
+        );
+        assert!(outbox.next().is_none());
+    }
+
+    #[test]
+    fn who_gathers_refusals_is_cut_off() {
+        let mut outbox = Outbox::default();
+        for n in 0..=MAX_REFUSALS as u64 {
+            outbox.refuse(Refusal::denied("observer-read-only", "no"), InputSeq(n));
+        }
+        assert!(matches!(outbox.end, End::Cut(refusal) if refusal.reason == "too-many-refusals"));
+        assert_eq!(outbox.refusals.len(), MAX_REFUSALS);
+    }
+}

@@ -1,0 +1,349 @@
+//! The clients' side of a session's state: who is attached, what they type, what they get next.
+//!
+//! Whether somebody may do a thing is decided here too, on every message, so that no way in exists
+//! that forgets it.
+
+use std::task::Waker;
+
+use bytes::Bytes;
+use cmdop_proto::{ClientId, InputSeq, Offset, Refusal, Size, v1};
+use tokio::time::Instant;
+use v1::attach_response::Response;
+use v1::session_down::Message as Down;
+
+use super::attached::{AttachmentId, Client, End, Message, Mode, Outbox};
+use super::cursor::{Cursor, Next};
+use super::input::Accepted;
+use super::lifecycle::{Event, Now};
+use super::state::{After, State};
+
+/// Who wants to attach, and how.
+#[derive(Clone, Debug)]
+pub(crate) struct Attaching {
+    /// Kept over reconnects.
+    pub(crate) id: ClientId,
+    /// What it may do.
+    pub(crate) mode: Mode,
+    /// It has every byte below this.
+    pub(crate) resume_from: Option<Offset>,
+    /// Its terminal.
+    pub(crate) size: Option<Size>,
+    /// Lines that it wants in a keyframe.
+    pub(crate) scrollback: u32,
+}
+
+/// What an attached client's stream does next.
+#[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "boxing would cost an allocation a message"
+)]
+pub(crate) enum ClientNext {
+    /// Send this.
+    Send(Message),
+    /// Send the record of the end, then end the stream.
+    SendEnd,
+    /// End the stream with this.
+    Cut(Refusal),
+    /// Sleep until woken.
+    Sleep,
+    /// The stream is over.
+    Over,
+}
+
+impl State {
+    pub(super) fn attach(
+        &mut self,
+        who: &Attaching,
+        most: usize,
+        now: Now,
+        after: &mut After,
+    ) -> Result<AttachmentId, Refusal> {
+        self.require_alive()?;
+        // The same client again: its old stream is dead, whether or not we have heard of it.
+        self.clients.retain_mut(|client| {
+            after.wakes.take(&mut client.waker);
+            client.id != who.id
+        });
+        if self.clients.len() >= most {
+            return Err(Refusal::exhausted(
+                "too-many-clients",
+                format!("the session has {most} attached clients, which is the limit"),
+            )
+            .hint("detach another first"));
+        }
+        let cursor = match who.resume_from {
+            Some(from) => Cursor::resumed(&self.log, &self.keyframes, who.scrollback, from),
+            None => Cursor::fresh(&self.log, &self.keyframes, who.scrollback, self.is_one_size),
+        };
+        self.attachments += 1;
+        let attachment = AttachmentId(self.attachments);
+        self.record_changed(after);
+        self.clients.push(Client {
+            attachment,
+            id: who.id,
+            mode: who.mode,
+            cursor,
+            waiting_since: now.instant,
+            is_in_background: false,
+            waker: None,
+            outbox: Outbox {
+                opened: Some(self.inputs.newest_written(who.id)),
+                ..Outbox::default()
+            },
+        });
+        self.happen(Event::CameBack, now, after);
+        if let (Mode::Operator, Some(size)) = (who.mode, who.size) {
+            self.want_size(size, after);
+        }
+        self.agent.wake(after);
+        Ok(attachment)
+    }
+
+    pub(super) fn detach(&mut self, attachment: AttachmentId, after: &mut After) {
+        let before = self.clients.len();
+        self.clients
+            .retain(|client| client.attachment != attachment);
+        if self.clients.len() == before {
+            return;
+        }
+        self.record_changed(after);
+        self.agent.wake(after);
+        self.release_memory();
+    }
+
+    /// The mode of an attachment; an attachment that was replaced may do nothing.
+    fn require_operator(&mut self, attachment: AttachmentId) -> Result<ClientId, Refusal> {
+        let client = self.client(attachment).ok_or_else(replaced)?;
+        match client.mode {
+            Mode::Operator => Ok(client.id),
+            Mode::Observer => Err(Refusal::denied(
+                "observer-read-only",
+                "this client observes the session; it cannot change it",
+            )
+            .hint("attach as an operator to type")),
+        }
+    }
+
+    /// An attached client typed. `Full`: the same again when there is room.
+    pub(super) fn typed(
+        &mut self,
+        attachment: AttachmentId,
+        input: &v1::Input,
+        now: Now,
+        after: &mut After,
+    ) -> Result<Accepted, Refusal> {
+        let id = self.require_operator(attachment)?;
+        let seq = InputSeq(input.input_seq);
+        let accepted = self.input(id, seq, input.data.clone(), now, after)?;
+        if let Accepted::Written(seq, command) = accepted
+            && let Some(client) = self.client(attachment)
+        {
+            client.outbox.ack = Some((seq, command));
+            after.wakes.take(&mut client.waker);
+        }
+        Ok(accepted)
+    }
+
+    /// Input of somebody who may.
+    pub(super) fn input(
+        &mut self,
+        id: ClientId,
+        seq: InputSeq,
+        data: Bytes,
+        now: Now,
+        after: &mut After,
+    ) -> Result<Accepted, Refusal> {
+        self.require_alive()?;
+        if seq.0 == 0 {
+            return Err(Refusal::invalid(
+                "bad-request",
+                "an input has no number: they count from 1",
+            ));
+        }
+        let accepted = self.inputs.accept(id, seq, data);
+        if let Accepted::Queued(_) = accepted {
+            self.agent.wake(after);
+            if matches!(self.life, super::lifecycle::Life::Background(_)) {
+                self.happen(Event::CameBack, now, after);
+            }
+        }
+        Ok(accepted)
+    }
+
+    /// An attached client's terminal has another size.
+    pub(super) fn client_resized(
+        &mut self,
+        attachment: AttachmentId,
+        size: v1::Size,
+        after: &mut After,
+    ) -> Result<(), Refusal> {
+        self.require_operator(attachment)?;
+        self.require_alive()?;
+        self.want_size(size.try_into()?, after);
+        Ok(())
+    }
+
+    /// The latest operator to say so decides the size.
+    pub(super) fn want_size(&mut self, size: Size, after: &mut After) {
+        self.wanted_size = Some(size);
+        if size != self.facts.size {
+            self.agent.resize(size.into(), after);
+        }
+    }
+
+    pub(super) fn client_pinged(
+        &mut self,
+        attachment: AttachmentId,
+        nonce: u64,
+        after: &mut After,
+    ) {
+        if let Some(client) = self.client(attachment) {
+            client.outbox.pong = Some(nonce);
+            after.wakes.take(&mut client.waker);
+        }
+    }
+
+    /// A client went to the background, or came back.
+    pub(super) fn client_background(
+        &mut self,
+        attachment: AttachmentId,
+        is_in_background: bool,
+        now: Now,
+        after: &mut After,
+    ) -> Result<(), Refusal> {
+        self.require_operator(attachment)?;
+        if let Some(client) = self.client(attachment) {
+            client.is_in_background = is_in_background;
+        }
+        let event = if self.clients.iter().all(|client| client.is_in_background) {
+            Event::WentBackground
+        } else {
+            Event::CameBack
+        };
+        self.happen(event, now, after);
+        Ok(())
+    }
+
+    pub(super) fn refuse_client(
+        &mut self,
+        attachment: AttachmentId,
+        refusal: Refusal,
+        seq: InputSeq,
+        after: &mut After,
+    ) {
+        if let Some(client) = self.client(attachment) {
+            client.outbox.refuse(refusal, seq);
+            after.wakes.take(&mut client.waker);
+        }
+    }
+
+    /// Ends one client's stream with `refusal`.
+    pub(super) fn cut_client(
+        &mut self,
+        attachment: AttachmentId,
+        refusal: Refusal,
+        after: &mut After,
+    ) {
+        if let Some(client) = self.client(attachment) {
+            client.outbox.end = End::Cut(refusal);
+            after.wakes.take(&mut client.waker);
+        }
+    }
+
+    pub(super) fn cut_all(&mut self, refusal: &Refusal, after: &mut After) {
+        for client in &mut self.clients {
+            client.outbox.end = End::Cut(refusal.clone());
+            after.wakes.take(&mut client.waker);
+        }
+    }
+
+    /// A client closed its side of the stream.
+    pub(super) fn client_left(&mut self, attachment: AttachmentId, after: &mut After) {
+        if let Some(client) = self.client(attachment) {
+            client.outbox.end = End::Over;
+            after.wakes.take(&mut client.waker);
+        }
+    }
+
+    pub(super) fn going_away(&mut self, after: &mut After) {
+        for client in &mut self.clients {
+            client.outbox.going_away = true;
+            after.wakes.take(&mut client.waker);
+        }
+    }
+
+    /// What a client's stream sends next; where it sleeps, `waker` ends that.
+    pub(super) fn next_for_client(
+        &mut self,
+        attachment: AttachmentId,
+        now: Instant,
+        waker: &Waker,
+        after: &mut After,
+    ) -> ClientNext {
+        let Some(index) = self.clients.iter().position(|c| c.attachment == attachment) else {
+            return ClientNext::Cut(replaced());
+        };
+        let client = &mut self.clients[index];
+        if client.outbox.end != End::Open {
+            return match std::mem::replace(&mut client.outbox.end, End::Over) {
+                End::Cut(refusal) => ClientNext::Cut(refusal),
+                End::Open | End::Over => ClientNext::Over,
+            };
+        }
+        if let Some(message) = client.outbox.next() {
+            return ClientNext::Send(message);
+        }
+        match client.cursor.next(&self.log, &self.keyframes) {
+            Next::Bytes(piece) => {
+                self.served(index, now, after);
+                ClientNext::Send(Message::Plain(Response::Output(v1::Output {
+                    offset: piece.start.0,
+                    data: piece.data,
+                    command_id: piece.command.0,
+                })))
+            }
+            Next::Keyframe(frame) => {
+                self.served(index, now, after);
+                ClientNext::Send(Message::Plain(Response::Keyframe(frame)))
+            }
+            _ if self.life.is_ended() => {
+                self.clients[index].outbox.end = End::Over;
+                ClientNext::SendEnd
+            }
+            next => {
+                self.clients[index].waker = Some(waker.clone());
+                if let Next::NeedsKeyframe(scrollback) = next {
+                    self.want_keyframe(scrollback, after);
+                }
+                ClientNext::Sleep
+            }
+        }
+    }
+
+    fn served(&mut self, index: usize, now: Instant, after: &mut After) {
+        let client = &mut self.clients[index];
+        client.waiting_since = now;
+        if client.is_operator() {
+            let position = client.cursor.position();
+            self.operator_moved(position, after);
+        }
+    }
+
+    fn want_keyframe(&mut self, scrollback_lines: u32, after: &mut After) {
+        if self.keyframes.ask(scrollback_lines) {
+            let wanted = Down::KeyframeWanted(v1::KeyframeWanted { scrollback_lines });
+            if self.agent.command(wanted, after).is_err() {
+                // Asked again with the agent's next stream, or by the next who needs one.
+                tracing::debug!("the agent takes no commands; a keyframe has to wait");
+            }
+        }
+    }
+}
+
+fn replaced() -> Refusal {
+    Refusal::unavailable(
+        "replaced",
+        "the same client attached again; this is its older stream",
+    )
+}

@@ -1,0 +1,263 @@
+//! One reader's place in a session's log, and what it gets next.
+//!
+//! The rule that all clients live by: contiguous bytes, or a keyframe that says where they go on.
+//! Nothing here waits or wakes.
+
+use cmdop_proto::{Offset, limits, v1};
+
+use super::keyframe::Keyframes;
+use super::log::{Log, Piece, Read};
+
+/// Where a reader is.
+#[derive(Debug)]
+pub(crate) struct Cursor {
+    place: Place,
+    /// Scrollback lines that it wants in a keyframe.
+    scrollback: u32,
+    /// Announced keyframes that it has had, or is past.
+    seen: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// It has every byte below this.
+    At(Offset),
+    /// It cannot go on without a keyframe. The log ended here when that became so.
+    Lost { log_end: Offset },
+}
+
+/// What a reader gets next.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Next {
+    /// These bytes, which follow on what it has.
+    Bytes(Piece),
+    /// A picture, from which it goes on.
+    Keyframe(v1::Keyframe),
+    /// Nothing yet.
+    Wait,
+    /// Nothing before the agent makes a keyframe with so many lines of scrollback.
+    NeedsKeyframe(u32),
+}
+
+impl Cursor {
+    /// A reader that knows nothing. It may start with the log itself if that is whole and the
+    /// terminal has had one size all along; else it needs a picture.
+    pub(crate) fn fresh(
+        log: &Log,
+        keyframes: &Keyframes,
+        scrollback: u32,
+        is_one_size: bool,
+    ) -> Self {
+        let place = if log.start() == Offset::START && is_one_size {
+            Place::At(Offset::START)
+        } else {
+            Place::Lost { log_end: log.end() }
+        };
+        Self::new(place, keyframes, scrollback)
+    }
+
+    /// A reader that has every byte below `from`. Beyond the end it waits: the relay may have
+    /// restarted and know less than its clients; [`Cursor::agent_ends_at`] settles it.
+    pub(crate) fn resumed(log: &Log, keyframes: &Keyframes, scrollback: u32, from: Offset) -> Self {
+        let place = if from >= log.start() {
+            Place::At(from)
+        } else {
+            Place::Lost { log_end: log.end() }
+        };
+        Self::new(place, keyframes, scrollback)
+    }
+
+    fn new(place: Place, keyframes: &Keyframes, scrollback: u32) -> Self {
+        Self {
+            place,
+            scrollback: scrollback.min(limits::MAX_KEYFRAME_SCROLLBACK),
+            seen: keyframes.announcements(),
+        }
+    }
+
+    /// The agent's log ends at `end`: nobody can have more.
+    pub(crate) fn agent_ends_at(&mut self, end: Offset) {
+        if matches!(self.place, Place::At(at) if at > end) {
+            self.place = Place::Lost { log_end: end };
+        }
+    }
+
+    /// Up to where it certainly has been served, for the agent's credit.
+    pub(crate) fn position(&self) -> Offset {
+        match self.place {
+            Place::At(at) => at,
+            Place::Lost { log_end } => log_end,
+        }
+    }
+
+    /// The lines that it wants in a keyframe.
+    pub(crate) fn scrollback(&self) -> u32 {
+        self.scrollback
+    }
+
+    /// Whether it has all that there is.
+    pub(crate) fn is_caught_up(&self, log: &Log) -> bool {
+        matches!(self.place, Place::At(at) if at >= log.end())
+    }
+
+    /// Takes what comes next; at most [`limits::MAX_OUTPUT`] bytes, so that a message for this
+    /// client never stands behind more than that.
+    pub(crate) fn next(&mut self, log: &Log, keyframes: &Keyframes) -> Next {
+        if let Place::At(at) = self.place {
+            match self.next_bytes(at, log, keyframes) {
+                Some(next) => return next,
+                None => self.place = Place::Lost { log_end: log.end() },
+            }
+        }
+        match keyframes.usable(log.start(), self.scrollback) {
+            Some(frame) => self.show(frame, keyframes),
+            None => Next::NeedsKeyframe(self.scrollback),
+        }
+    }
+
+    /// `None`: it fell out of the window.
+    fn next_bytes(&mut self, at: Offset, log: &Log, keyframes: &Keyframes) -> Option<Next> {
+        let mut most = limits::MAX_OUTPUT;
+        if let Some(frame) = keyframes.announced(self.seen) {
+            match Offset(frame.offset) {
+                place if place == at => return Some(self.show(frame, keyframes)),
+                place if place > at => most = most.min((place - at) as usize),
+                _ => self.seen = keyframes.announcements(),
+            }
+        }
+        match log.read(at, most) {
+            Read::Piece(piece) => {
+                self.place = Place::At(at.advance(piece.data.len()));
+                Some(Next::Bytes(piece))
+            }
+            Read::Nothing => Some(Next::Wait),
+            Read::Gone => None,
+        }
+    }
+
+    fn show(&mut self, frame: &v1::Keyframe, keyframes: &Keyframes) -> Next {
+        self.place = Place::At(Offset(frame.offset));
+        self.seen = keyframes.announcements();
+        Next::Keyframe(frame.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use cmdop_proto::CommandId;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const BOUND: usize = 1_000;
+
+    fn byte(at: u64) -> u8 {
+        (at.wrapping_mul(2_654_435_761) >> 7) as u8
+    }
+
+    fn append(log: &mut Log, len: usize) {
+        let start = log.end();
+        let data: Bytes = (start.0..start.0 + len as u64).map(byte).collect();
+        log.append(start, data, CommandId(0)).unwrap();
+    }
+
+    fn frame(offset: Offset) -> v1::Keyframe {
+        v1::Keyframe {
+            offset: offset.0,
+            ..v1::Keyframe::default()
+        }
+    }
+
+    #[test]
+    fn a_new_reader_of_a_whole_log_gets_it_from_its_first_byte() {
+        let mut log = Log::new(Offset::START, BOUND);
+        append(&mut log, 10);
+        let keyframes = Keyframes::default();
+        let mut cursor = Cursor::fresh(&log, &keyframes, 0, true);
+        assert!(matches!(cursor.next(&log, &keyframes), Next::Bytes(p) if p.start == Offset(0)));
+        let mut cursor = Cursor::fresh(&log, &keyframes, 9, false);
+        assert_eq!(cursor.next(&log, &keyframes), Next::NeedsKeyframe(9));
+    }
+
+    #[test]
+    fn a_reader_with_more_than_the_agent_has_gets_a_picture() {
+        let log = Log::new(Offset(100), BOUND);
+        let keyframes = Keyframes::default();
+        let mut cursor = Cursor::resumed(&log, &keyframes, 0, Offset(500));
+        assert_eq!(cursor.next(&log, &keyframes), Next::Wait);
+        cursor.agent_ends_at(Offset(499));
+        assert_eq!(cursor.next(&log, &keyframes), Next::NeedsKeyframe(0));
+    }
+
+    #[test]
+    fn an_announced_keyframe_comes_exactly_at_its_offset() {
+        let mut log = Log::new(Offset::START, BOUND);
+        append(&mut log, 10);
+        let mut keyframes = Keyframes::default();
+        let mut cursor = Cursor::fresh(&log, &keyframes, 0, true);
+        keyframes.resized();
+        keyframes.came(frame(Offset(6)));
+        assert!(matches!(cursor.next(&log, &keyframes), Next::Bytes(p) if p.data.len() == 6));
+        assert!(matches!(cursor.next(&log, &keyframes), Next::Keyframe(k) if k.offset == 6));
+        assert!(matches!(cursor.next(&log, &keyframes), Next::Bytes(p) if p.start == Offset(6)));
+        assert_eq!(cursor.next(&log, &keyframes), Next::Wait);
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Append(usize),
+        Read,
+        AgentAnswers,
+        Resize,
+        Reattach,
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            4 => (1usize..700).prop_map(Step::Append),
+            6 => Just(Step::Read),
+            2 => Just(Step::AgentAnswers),
+            1 => Just(Step::Resize),
+            1 => Just(Step::Reattach),
+        ]
+    }
+
+    proptest! {
+        /// However slow a reader is and whenever it comes back: each byte that it gets is the one
+        /// that follows on what it has, or on the keyframe that it was shown.
+        #[test]
+        fn no_reader_sees_an_unannounced_gap_or_a_byte_twice(
+            steps in proptest::collection::vec(step(), 1..200),
+        ) {
+            let mut log = Log::new(Offset::START, BOUND);
+            let mut keyframes = Keyframes::default();
+            let mut cursor = Cursor::fresh(&log, &keyframes, 0, true);
+            let mut have = Offset::START;
+            for step in steps {
+                match step {
+                    Step::Append(len) => append(&mut log, len),
+                    Step::Resize => keyframes.resized(),
+                    Step::AgentAnswers => keyframes.came(frame(log.end())),
+                    Step::Reattach => cursor = Cursor::resumed(&log, &keyframes, 0, have),
+                    Step::Read => match cursor.next(&log, &keyframes) {
+                        Next::Bytes(piece) => {
+                            prop_assert_eq!(piece.start, have);
+                            for (at, got) in (have.0..).zip(&piece.data) {
+                                prop_assert_eq!(*got, byte(at));
+                            }
+                            have = have.advance(piece.data.len());
+                        }
+                        Next::Keyframe(frame) => {
+                            prop_assert!(Offset(frame.offset) >= have);
+                            have = Offset(frame.offset);
+                        }
+                        Next::Wait => prop_assert_eq!(have, log.end()),
+                        Next::NeedsKeyframe(_) => prop_assert!(
+                            have < log.start(), "{have} is in the window"),
+                    },
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! What the relay knows of one session, and what each message changes in it.
+//!
+//! A plain struct: no IO, no waiting, no clock. It is locked for the length of one method at a time,
+//! and says in [`After`] what has to happen once the lock is free.
+
+use std::collections::HashMap;
+use std::collections::VecDeque;
+
+use cmdop_proto::{ClientId, CommandId, InputSeq, LinkEpoch, Offset, Refusal, Size, limits, v1};
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use super::agent_side::AgentSide;
+use super::attached::{AttachmentId, Client};
+use super::input::Inputs;
+use super::keyframe::Keyframes;
+use super::lifecycle::{Event, Life, Now, Terms};
+use super::log::Log;
+use super::wakes::Wakes;
+
+/// What was agreed when the session was made.
+#[derive(Clone, Debug)]
+pub(crate) struct Facts {
+    /// Empty, or its name.
+    pub(crate) name: String,
+    /// As it is shown: long commands are cut.
+    pub(crate) command: Vec<String>,
+    /// The size of its terminal.
+    pub(crate) size: Size,
+    /// Milliseconds since the Unix epoch.
+    pub(crate) created_at_ms: u64,
+    /// Whose it is.
+    pub(crate) created_by: String,
+}
+
+/// What has to happen once the lock is free.
+#[derive(Debug, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent effects, not states"
+)]
+pub(crate) struct After {
+    pub(super) wakes: Wakes,
+    /// The record looks different: tell who watches.
+    pub(super) changed: bool,
+    /// The relay ended it: tell the agent.
+    pub(super) end_on_agent: bool,
+    /// The record's time is over.
+    pub(super) forget: bool,
+    /// There is room for input again, or there never will be.
+    pub(super) input_moves: bool,
+    /// It ended just now.
+    pub(super) ended: bool,
+}
+
+/// The state.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(super) facts: Facts,
+    pub(super) terms: Terms,
+    pub(super) life: Life,
+    pub(super) log: Log,
+    /// The relay has nothing of the log: it was restarted since.
+    pub(super) is_log_unknown: bool,
+    /// The terminal has had one size as long as this log is.
+    pub(super) is_one_size: bool,
+    pub(super) keyframes: Keyframes,
+    pub(super) inputs: Inputs,
+    pub(super) clients: Vec<Client>,
+    pub(super) attachments: u64,
+    pub(super) agent: AgentSide,
+    pub(super) captures: HashMap<u64, oneshot::Sender<v1::CaptureResponse>>,
+    pub(super) capture_count: u64,
+    pub(super) sends: VecDeque<(ClientId, InputSeq, oneshot::Sender<CommandId>)>,
+    /// What the agent must be told to start it, until it has.
+    pub(super) start: Option<v1::StartSession>,
+    /// The link on which it was told.
+    pub(super) start_told: Option<LinkEpoch>,
+    /// Why the agent could not start it.
+    pub(super) start_failed: Option<Refusal>,
+    /// The size that an operator asked for last; a new stream of the agent is told again.
+    pub(super) wanted_size: Option<Size>,
+    /// For when a tick is arranged.
+    pub(super) tick_at: Option<Instant>,
+}
+
+impl State {
+    pub(super) fn new(facts: Facts, terms: Terms, life: Life, newest: CommandId) -> Self {
+        Self {
+            facts,
+            terms,
+            life,
+            log: Log::new(Offset::START, limits::RELAY_WINDOW),
+            is_log_unknown: false,
+            is_one_size: true,
+            keyframes: Keyframes::default(),
+            inputs: Inputs::after(newest),
+            clients: Vec::new(),
+            attachments: 0,
+            agent: AgentSide::default(),
+            captures: HashMap::new(),
+            capture_count: 0,
+            sends: VecDeque::new(),
+            start: None,
+            start_told: None,
+            start_failed: None,
+            wanted_size: None,
+            tick_at: None,
+        }
+    }
+
+    /// Lets `event` happen.
+    pub(super) fn happen(&mut self, event: Event, now: Now, after: &mut After) {
+        let was_ended = self.life.is_ended();
+        let (life, effect) = self.life.clone().step(event, &self.terms, now);
+        self.life = life;
+        after.end_on_agent |= effect.end_on_agent;
+        after.forget |= effect.forget;
+        if effect.changed {
+            self.record_changed(after);
+        }
+        if self.life.is_ended() && !was_ended {
+            self.ended(after);
+        }
+    }
+
+    fn ended(&mut self, after: &mut After) {
+        after.ended = true;
+        after.input_moves = true;
+        self.start = None;
+        self.captures.clear();
+        self.sends.clear();
+        self.agent.close(after);
+        for client in &mut self.clients {
+            after.wakes.take(&mut client.waker);
+        }
+        self.release_memory();
+    }
+
+    /// All who are attached, and all who watch, hear of it.
+    pub(super) fn record_changed(&mut self, after: &mut After) {
+        after.changed = true;
+        for client in &mut self.clients {
+            client.outbox.record_changed = true;
+            after.wakes.take(&mut client.waker);
+        }
+    }
+
+    /// An ended session that nobody reads any more keeps its record only.
+    pub(super) fn release_memory(&mut self) {
+        if self.life.is_ended() && self.clients.is_empty() {
+            self.log.restart(self.log.end());
+            self.keyframes.forget();
+            self.inputs = Inputs::default();
+        }
+    }
+
+    /// Why a request cannot be done in this state of life.
+    pub(super) fn require_alive(&self) -> Result<(), Refusal> {
+        match self.life.ended() {
+            None => Ok(()),
+            Some(ended) => Err(ended_refusal(&ended.reason)),
+        }
+    }
+
+    /// The same, for what needs the agent now.
+    pub(super) fn require_linked(&self) -> Result<(), Refusal> {
+        self.require_alive()?;
+        if self.life.is_linked() {
+            return Ok(());
+        }
+        Err(Refusal::unavailable(
+            "machine-offline",
+            "the session's machine is not connected now",
+        )
+        .hint("the session goes on when its agent is back; try again then"))
+    }
+
+    pub(super) fn client(&mut self, attachment: AttachmentId) -> Option<&mut Client> {
+        self.clients
+            .iter_mut()
+            .find(|client| client.attachment == attachment)
+    }
+
+    /// The record, without what the session does not know: its machine's name and heartbeat.
+    pub(super) fn record(&self) -> v1::Session {
+        let ended = self.life.ended();
+        let operators = self
+            .clients
+            .iter()
+            .filter(|client| client.is_operator())
+            .count();
+        v1::Session {
+            name: self.facts.name.clone(),
+            status: self.life.status().into(),
+            command: self.facts.command.clone(),
+            size: Some(self.facts.size.into()),
+            created_at_ms: self.facts.created_at_ms,
+            connected_at_ms: self.life.connected_ms(),
+            grace_period_started_at_ms: self.life.grace_started_ms(),
+            ended_at_ms: ended.map_or(0, |ended| ended.at_ms),
+            exit: ended.and_then(|ended| ended.exit),
+            reason: ended.map(|ended| ended.reason.clone()).unwrap_or_default(),
+            operator_count: operators as u32,
+            observer_count: (self.clients.len() - operators) as u32,
+            end_offset: self.log.end().0,
+            grace: Some(grace_message(&self.terms)),
+            created_by: self.facts.created_by.clone(),
+            ..v1::Session::default()
+        }
+    }
+}
+
+fn grace_message(terms: &Terms) -> v1::Grace {
+    use v1::grace::Limit;
+    v1::Grace {
+        limit: Some(match terms.grace {
+            None => Limit::Forever(true),
+            Some(grace) => Limit::DurationMs(grace.as_millis() as u64),
+        }),
+    }
+}
+
+fn ended_refusal(reason: &str) -> Refusal {
+    let why = if reason.is_empty() {
+        "its program ended"
+    } else {
+        reason
+    };
+    Refusal::not_found("session-ended", format!("the session is over: {why}"))
+        .hint("`cmdop new` starts another")
+}

@@ -1,0 +1,72 @@
+//! Who is compared: each gives a command for a shell on a terminal and one for a single program.
+
+use cmdop_tests::{World, binaries};
+
+use crate::sshd::Sshd;
+use crate::terminal::Terminal;
+
+/// One way to a shell.
+#[derive(Clone, Debug)]
+pub(crate) struct Candidate {
+    /// Its column in the table.
+    pub(crate) name: &'static str,
+    shell: Vec<String>,
+    exec: Vec<String>,
+    env: Vec<(String, String)>,
+}
+
+impl Candidate {
+    /// A local terminal as the floor, ssh if there is one, and cmdop.
+    pub(crate) fn all(world: &World, sshd: Option<&Sshd>) -> Vec<Self> {
+        let mut all = vec![Self {
+            name: "local",
+            shell: words(&["/bin/sh"]),
+            exec: Vec::new(),
+            env: vec![("PS1".into(), "$ ".into())],
+        }];
+        if let Some(sshd) = sshd {
+            let ssh = sshd.command();
+            all.push(Self {
+                name: "ssh",
+                shell: [&ssh[..], &words(&["-tt", "bench", "/bin/sh"])].concat(),
+                exec: [&ssh[..], &words(&["bench"])].concat(),
+                env: Vec::new(),
+            });
+        }
+        let cmdop = binaries::path("cmdop").display().to_string();
+        all.push(Self {
+            name: "cmdop",
+            shell: words(&[&cmdop, "new", "web-1", "--", "/bin/sh"]),
+            exec: words(&[&cmdop, "exec", "web-1", "--"]),
+            env: world.owner.cli.env().to_vec(),
+        });
+        all
+    }
+
+    /// A shell that has shown its prompt.
+    pub(crate) fn shell(&self) -> Terminal {
+        let mut terminal = Terminal::start(&self.shell, &self.env);
+        // Whatever the prompt is, and whatever is drawn before it.
+        terminal.write(b"stty cols 80 rows 24; echo begun-$((1 + 1))\r");
+        terminal.read_until(b"begun-2");
+        terminal
+    }
+
+    /// Runs `program` once, and waits for it.
+    pub(crate) fn run(&self, program: &str) {
+        let mut words = self.exec.clone();
+        words.push(program.into());
+        let status = std::process::Command::new(&words[0])
+            .args(&words[1..])
+            .envs(self.env.iter().cloned())
+            .stdin(std::process::Stdio::null())
+            .stdout(std::process::Stdio::null())
+            .status()
+            .expect("the candidate starts");
+        assert!(status.success(), "{} cannot run {program}", self.name);
+    }
+}
+
+fn words(words: &[&str]) -> Vec<String> {
+    words.iter().map(|word| (*word).to_owned()).collect()
+}

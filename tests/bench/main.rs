@@ -1,0 +1,69 @@
+//! How cmdop compares: echo, throughput, exec and memory, beside a local terminal and ssh, in one run.
+//!
+//! `cargo bench -p cmdop-tests` prints a table of medians and of ratios to ssh. All candidates are
+//! interleaved in every round, so that a busy machine slows all of them alike: read the ratios.
+//! `cargo bench -p cmdop-tests -- --quick echo exec` does fewer rounds, and only what is named.
+//! The programs are the release builds (`cargo build --release --workspace` first).
+
+mod candidate;
+mod echo;
+mod exec;
+mod fanout;
+mod figures;
+mod idle;
+mod sshd;
+mod terminal;
+mod throughput;
+
+use candidate::Candidate;
+use cmdop_tests::World;
+use figures::Table;
+
+/// What to measure.
+#[derive(Debug)]
+struct Plan {
+    quick: bool,
+    only: Vec<String>,
+}
+
+impl Plan {
+    fn read() -> Self {
+        let words: Vec<String> = std::env::args().skip(1).collect();
+        let quick = words.iter().any(|word| word == "--quick");
+        Self { quick, only: words.into_iter().filter(|word| !word.starts_with('-')).collect() }
+    }
+
+    fn wants(&self, what: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|word| word == what)
+    }
+
+    /// `full` rounds, or a fifth of them.
+    fn rounds(&self, full: usize) -> usize {
+        if self.quick { (full / 5).max(2) } else { full }
+    }
+}
+
+#[tokio::main]
+async fn main() {
+    let plan = Plan::read();
+    let world = World::start().await;
+    let sshd = sshd::Sshd::start().await;
+    let mut table = Table::default();
+    let candidates = Candidate::all(&world, sshd.as_ref());
+    if plan.wants("echo") {
+        echo::measure(&candidates, plan.rounds(40), &mut table).await;
+    }
+    if plan.wants("throughput") {
+        throughput::measure(&candidates, world.directory(), plan.rounds(5), &mut table).await;
+    }
+    if plan.wants("exec") {
+        exec::measure(&candidates, plan.rounds(25), &mut table).await;
+    }
+    if plan.wants("fanout") {
+        fanout::measure(&world, sshd.as_ref(), plan.rounds(5), &mut table).await;
+    }
+    println!("{table}");
+    if plan.wants("idle") {
+        idle::measure(world, if plan.quick { 50 } else { 200 }).await;
+    }
+}

@@ -1,0 +1,24 @@
+//! The system as its users meet it: real programs, real terminals, real credentials, on loopback.
+//!
+//! One module a subject, one test a promise. Each test makes its own small world, so that they run in
+//! any order and side by side.
+
+mod absence;
+mod clock;
+mod credentials;
+mod echo;
+mod exec_exit;
+mod exec_many;
+mod exec_streams;
+mod flood;
+mod hostile;
+mod login;
+mod operators;
+mod reconnect;
+mod refresh;
+mod scripting;
+mod size;
+mod start;
+mod terminal;
+mod text;
+mod up;

@@ -1,0 +1,132 @@
+//! A machine of a world: a real agent with a data directory of its own.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::{Control, Ground};
+use crate::process::Program;
+use crate::reaper::MARK;
+use crate::{binaries, wait};
+
+/// An enrolled machine, whose agent may run.
+#[derive(Debug)]
+pub struct Machine {
+    name: String,
+    data: PathBuf,
+    home: PathBuf,
+    log: PathBuf,
+    mark: String,
+    program: Option<Program>,
+}
+
+impl Machine {
+    /// Enrols a machine; its agent does not run yet. `options` go to `admin enroll-token`.
+    pub async fn enroll(ground: &Ground, control: &Control, name: &str, options: &[&str]) -> Self {
+        let token = control
+            .admin(&[&["enroll-token"], options].concat())
+            .await
+            .ok();
+        let machine = Self::prepare(ground, name);
+        let mut command = machine.command();
+        command.args([
+            "enroll",
+            "--control",
+            &control.url(),
+            "--token",
+            token.trim(),
+            "--hostname",
+            name,
+        ]);
+        command.arg("--data-dir").arg(&machine.data);
+        let output = wait::within(
+            "cmdopd enroll ends",
+            tokio::process::Command::from(command).output(),
+        )
+        .await;
+        let output = output.expect("cmdopd starts");
+        assert!(
+            output.status.success(),
+            "cannot enrol {name}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        machine
+    }
+
+    fn prepare(ground: &Ground, name: &str) -> Self {
+        let base = ground.path().join("machines").join(name);
+        let home = base.join("home");
+        std::fs::create_dir_all(&home).expect("a home directory for the agent's user");
+        Self {
+            name: name.to_owned(),
+            data: base.join("data"),
+            home,
+            log: ground.log(&format!("cmdopd-{name}")),
+            mark: ground.mark.clone(),
+            program: None,
+        }
+    }
+
+    /// Its hostname.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its data directory.
+    pub fn data(&self) -> &Path {
+        &self.data
+    }
+
+    /// The home directory of its user, empty at first.
+    pub fn home(&self) -> &Path {
+        &self.home
+    }
+
+    /// The agent's process.
+    pub fn program(&mut self) -> &mut Program {
+        self.program.as_mut().expect("the agent runs")
+    }
+
+    /// Starts the agent and waits until it is linked.
+    pub async fn run(&mut self) {
+        self.start();
+        let line = self.program().line().await;
+        assert!(line.starts_with("linked https://"), "{line}");
+    }
+
+    /// Starts the agent and does not wait.
+    pub fn start(&mut self) {
+        let mut command = self.command();
+        command.arg("run").arg("--data-dir").arg(&self.data);
+        self.program = Some(Program::start(
+            &format!("cmdopd on {}", self.name),
+            command,
+            &self.log,
+        ));
+    }
+
+    /// SIGTERM, and waits for the end.
+    pub async fn stop(&mut self) {
+        self.program().terminate().await;
+        self.program = None;
+    }
+
+    /// SIGKILL, and waits for the end.
+    pub async fn kill(&mut self) {
+        self.program().kill().await;
+        self.program = None;
+    }
+
+    /// A user with an empty home and a plain shell: nothing of this machine's login files enters.
+    fn command(&self) -> Command {
+        let mut command = Command::new(binaries::path("cmdopd"));
+        command
+            .env("CMDOP_HOME", &self.home)
+            .env("HOME", &self.home)
+            .env("SHELL", "/bin/sh")
+            .env("PS1", "$ ")
+            .env("NO_COLOR", "1")
+            .env(MARK, &self.mark)
+            .env_remove("ENV");
+        command
+    }
+}

@@ -1,0 +1,155 @@
+//! `cmdop attach`: a session on this terminal, raw, as ssh does it.
+//!
+//! Bytes pass through as they are: the remote program can do to the terminal what any program can
+//! that is run in it. Only queries are taken out, since the agent has answered them already.
+//! The terminal is restored on every way out.
+
+mod escape;
+mod pass;
+mod screen;
+mod terminal;
+
+use std::io::IsTerminal as _;
+
+use cmdop_client::Connection;
+use cmdop_client::attach::{Attachment, Options};
+use cmdop_proto::Size;
+use cmdop_proto::v1;
+
+pub(super) use escape::Keystroke;
+pub(super) use terminal::size as terminal_size;
+
+use super::context::Context;
+use super::failure::Failure;
+use super::sessions::{exit, title};
+use super::stdin::Stdin;
+use super::stdout::Stdout;
+use pass::{Outcome, Pass};
+
+/// Attach this terminal to a session; detach with ctrl-] d
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Example:\n  cmdop attach build\n\nThe session's output reaches this terminal \
+                  unfiltered, as with ssh. Detach with ctrl-] d; ctrl-] ctrl-] types ctrl-]."
+)]
+pub(super) struct Args {
+    /// Its id, a unique prefix of it, or its name
+    session: String,
+    /// Watch only: nothing that is typed reaches the session
+    #[arg(long)]
+    observe: bool,
+    /// What detaches, after which `d` follows: `^]`, `^a` or one character
+    #[arg(long, default_value = "^]", value_name = "KEY")]
+    escape: Keystroke,
+}
+
+pub(super) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
+    let connection = context.connection()?;
+    let view = View {
+        session: args.session,
+        mode: if args.observe {
+            v1::AttachMode::Observer
+        } else {
+            v1::AttachMode::Operator
+        },
+        escape: args.escape,
+    };
+    attach(context, &connection, view).await
+}
+
+/// What to attach to, and how.
+#[derive(Debug)]
+pub(super) struct View {
+    session: String,
+    mode: v1::AttachMode,
+    escape: Keystroke,
+}
+
+impl View {
+    /// To type into a session.
+    pub(super) fn operator(session: &str, escape: Keystroke) -> Self {
+        Self {
+            session: session.to_owned(),
+            mode: v1::AttachMode::Operator,
+            escape,
+        }
+    }
+}
+
+/// Attaches this terminal until its user detaches or the session ends; the session's exit code.
+///
+/// Without a terminal (tests, pipes) bytes are passed all the same, and the end of stdin detaches.
+pub(super) async fn attach(
+    context: &Context,
+    connection: &Connection,
+    view: View,
+) -> Result<u8, Failure> {
+    let operator = view.mode == v1::AttachMode::Operator;
+    let options = Options {
+        session: view.session,
+        mode: view.mode,
+        size: terminal_size().filter(|_| operator),
+        scrollback_lines: 0,
+    };
+    let attachment = cmdop_client::attach::open(connection, options).await?;
+    context.warn_of_clock(connection);
+    let session = attachment.session().clone();
+    let outcome = pass(context, attachment, view.escape, operator).await?;
+    finish(context, &session, outcome)
+}
+
+async fn pass(
+    context: &Context,
+    attachment: Attachment,
+    escape: Keystroke,
+    operator: bool,
+) -> Result<Outcome, Failure> {
+    let broken =
+        |error: std::io::Error| Failure::internal(format!("cannot use the terminal: {error}"));
+    let raw = if std::io::stdin().is_terminal() {
+        Some(terminal::Raw::enter().map_err(broken)?)
+    } else {
+        None
+    };
+    let stdin = Stdin::open().map_err(broken)?;
+    let stdout = Stdout::open().map_err(broken)?;
+    let notices = std::io::stderr().is_terminal() && !context.globals.quiet;
+    let outcome = Pass::new(attachment, stdout, escape, operator, notices)
+        .run(stdin)
+        .await;
+    drop(raw);
+    outcome.map_err(broken)
+}
+
+/// Says how it ended, on a sane screen.
+fn finish(context: &Context, session: &v1::Session, outcome: Outcome) -> Result<u8, Failure> {
+    match outcome {
+        Outcome::Detached => {
+            context.progress(&format!("[detached from {}]", title(session)));
+            Ok(0)
+        }
+        Outcome::Ended(session) => {
+            let how = exit(&session);
+            let reason = cmdop_proto::text::shown(&session.reason, 256);
+            let how = if how.is_empty() { reason } else { how };
+            context.progress(&format!("[session {} ended: {how}]", title(&session)));
+            Ok(exit_code(&session))
+        }
+        Outcome::Failed(error) => Err(error.into()),
+        Outcome::Killed(signal) => Ok(128 + signal),
+    }
+}
+
+/// The session's exit code as a shell would say it. One that nobody saw is no success.
+fn exit_code(session: &v1::Session) -> u8 {
+    match session.exit.and_then(|exit| exit.outcome) {
+        Some(v1::exit::Outcome::Code(code)) => code as u8,
+        Some(v1::exit::Outcome::Signal(signal)) => (128 + signal.min(127)) as u8,
+        None => 69,
+    }
+}
+
+/// A terminal's size as a session can have it.
+pub(super) fn clamped(rows: u16, cols: u16) -> Option<Size> {
+    (rows > 0 && cols > 0).then(|| Size::clamped(rows, cols))
+}

@@ -1,0 +1,133 @@
+//! The detach keys: an escape key, then `d`; the escape key twice types it once. Free of IO.
+
+use std::str::FromStr;
+
+use bytes::Bytes;
+
+/// One key as the byte that it sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Keystroke(pub(super) u8);
+
+impl Default for Keystroke {
+    /// `^]`, as telnet has it: no shell and no editor wants it.
+    fn default() -> Self {
+        Self(0x1d)
+    }
+}
+
+impl FromStr for Keystroke {
+    type Err = String;
+
+    /// Reads `^]`, `^a` (control and a letter or one of `@[\]^_`) or one ASCII character.
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.as_bytes() {
+            [byte] if byte.is_ascii() => Ok(Self(*byte)),
+            [b'^', byte] if matches!(byte.to_ascii_uppercase(), b'@'..=b'_') => {
+                Ok(Self(byte.to_ascii_uppercase() & 0x1f))
+            }
+            _ => Err("it is no key; for example `^]`, `^a` or `~`".into()),
+        }
+    }
+}
+
+/// What typed bytes mean.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Typed {
+    /// What goes to the session.
+    pub(super) data: Bytes,
+    /// The detach keys came; what was typed after them is dropped.
+    pub(super) detach: bool,
+}
+
+/// Finds the detach keys in what is typed, also where they come in two reads.
+#[derive(Debug)]
+pub(super) struct Scanner {
+    escape: u8,
+    armed: bool,
+}
+
+impl Scanner {
+    pub(super) fn new(escape: Keystroke) -> Self {
+        Self {
+            escape: escape.0,
+            armed: false,
+        }
+    }
+
+    /// Takes what was typed. Without an escape key in it the bytes are passed on uncopied.
+    pub(super) fn scan(&mut self, typed: Bytes) -> Typed {
+        if !self.armed && !typed.contains(&self.escape) {
+            return Typed {
+                data: typed,
+                detach: false,
+            };
+        }
+        let mut data = Vec::with_capacity(typed.len() + 1);
+        for &byte in &typed {
+            if std::mem::take(&mut self.armed) {
+                match byte {
+                    b'd' => {
+                        return Typed {
+                            data: data.into(),
+                            detach: true,
+                        };
+                    }
+                    byte if byte == self.escape => data.push(byte),
+                    // Neither: the escape key was meant for the program.
+                    byte => data.extend([self.escape, byte]),
+                }
+            } else if byte == self.escape {
+                self.armed = true;
+            } else {
+                data.push(byte);
+            }
+        }
+        Typed {
+            data: data.into(),
+            detach: false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scan(pieces: &[&'static [u8]]) -> (Vec<u8>, bool) {
+        let mut scanner = Scanner::new("^]".parse().unwrap());
+        let mut data = Vec::new();
+        for piece in pieces {
+            let typed = scanner.scan(Bytes::from_static(piece));
+            data.extend_from_slice(&typed.data);
+            if typed.detach {
+                return (data, true);
+            }
+        }
+        (data, false)
+    }
+
+    #[test]
+    fn the_detach_keys_are_found_also_over_two_reads() {
+        assert_eq!(scan(&[b"ls\r\x1ddrest"]), (b"ls\r".to_vec(), true));
+        assert_eq!(scan(&[b"a\x1d", b"d"]), (b"a".to_vec(), true));
+    }
+
+    #[test]
+    fn the_escape_key_twice_types_it_once() {
+        assert_eq!(scan(&[b"\x1d\x1dd"]), (b"\x1dd".to_vec(), false));
+        assert_eq!(scan(&[b"\x1d", b"\x1d", b"d"]), (b"\x1dd".to_vec(), false));
+    }
+
+    #[test]
+    fn the_escape_key_before_anything_else_is_typed() {
+        assert_eq!(scan(&[b"\x1dx"]), (b"\x1dx".to_vec(), false));
+    }
+
+    #[test]
+    fn a_key_has_a_spelling() {
+        assert_eq!("^]".parse(), Ok(Keystroke(0x1d)));
+        assert_eq!("^a".parse(), Ok(Keystroke(1)));
+        assert_eq!("~".parse(), Ok(Keystroke(b'~')));
+        assert!("ctrl-a".parse::<Keystroke>().is_err());
+    }
+}

@@ -1,0 +1,251 @@
+//! A remote screen, cell by cell, in whatever room there is.
+//!
+//! Too large a screen is cropped around its cursor, with `⋯` where it goes on; too small a one
+//! stands in a field of `·`. What a cell holds is shown stripped: no remote byte reaches the user's
+//! terminal as anything but text.
+
+use std::borrow::Cow;
+
+use cmdop_emulator::{Cell, Color, Emulator};
+use cmdop_proto::text::is_hidden;
+use ratatui::buffer::Buffer;
+use ratatui::layout::{Position, Rect};
+use ratatui::style::{Color as Shade, Modifier, Style};
+
+use crate::theme::Depth;
+
+/// An emulator's screen, to be drawn.
+#[derive(Clone, Copy, Debug)]
+pub struct Screen<'a> {
+    emulator: &'a Emulator,
+    depth: Depth,
+    /// For everything, on top of the program's own attributes.
+    stale: bool,
+    /// What surrounds a screen that is smaller than its room.
+    around: Style,
+}
+
+/// The first row and column that are visible.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Origin {
+    row: u16,
+    col: u16,
+}
+
+impl<'a> Screen<'a> {
+    pub(super) fn new(emulator: &'a Emulator) -> Self {
+        Self { emulator, depth: Depth::True, stale: false, around: Style::new() }
+    }
+
+    /// In the colours that the terminal has.
+    pub fn depth(self, depth: Depth) -> Self {
+        Self { depth, ..self }
+    }
+
+    /// Dimmed: it may be out of date.
+    pub fn stale(self, stale: bool) -> Self {
+        Self { stale, ..self }
+    }
+
+    /// With this style around a screen that is smaller than its room.
+    pub fn around(self, around: Style) -> Self {
+        Self { around, ..self }
+    }
+
+    /// Draws it into `area`, and returns where its cursor came to stand, if that is to be shown.
+    pub fn render(self, area: Rect, buffer: &mut Buffer) -> Option<Position> {
+        let area = area.intersection(buffer.area);
+        if area.is_empty() {
+            return None;
+        }
+        let (rows, cols) = self.emulator.size();
+        let origin = self.origin(area);
+        for y in 0..area.height {
+            for x in 0..area.width {
+                let (row, col) = (origin.row + y, origin.col + x);
+                if row >= rows || col >= cols {
+                    buffer[(area.x + x, area.y + y)].set_char('·').set_style(self.around);
+                } else if let Some(cell) = self.emulator.cell(row, col) {
+                    let room = (area.width - x).min(cols - col);
+                    self.put(cell, room, x == 0, &mut buffer[(area.x + x, area.y + y)]);
+                }
+            }
+        }
+        self.mark_cuts(area, origin, buffer);
+        let cursor = self.emulator.cursor();
+        let visible = cursor.visible && cursor.row >= origin.row && cursor.col >= origin.col;
+        let at = Position::new(
+            (area.x + cursor.col).saturating_sub(origin.col),
+            (area.y + cursor.row).saturating_sub(origin.row),
+        );
+        (visible && area.contains(at)).then_some(at)
+    }
+
+    /// Follows the cursor: the last rows and columns that hold it, and the first ones if they do.
+    fn origin(&self, area: Rect) -> Origin {
+        let (rows, cols) = self.emulator.size();
+        let cursor = self.emulator.cursor();
+        let first = |cursor: u16, size: u16, room: u16| {
+            (cursor + 1).saturating_sub(room).min(size.saturating_sub(room))
+        };
+        Origin {
+            row: first(cursor.row, rows, area.height),
+            col: first(cursor.col, cols, area.width),
+        }
+    }
+
+    fn put(self, cell: Cell<'_>, room: u16, is_first: bool, target: &mut ratatui::buffer::Cell) {
+        let mut style = self.style(cell);
+        match cell.width {
+            // The right half of a wide character; its left half may be cut off.
+            0 if is_first => target.set_symbol(" "),
+            0 => target,
+            // No room for its right half.
+            2 if room < 2 => target.set_symbol(" "),
+            _ if cell.text.is_empty() => target.set_symbol(" "),
+            _ => target.set_symbol(&stripped(cell.text)),
+        };
+        if self.stale {
+            style = style.add_modifier(Modifier::DIM);
+        }
+        target.set_style(style);
+    }
+
+    fn style(self, cell: Cell<'_>) -> Style {
+        let shade = |color| match color {
+            Color::Default => Shade::Reset,
+            Color::Indexed(index) => self.depth.nearest(Shade::Indexed(index)),
+            Color::Rgb(r, g, b) => self.depth.nearest(Shade::Rgb(r, g, b)),
+        };
+        let mut style = Style::new().fg(shade(cell.fg)).bg(shade(cell.bg));
+        for (on, modifier) in [
+            (cell.bold, Modifier::BOLD),
+            (cell.dim, Modifier::DIM),
+            (cell.italic, Modifier::ITALIC),
+            (cell.underline, Modifier::UNDERLINED),
+            (cell.inverse, Modifier::REVERSED),
+        ] {
+            if on {
+                style = style.add_modifier(modifier);
+            }
+        }
+        style
+    }
+
+    /// `⋯` in the corners of the edges beyond which the screen goes on.
+    fn mark_cuts(self, area: Rect, origin: Origin, buffer: &mut Buffer) {
+        let (rows, cols) = self.emulator.size();
+        let cut_right = u32::from(origin.col) + u32::from(area.width) < u32::from(cols);
+        let cut_below = u32::from(origin.row) + u32::from(area.height) < u32::from(rows);
+        let (right, bottom) = (area.right() - 1, area.bottom() - 1);
+        let mut mark = |x, y| {
+            buffer[(x, y)].set_char('⋯').set_style(self.around);
+        };
+        if cut_right {
+            mark(right, area.y);
+        }
+        if origin.col > 0 {
+            mark(area.x, area.y);
+        }
+        if cut_below {
+            mark(right, bottom);
+        }
+        if origin.row > 0 {
+            mark(right, area.y);
+        }
+    }
+
+    /// What the screen shows, for tests.
+    #[cfg(test)]
+    pub fn text(self) -> String {
+        let (rows, cols) = self.emulator.size();
+        let cell = |row, col| match self.emulator.cell(row, col) {
+            Some(cell) if cell.width > 0 && cell.text.is_empty() => " ",
+            Some(cell) => cell.text,
+            None => "",
+        };
+        let row = |row| (0..cols).map(|col| cell(row, col)).collect::<String>();
+        (0..rows).map(|at| row(at).trim_end().to_owned() + "\n").collect()
+    }
+}
+
+/// Without what could join, reorder or hide its neighbours in the user's terminal.
+fn stripped(text: &str) -> Cow<'_, str> {
+    if text.len() == 1 || !text.chars().any(is_hidden) {
+        return Cow::Borrowed(text);
+    }
+    let kept: String = text.chars().filter(|c| !is_hidden(*c)).collect();
+    Cow::Owned(if kept.is_empty() { " ".into() } else { kept })
+}
+
+#[cfg(test)]
+mod tests {
+    use cmdop_emulator::Options;
+
+    use super::*;
+
+    fn emulator(rows: u16, cols: u16, bytes: &str) -> Emulator {
+        let mut emulator = Emulator::new(rows, cols, Options::default());
+        emulator.feed(bytes.as_bytes());
+        emulator
+    }
+
+    fn drawn(emulator: &Emulator, width: u16, height: u16) -> (Vec<String>, Option<Position>) {
+        let area = Rect::new(0, 0, width, height);
+        let mut buffer = Buffer::empty(area);
+        let cursor = Screen::new(emulator).render(area, &mut buffer);
+        let row = |y| (0..width).map(|x| buffer[(x, y)].symbol()).collect::<String>();
+        ((0..height).map(row).collect(), cursor)
+    }
+
+    #[test]
+    fn a_screen_that_fits_is_drawn_as_it_is() {
+        let (rows, cursor) = drawn(&emulator(2, 4, "ab\r\ncd"), 4, 2);
+        assert_eq!(rows, ["ab  ", "cd  "]);
+        assert_eq!(cursor, Some(Position::new(2, 1)));
+    }
+
+    #[test]
+    fn a_small_screen_stands_in_a_field_of_dots() {
+        let (rows, _) = drawn(&emulator(2, 3, "abc"), 5, 3);
+        assert_eq!(rows, ["abc··", "   ··", "·····"]);
+    }
+
+    #[test]
+    fn a_large_screen_is_cropped_around_its_cursor() {
+        let large = emulator(4, 8, "1\r\n2\r\n3\r\n4bcdefg");
+        let (rows, cursor) = drawn(&large, 4, 2);
+        assert_eq!(rows, ["⋯  ⋯", "efg "]);
+        assert_eq!(cursor, Some(Position::new(3, 1)));
+        let (rows, _) = drawn(&emulator(4, 8, "abcdefgh\x1b[H"), 4, 2);
+        assert_eq!(rows, ["abc⋯", "   ⋯"]);
+    }
+
+    #[test]
+    fn half_a_wide_character_is_never_drawn() {
+        let wide = emulator(2, 6, "a漢b\x1b[H");
+        let (rows, _) = drawn(&wide, 2, 2);
+        assert!(!rows[0].contains('漢'), "{rows:?}");
+        let (rows, _) = drawn(&wide, 6, 2);
+        assert!(rows[0].starts_with("a漢"), "{rows:?}");
+    }
+
+    #[test]
+    fn what_would_steer_the_users_terminal_is_not_drawn() {
+        let (rows, _) = drawn(&emulator(2, 6, "a\u{202e}b\u{200d}c"), 6, 2);
+        assert_eq!(rows[0], "abc   ");
+    }
+
+    #[test]
+    fn a_programs_colours_are_its_own() {
+        let area = Rect::new(0, 0, 2, 2);
+        let mut buffer = Buffer::empty(area);
+        let colourful = emulator(2, 2, "\x1b[1;31;48;2;1;2;3mx");
+        Screen::new(&colourful).render(area, &mut buffer);
+        assert_eq!(buffer[(0, 0)].fg, Shade::Indexed(1));
+        assert_eq!(buffer[(0, 0)].bg, Shade::Rgb(1, 2, 3));
+        assert_eq!(buffer[(0, 0)].modifier, Modifier::BOLD);
+        Screen::new(&colourful).depth(Depth::Palette).render(area, &mut buffer);
+        assert_eq!(buffer[(0, 0)].bg, Shade::Indexed(16));
+    }
+}

@@ -1,0 +1,274 @@
+//! The one loop of the full-screen client: waits for keys, servers and timers, tells the model, does
+//! what it wants, and draws.
+//!
+//! It draws at the leading edge: the first change at once, floods at most 60 times a second, a key
+//! and its echo always at once. It never waits for the network or for the user's terminal, and when
+//! nothing happens it sleeps.
+
+mod effects;
+mod output;
+mod restore;
+mod screen;
+mod signals;
+
+use std::task::Poll;
+use std::time::Duration;
+
+use cmdop_client::{Connection, machines, sessions};
+use cmdop_client::follow::Follow;
+use cmdop_proto::v1;
+use crossterm::event::{Event, EventStream};
+use futures_util::StreamExt as _;
+use ratatui::layout::Size;
+use tokio::time::Instant;
+
+use crate::app::{Effect, Model, Msg, Now, Redraw, Setup, update};
+use crate::theme::{Depth, Theme};
+use effects::Effects;
+use screen::Screen;
+use signals::{Signal, Signals};
+
+/// The shortest time between two frames that nobody waits for.
+const FRAME: Duration = Duration::from_millis(16);
+
+/// Messages are taken in for at most this long before it is looked whether to draw: a flood must not
+/// hold up a key's echo.
+const BATCH: Duration = Duration::from_millis(2);
+
+/// How it looks.
+#[derive(Clone, Debug, Default)]
+pub struct Look {
+    /// A theme's name; `None`: the default one.
+    pub theme: Option<String>,
+    /// The colours that the terminal has.
+    pub depth: Depth,
+}
+
+impl Look {
+    /// What the environment says: `CMDOP_THEME`, `NO_COLOR`, `COLORTERM`, `TERM`; `variable` looks one up.
+    pub fn of_environment(variable: impl Fn(&str) -> Option<String>) -> Self {
+        let theme = variable("CMDOP_THEME").filter(|name| !name.is_empty());
+        Self { theme, depth: Depth::of_environment(variable) }
+    }
+}
+
+/// Why the full screen could not be had, or was lost.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The name of a theme that there is not.
+    #[error("there is no theme `{name}`; there are {known}")]
+    Theme {
+        /// What was asked for.
+        name: String,
+        /// Which there are.
+        known: String,
+    },
+    /// The terminal.
+    #[error("cannot use this terminal: {0}")]
+    Terminal(#[from] std::io::Error),
+}
+
+/// Shows the machines and sessions of a profile until the user leaves, and returns the exit code:
+/// 0, or 128 and the number of the signal that ended it. Sessions live on.
+///
+/// Takes over the terminal that the process stands on, and gives it back on every way out, panics
+/// and signals included.
+pub async fn start(connection: Connection, look: &Look) -> Result<u8, Error> {
+    let theme = theme(look)?;
+    let mut signals = Signals::new()?;
+    let (columns, rows) = crossterm::terminal::size()?;
+    let setup = Setup {
+        profile: connection.profile().name.clone(),
+        theme,
+        depth: look.depth,
+        screen: Size::new(columns, rows),
+    };
+    let screen = Screen::enter(setup.screen)?;
+    let mut running = Running {
+        model: Model::new(setup, now()),
+        machines: Some(machines::watch(&connection)),
+        sessions: Some(sessions::watch(&connection)),
+        effects: Effects::new(connection),
+        keys: EventStream::new(),
+        screen,
+        redraw: Redraw::Now,
+        last_frame: None,
+        is_leaving: false,
+    };
+    let result = running.run(&mut signals).await;
+    running.screen.leave().await;
+    result.map_err(Error::from)
+}
+
+fn theme(look: &Look) -> Result<Theme, Error> {
+    let Some(name) = &look.theme else { return Ok(Theme::standard(look.depth)) };
+    Theme::named(name, look.depth).ok_or_else(|| Error::Theme {
+        name: cmdop_proto::text::shown(name, 64),
+        known: Theme::names().collect::<Vec<_>>().join(", "),
+    })
+}
+
+fn now() -> Now {
+    Now { instant: Instant::now(), wall_ms: cmdop_service::now_ms() }
+}
+
+struct Running {
+    model: Model,
+    machines: Option<Follow<v1::Machine>>,
+    sessions: Option<Follow<v1::Session>>,
+    effects: Effects,
+    keys: EventStream,
+    screen: Screen,
+    redraw: Redraw,
+    last_frame: Option<Instant>,
+    is_leaving: bool,
+}
+
+/// What woke the loop.
+#[allow(clippy::large_enum_variant, reason = "it is handed on at once; a box would cost every message")]
+enum Woken {
+    By(Msg),
+    Signal(Signal),
+    Written(std::io::Result<()>),
+    Key(Option<std::io::Result<Event>>),
+    DrawNow,
+}
+
+impl Running {
+    async fn run(&mut self, signals: &mut Signals) -> std::io::Result<u8> {
+        while !self.is_leaving {
+            self.draw_if_due()?;
+            match self.wait(signals).await {
+                Woken::By(message) => self.tell(message),
+                Woken::Key(event) => self.key(event)?,
+                Woken::Written(result) => result?,
+                Woken::DrawNow => {}
+                Woken::Signal(Signal::Continue) => self.back_from_the_shell()?,
+                Woken::Signal(Signal::Leave(number)) => return Ok(128 + number),
+            }
+            self.take_what_is_ready().await?;
+        }
+        Ok(0)
+    }
+
+    /// Every branch is cancel-safe: each only takes one whole item, or waits.
+    async fn wait(&mut self, signals: &mut Signals) -> Woken {
+        let wake = self.model.next_wake();
+        let due = if self.screen.is_busy() { None } else { self.draw_at() };
+        tokio::select! {
+            biased;
+            signal = signals.next() => Woken::Signal(signal),
+            event = self.keys.next() => Woken::Key(event),
+            written = self.screen.written() => Woken::Written(written),
+            () = until(due) => Woken::DrawNow,
+            message = self.effects.next() => Woken::By(message),
+            message = change(&mut self.machines, Msg::Machines) => Woken::By(message),
+            message = change(&mut self.sessions, Msg::Sessions) => Woken::By(message),
+            () = until(wake) => Woken::By(Msg::Tick),
+        }
+    }
+
+    /// Keys first, then what servers sent, for a short while: then one frame shows all of it.
+    async fn take_what_is_ready(&mut self) -> std::io::Result<()> {
+        let stop = Instant::now() + BATCH;
+        while !self.is_leaving && Instant::now() < stop {
+            if let Poll::Ready(event) = pressed(&mut self.keys).await {
+                self.key(event)?;
+            } else if let Some(message) = self.effects.try_next() {
+                self.tell(message);
+            } else if let Some(message) = ready(&mut self.machines, Msg::Machines) {
+                self.tell(message);
+            } else if let Some(message) = ready(&mut self.sessions, Msg::Sessions) {
+                self.tell(message);
+            } else {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn key(&mut self, event: Option<std::io::Result<Event>>) -> std::io::Result<()> {
+        let gone = || std::io::Error::new(std::io::ErrorKind::UnexpectedEof, "its input has ended");
+        match event.ok_or_else(gone)?? {
+            Event::Key(key) => self.tell(Msg::Key(key)),
+            Event::Paste(text) => self.tell(Msg::Paste(text)),
+            Event::Resize(columns, rows) => self.tell(Msg::Resized(Size::new(columns, rows))),
+            Event::FocusGained | Event::FocusLost | Event::Mouse(_) => {}
+        }
+        Ok(())
+    }
+
+    fn tell(&mut self, message: Msg) {
+        for effect in update(&mut self.model, message, now()) {
+            match effect {
+                Effect::Quit => self.is_leaving = true,
+                Effect::Bell => self.screen.ring(),
+                effect => self.effects.run(effect),
+            }
+        }
+        self.redraw = self.redraw.max(self.model.take_redraw());
+    }
+
+    /// When the next frame is to be drawn.
+    fn draw_at(&self) -> Option<Instant> {
+        let now = Instant::now();
+        match self.redraw {
+            Redraw::No => None,
+            Redraw::Now => Some(now),
+            Redraw::Soon => Some(self.last_frame.map_or(now, |last| last + FRAME)),
+        }
+    }
+
+    /// While the terminal has not taken the last frame none is drawn: the next one will show it all.
+    fn draw_if_due(&mut self) -> std::io::Result<()> {
+        let now = Instant::now();
+        if !self.screen.is_busy() && self.draw_at().is_some_and(|due| due <= now) {
+            self.redraw = Redraw::No;
+            self.last_frame = Some(now);
+            self.screen.draw(&self.model)?;
+        }
+        Ok(())
+    }
+
+    /// The process was stopped and goes on; the terminal may be in any state and size.
+    fn back_from_the_shell(&mut self) -> std::io::Result<()> {
+        self.screen.reenter()?;
+        let (columns, rows) = crossterm::terminal::size()?;
+        self.tell(Msg::Resized(Size::new(columns, rows)));
+        Ok(())
+    }
+}
+
+/// A key that was pressed already. Asked with this task's own waker: the stream of keys remembers the
+/// first that asks, and would wake nobody for the next key if that were a dummy.
+async fn pressed(keys: &mut EventStream) -> Poll<Option<std::io::Result<Event>>> {
+    std::future::poll_fn(|context| Poll::Ready(keys.poll_next_unpin(context))).await
+}
+
+async fn until(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The next change of a followed list; one that has ended is never ready again.
+async fn change<T: Send + 'static>(
+    list: &mut Option<Follow<T>>,
+    message: impl Fn(cmdop_client::follow::Change<T>) -> Msg,
+) -> Msg {
+    if let Some(follow) = list {
+        if let Some(change) = follow.next().await {
+            return message(change);
+        }
+        *list = None;
+    }
+    std::future::pending().await
+}
+
+fn ready<T: Send + 'static>(
+    list: &mut Option<Follow<T>>,
+    message: impl Fn(cmdop_client::follow::Change<T>) -> Msg,
+) -> Option<Msg> {
+    list.as_mut()?.try_next().map(message)
+}

@@ -1,0 +1,213 @@
+//! The user's terminal as something to draw on: each frame is one write, between the marks of a
+//! synchronised update, and a frame that changes nothing is none.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::AsFd as _;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ratatui::backend::CrosstermBackend;
+use ratatui::layout::{Rect, Size};
+use ratatui::{Terminal, TerminalOptions, Viewport};
+
+use super::output::Output;
+use super::restore::{LEAVE, TakenOver};
+use crate::app::Model;
+use crate::view::view;
+
+/// The terminal shows what is between these at once (mode 2026); one that does not know them ignores them.
+const BEGIN: &[u8] = b"\x1b[?2026h";
+const END: &[u8] = b"\x1b[?2026l";
+
+/// Collects what the drawing library writes in thousands of small pieces.
+#[derive(Clone, Default)]
+struct FrameWriter {
+    bytes: Arc<Mutex<Vec<u8>>>,
+}
+
+impl FrameWriter {
+    fn take(&self) -> Vec<u8> {
+        std::mem::take(&mut *self.bytes.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Write for FrameWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.bytes.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// See the module.
+pub(super) struct Screen {
+    terminal: Terminal<CrosstermBackend<FrameWriter>>,
+    writer: FrameWriter,
+    output: Output,
+    size: Size,
+    /// The frame before: the same bytes again change nothing, as only what changed is drawn.
+    last: Vec<u8>,
+    rings: bool,
+    taken_over: Option<TakenOver>,
+}
+
+impl Screen {
+    /// Takes over the terminal on stdout.
+    pub(super) fn enter(size: Size) -> io::Result<Self> {
+        let taken_over = TakenOver::new()?;
+        // Without the buffer of `io::stdout`, which would cut a frame in two.
+        let terminal = File::from(io::stdout().as_fd().try_clone_to_owned()?);
+        let mut screen = Self::over(terminal, size)?;
+        screen.taken_over = Some(taken_over);
+        Ok(screen)
+    }
+
+    /// Draws on anything that takes bytes.
+    fn over(terminal: impl Write + Send + 'static, size: Size) -> io::Result<Self> {
+        // NO_COLOR is the theme's business: left to the drawing library it would take away weight and
+        // reverse too, and the colours of remote programs.
+        crossterm::style::force_color_output(true);
+        let writer = FrameWriter::default();
+        let backend = CrosstermBackend::new(writer.clone());
+        let viewport = Viewport::Fixed(Rect::from((ratatui::layout::Position::ORIGIN, size)));
+        let terminal_options = TerminalOptions { viewport };
+        Ok(Self {
+            terminal: Terminal::with_options(backend, terminal_options)?,
+            writer,
+            output: Output::new(terminal)?,
+            size,
+            last: Vec::new(),
+            rings: false,
+            taken_over: None,
+        })
+    }
+
+    /// Whether the last frame is still on its way.
+    pub(super) fn is_busy(&self) -> bool {
+        self.output.is_busy()
+    }
+
+    /// The last frame is written. Cancel-safe.
+    pub(super) async fn written(&mut self) -> io::Result<()> {
+        self.output.written().await
+    }
+
+    /// Rings with the next frame.
+    pub(super) fn ring(&mut self) {
+        self.rings = true;
+    }
+
+    /// Draws, unless nothing changed.
+    pub(super) fn draw(&mut self, model: &Model) -> io::Result<()> {
+        if self.size != model.setup.screen {
+            self.size = model.setup.screen;
+            self.terminal.resize(Rect::from((ratatui::layout::Position::ORIGIN, self.size)))?;
+        }
+        self.terminal.draw(|frame| view(model, frame))?;
+        let drawn = self.writer.take();
+        let rings = std::mem::take(&mut self.rings);
+        if drawn == self.last && !rings {
+            return Ok(());
+        }
+        let bell: &[u8] = if rings { b"\x07" } else { b"" };
+        let frame = [BEGIN, &drawn, bell, END].concat();
+        self.last = drawn;
+        self.output.send(frame)
+    }
+
+    /// The terminal is in an unknown state: everything is drawn anew.
+    pub(super) fn reenter(&mut self) -> io::Result<()> {
+        if self.taken_over.is_some() {
+            TakenOver::again()?;
+        }
+        self.last.clear();
+        self.terminal.clear()
+    }
+
+    /// Gives the terminal back.
+    pub(super) async fn leave(&mut self) {
+        self.output.finish(LEAVE.to_vec()).await;
+        if let Some(taken_over) = self.taken_over.take() {
+            taken_over.has_left();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+    use crate::app::{Msg, Now, Setup, update};
+    use crate::theme::{Depth, Theme};
+
+    /// Tells each write.
+    struct Writes(mpsc::Sender<Vec<u8>>);
+
+    impl Write for Writes {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let _ = self.0.send(bytes.to_vec());
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn model(size: Size) -> (Model, Now) {
+        let theme = Theme::standard(Depth::None);
+        let setup = Setup { profile: "p".into(), theme, depth: Depth::Palette, screen: size };
+        let now = Now { instant: tokio::time::Instant::now(), wall_ms: 0 };
+        (Model::new(setup, now), now)
+    }
+
+    #[tokio::test]
+    async fn a_frame_is_one_write_and_one_without_change_is_none() {
+        let size = Size::new(60, 10);
+        let (sender, writes) = mpsc::channel();
+        let mut screen = Screen::over(Writes(sender), size).unwrap();
+        let (mut model, now) = model(size);
+        screen.draw(&model).unwrap();
+        screen.written().await.unwrap();
+        let first = writes.recv().unwrap();
+        assert!(first.starts_with(BEGIN) && first.ends_with(END));
+        assert!(writes.try_recv().is_err(), "the whole frame is one write");
+        for _ in 0..3 {
+            screen.draw(&model).unwrap();
+            if screen.is_busy() {
+                // Only the cursor's state may follow, once.
+                screen.written().await.unwrap();
+                assert!(writes.recv().unwrap().len() < 60);
+            }
+        }
+        screen.draw(&model).unwrap();
+        assert!(!screen.is_busy(), "nothing changed, so nothing is written");
+        let help = crossterm::event::KeyCode::Char('?').into();
+        update(&mut model, Msg::Key(help), now);
+        screen.draw(&model).unwrap();
+        screen.written().await.unwrap();
+        assert!(writes.recv().unwrap().len() > 60);
+    }
+
+    #[tokio::test]
+    async fn a_new_size_is_drawn_whole() {
+        let (sender, writes) = mpsc::channel();
+        let (mut model, now) = model(Size::new(60, 10));
+        let mut screen = Screen::over(Writes(sender), Size::new(60, 10)).unwrap();
+        screen.draw(&model).unwrap();
+        screen.written().await.unwrap();
+        writes.recv().unwrap();
+        update(&mut model, Msg::Resized(Size::new(20, 5)), now);
+        screen.draw(&model).unwrap();
+        screen.written().await.unwrap();
+        let mut shown = cmdop_emulator::Emulator::new(5, 20, cmdop_emulator::Options::default());
+        shown.feed(&writes.recv().unwrap());
+        let row = |row| (0..20).filter_map(|col| shown.cell(row, col)).map(|c| c.text).collect::<String>();
+        assert!(row(0).starts_with('┌') && row(3).starts_with('└'), "{:?}", row(0));
+        assert!(row(4).contains("LIST"), "{:?}", row(4));
+    }
+}
