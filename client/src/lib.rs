@@ -21,6 +21,8 @@ pub mod connection;
 pub mod dial;
 pub mod error;
 pub mod exec;
+#[cfg(test)]
+mod fake_control;
 pub mod follow;
 pub mod home;
 pub mod machines;

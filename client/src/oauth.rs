@@ -3,6 +3,9 @@
 //!
 //! It speaks HTTP and keeps nothing: see `tokens` for that.
 
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
 use cmdop_proto::{Refusal, text};

@@ -161,7 +161,12 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use serde_json::json;
+
     use super::*;
+    use crate::fake_control::FakeControl;
     use crate::home::Keyring;
 
     fn profile() -> Profile {
@@ -200,6 +205,115 @@ mod tests {
             let tokens = Tokens::of(home.clone(), profile());
             assert_eq!(tokens.access().await.unwrap(), Secret::new("a"));
         }
+    }
+
+    /// Refresh tokens rotate, and one that is used twice ends the login, as at a real server.
+    async fn rotating() -> (FakeControl, Arc<AtomicU32>) {
+        let refreshed = Arc::new(AtomicU32::new(0));
+        let count = refreshed.clone();
+        let control = FakeControl::start(move |_, form| {
+            let now = count.load(Ordering::SeqCst);
+            if form["refresh_token"] != format!("r{now}") {
+                count.store(1000, Ordering::SeqCst);
+                return (
+                    400,
+                    json!({"error": "invalid_grant", "error_description": "used twice"}),
+                );
+            }
+            count.store(now + 1, Ordering::SeqCst);
+            let body = json!({"access_token": format!("a{}", now + 1), "expires_in": 3600,
+                "refresh_token": format!("r{}", now + 1),
+                "server_time_ms": now_ms() + 90_000});
+            (200, body)
+        })
+        .await;
+        (control, refreshed)
+    }
+
+    fn expired() -> Stored {
+        Stored {
+            refresh_token: Secret::new("r0"),
+            access_token: Secret::new("a0"),
+            access_expires_at_ms: now_ms(),
+        }
+    }
+
+    #[tokio::test]
+    async fn many_processes_refresh_once_and_all_get_the_new_token() {
+        let directory = tempfile::tempdir().unwrap();
+        let home = Home::new(directory.path(), Keyring::Avoided);
+        let (control, refreshed) = rotating().await;
+        token_store::save(&home, &control.profile, &expired())
+            .await
+            .unwrap();
+        let mut callers = tokio::task::JoinSet::new();
+        for _ in 0..8 {
+            // A cache of its own each, as processes have.
+            let tokens = Tokens::of(home.clone(), control.profile.clone());
+            callers.spawn(async move { tokens.access().await });
+        }
+        for token in callers.join_all().await {
+            assert_eq!(token.unwrap(), Secret::new("a1"));
+        }
+        assert_eq!(refreshed.load(Ordering::SeqCst), 1);
+    }
+
+    #[tokio::test]
+    async fn a_refused_token_is_replaced_once_even_if_many_were_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let home = Home::new(directory.path(), Keyring::Avoided);
+        let (control, refreshed) = rotating().await;
+        token_store::save(&home, &control.profile, &expired())
+            .await
+            .unwrap();
+        let tokens = Tokens::of(home, control.profile.clone());
+        let refused = tokens.access().await.unwrap();
+        assert_eq!(
+            tokens.instead_of(&refused).await.unwrap(),
+            Secret::new("a2")
+        );
+        assert_eq!(
+            tokens.instead_of(&refused).await.unwrap(),
+            Secret::new("a2")
+        );
+        assert_eq!(refreshed.load(Ordering::SeqCst), 2);
+    }
+
+    #[tokio::test]
+    async fn a_refresh_tells_of_a_wrong_clock_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let home = Home::new(directory.path(), Keyring::Avoided);
+        let (control, _) = rotating().await;
+        token_store::save(&home, &control.profile, &expired())
+            .await
+            .unwrap();
+        let tokens = Tokens::of(home, control.profile.clone());
+        tokens.access().await.unwrap();
+        assert!(matches!(tokens.take_skew(), Some(Skew::Behind(_))));
+        assert!(tokens.take_skew().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_login_that_was_ended_says_so() {
+        let directory = tempfile::tempdir().unwrap();
+        let home = Home::new(directory.path(), Keyring::Avoided);
+        let (control, _) = rotating().await;
+        let stale = Stored {
+            refresh_token: Secret::new("older"),
+            ..expired()
+        };
+        token_store::save(&home, &control.profile, &stale)
+            .await
+            .unwrap();
+        let error = Tokens::of(home, control.profile.clone())
+            .access()
+            .await
+            .unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "not logged in to profile `test` any more: used twice"
+        );
+        assert_eq!(error.exit_code(), 77);
     }
 
     #[tokio::test]

@@ -138,8 +138,12 @@ fn is_endpoint(name: &str, own: &str) -> bool {
 fn check_clock(claims: &Claims, who: &str, now: i64) -> Result<(), Refusal> {
     let leeway = CLOCK_LEEWAY.as_secs() as i64;
     let off = claims.iat.saturating_sub(now);
-    if off.abs() > leeway {
-        let (by, way) = (off.abs(), if off > 0 { "ahead of" } else { "behind" });
+    // Both figures may be anything: they come from a stranger.
+    if off.unsigned_abs() > leeway as u64 {
+        let (by, way) = (
+            off.unsigned_abs(),
+            if off > 0 { "ahead of" } else { "behind" },
+        );
         return Err(Refusal::denied(
             "clock-skew",
             format!("the clock of {who} is {by} s {way} the control plane's, more than the {leeway} s allowed"),

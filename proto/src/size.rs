@@ -120,7 +120,10 @@ mod tests {
 
     #[test]
     fn columns_come_first_in_text() {
-        assert_eq!("120x40".parse::<Size>().unwrap(), Size::new(40, 120).unwrap());
+        assert_eq!(
+            "120x40".parse::<Size>().unwrap(),
+            Size::new(40, 120).unwrap()
+        );
         assert_eq!(Size::DEFAULT.to_string(), "80x24");
         assert!("120".parse::<Size>().is_err());
     }

@@ -20,9 +20,7 @@ mod wakes;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::Waker;
 
-use cmdop_proto::{
-    ClientId, CommandId, InputSeq, LinkEpoch, MachineId, Refusal, SessionId, Size, v1,
-};
+use cmdop_proto::{CommandId, InputSeq, LinkEpoch, MachineId, Refusal, SessionId, v1};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -44,6 +42,10 @@ use crate::workspace::Workspace;
 /// How far the command ids of a relay that restarted stay away from those of its predecessor, whose
 /// last inputs the agent may not have reported.
 const COMMAND_ID_GAP: u64 = 1 << 20;
+
+/// Counts and offsets that an agent reports stay below this: no session lives long enough to pass
+/// it, and sums with it do not overflow.
+const FARTHEST: u64 = 1 << 62;
 
 /// A session of this relay.
 #[derive(Debug)]
@@ -86,7 +88,12 @@ impl Session {
     ) -> Arc<Self> {
         let connected_ms = summary.session.as_ref().map_or(0, |s| s.connected_at_ms);
         let life = Life::found(&terms, connected_ms, now());
-        let newest = CommandId(summary.command_id.saturating_add(COMMAND_ID_GAP));
+        let newest = CommandId(
+            summary
+                .command_id
+                .min(FARTHEST)
+                .saturating_add(COMMAND_ID_GAP),
+        );
         let mut state = State::new(facts, terms, life, newest);
         state.is_log_unknown = true;
         state.is_one_size = false;
@@ -349,7 +356,7 @@ impl Session {
     }
 
     pub(crate) fn detach(self: &Arc<Self>, attachment: AttachmentId) {
-        self.with(|state, after| state.detach(attachment, after));
+        self.with(|state, after| state.detach(attachment, now(), after));
         self.context.meters.attached.decrement(1.0);
     }
 

@@ -81,7 +81,10 @@ mod tests {
     #[test]
     fn an_unknown_key_names_the_nearest_key() {
         let error = parse::<Sample>(Path::new("x.toml"), "lisen = \"a\"").unwrap_err();
-        assert!(error.to_string().contains("did you mean `listen`?"), "{error}");
+        assert!(
+            error.to_string().contains("did you mean `listen`?"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -11,7 +11,10 @@ pub fn on_signal() -> std::io::Result<CancellationToken> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let stop = CancellationToken::new();
     let stopping = stop.clone();
-    #[allow(clippy::disallowed_methods, reason = "the process itself owns this task")]
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "the process itself owns this task"
+    )]
     tokio::spawn(async move {
         tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
         tracing::info!("stopping");

@@ -27,7 +27,9 @@ impl KeySet {
     /// Reads a JWK set (RFC 7517); keys that are not for EdDSA are passed over.
     pub fn from_jwks(json: &str) -> Result<Self, Refusal> {
         let unreadable = |reason: String| {
-            Refusal::internal(format!("the control plane's key set is not readable: {reason}"))
+            Refusal::internal(format!(
+                "the control plane's key set is not readable: {reason}"
+            ))
         };
         let set: JwkSet = serde_json::from_str(json).map_err(|e| unreadable(e.to_string()))?;
         let keys = set
@@ -82,7 +84,8 @@ impl KeySet {
             return Err(Refusal::denied(
                 "token-wrong-audience",
                 format!("the token is not meant for {audience}"),
-            ));
+            )
+            .hint("log in again with `cmdop login`; if it stays, the control plane is another version"));
         }
         Ok(claims)
     }
@@ -171,10 +174,19 @@ mod tests {
             keys.verify(token, audience, now).unwrap_err().reason
         };
         assert_eq!(reason(&token, RELAY_AUDIENCE, NOW + 100), "token-expired");
-        assert_eq!(reason(&token, RELAY_AUDIENCE, NOW - 200), "token-not-yet-valid");
+        assert_eq!(
+            reason(&token, RELAY_AUDIENCE, NOW - 200),
+            "token-not-yet-valid"
+        );
         assert_eq!(reason(&token, "elsewhere", NOW), "token-wrong-audience");
-        assert_eq!(reason(&sign(&claims(), &other), RELAY_AUDIENCE, NOW), "token-bad-signature");
+        assert_eq!(
+            reason(&sign(&claims(), &other), RELAY_AUDIENCE, NOW),
+            "token-bad-signature"
+        );
         assert_eq!(reason("x.y.z", RELAY_AUDIENCE, NOW), "token-malformed");
-        assert_eq!(reason(&"x".repeat(1 << 20), RELAY_AUDIENCE, NOW), "token-malformed");
+        assert_eq!(
+            reason(&"x".repeat(1 << 20), RELAY_AUDIENCE, NOW),
+            "token-malformed"
+        );
     }
 }

@@ -11,7 +11,10 @@ const KEYS: usize = 50;
 
 /// Measures all candidates in turn, `rounds` times.
 pub(crate) async fn measure(candidates: &[Candidate], rounds: usize, table: &mut Table) {
-    let mut open: Vec<_> = candidates.iter().map(|candidate| (candidate.name, candidate.shell())).collect();
+    let mut open: Vec<_> = candidates
+        .iter()
+        .map(|candidate| (candidate.name, candidate.shell()))
+        .collect();
     for (_, terminal) in &mut open {
         // The kernel echoes; the program only takes lines away.
         terminal.write(b"cat >/dev/null\r");

@@ -18,7 +18,9 @@ pub(crate) async fn measure(candidates: &[Candidate], rounds: usize, table: &mut
         for candidate in &order {
             let before = Instant::now();
             run(candidate);
-            race.entry(candidate.name).or_default().push(before.elapsed());
+            race.entry(candidate.name)
+                .or_default()
+                .push(before.elapsed());
             tokio::task::yield_now().await;
         }
     }

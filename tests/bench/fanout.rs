@@ -4,8 +4,8 @@ use std::process::{Command, Stdio};
 
 use cmdop_client::dial::{Lane, Trust, dial};
 use cmdop_daemon::{Config, Enrollment, LinkState};
-use cmdop_proto::v1::machine_service_client::MachineServiceClient;
 use cmdop_proto::v1::CreateEnrollTokenRequest;
+use cmdop_proto::v1::machine_service_client::MachineServiceClient;
 use cmdop_tests::{World, binaries, wait};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -52,14 +52,23 @@ pub(crate) async fn measure(world: &World, sshd: Option<&Sshd>, rounds: usize, t
 /// Enrols and links 50 agents of this process.
 async fn start_agents(world: &World, stop: &CancellationToken) -> JoinSet<()> {
     let trust = Trust::Ca(world.control.ca_pem());
-    let channel = dial(&world.control.url(), &trust, Lane::Interactive).await.expect("the control plane");
+    let channel = dial(&world.control.url(), &trust, Lane::Interactive)
+        .await
+        .expect("the control plane");
     let bearer = format!("Bearer {}", world.owner.access_token().await);
     let mut machines = MachineServiceClient::new(channel);
     let mut agents = JoinSet::new();
     for number in 1..=HOSTS {
         let mut request = Request::new(CreateEnrollTokenRequest::default());
-        request.metadata_mut().insert("authorization", bearer.parse().expect("a token is ASCII"));
-        let token = machines.create_enroll_token(request).await.expect("a token").into_inner().token;
+        request
+            .metadata_mut()
+            .insert("authorization", bearer.parse().expect("a token is ASCII"));
+        let token = machines
+            .create_enroll_token(request)
+            .await
+            .expect("a token")
+            .into_inner()
+            .token;
         let data_dir = world.directory().join(format!("agent-{number}"));
         let enrollment = Enrollment {
             control_url: world.control.url(),
@@ -68,8 +77,13 @@ async fn start_agents(world: &World, stop: &CancellationToken) -> JoinSet<()> {
             labels: [("bench".to_owned(), "yes".to_owned())].into(),
             data_dir: data_dir.clone(),
         };
-        cmdop_daemon::enroll(enrollment).await.expect("an agent enrols");
-        let config = Config { environment: std::env::vars_os().collect(), ..Config::new(data_dir) };
+        cmdop_daemon::enroll(enrollment)
+            .await
+            .expect("an agent enrols");
+        let config = Config {
+            environment: std::env::vars_os().collect(),
+            ..Config::new(data_dir)
+        };
         let mut link = config.link.subscribe();
         let stop = stop.clone();
         agents.spawn(async move {
@@ -78,7 +92,9 @@ async fn start_agents(world: &World, stop: &CancellationToken) -> JoinSet<()> {
             }
         });
         let linked = link.wait_for(|state| matches!(state, LinkState::Linked { .. }));
-        wait::within("an agent links", linked).await.expect("the agent runs");
+        wait::within("an agent links", linked)
+            .await
+            .expect("the agent runs");
     }
     agents
 }
@@ -92,7 +108,9 @@ fn cmdop(_world: &World) -> Vec<String> {
 fn pdsh(sshd: &Sshd) -> Vec<String> {
     let hosts = format!("h[1-{HOSTS}]");
     let append = format!("PDSH_SSH_ARGS_APPEND=-F {}", sshd.config().display());
-    ["env", &append, "pdsh", "-R", "ssh", "-w", &hosts, "true"].map(str::to_owned).into()
+    ["env", &append, "pdsh", "-R", "ssh", "-w", &hosts, "true"]
+        .map(str::to_owned)
+        .into()
 }
 
 /// What pdsh does, for machines without it.
@@ -103,7 +121,12 @@ fn thirty_two_at_a_time(sshd: &Sshd) -> Vec<String> {
 }
 
 fn have(program: &str) -> bool {
-    Command::new(program).arg("-V").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
+    Command::new(program)
+        .arg("-V")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok()
 }
 
 /// The agents of this process work meanwhile.
@@ -113,6 +136,12 @@ async fn run(words: &[String], world: &World) {
         .envs(world.owner.cli.env().iter().cloned())
         .stdin(Stdio::null())
         .output();
-    let output = wait::within_times("a fan-out", 3, run).await.expect("the candidate starts");
-    assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+    let output = wait::within_times("a fan-out", 3, run)
+        .await
+        .expect("the candidate starts");
+    assert!(
+        output.status.success(),
+        "{words:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }

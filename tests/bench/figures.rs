@@ -44,24 +44,42 @@ struct Row {
 impl Table {
     /// Adds a figure. `goal` says what cmdop's ratio should be.
     pub(crate) fn row(&mut self, what: &str, goal: &'static str, race: &Race, share: f64) {
-        let values = race.iter().map(|(name, samples)| (*name, samples.quantile(share)));
-        self.rows.push(Row { what: what.into(), goal, values: values.collect() });
+        let values = race
+            .iter()
+            .map(|(name, samples)| (*name, samples.quantile(share)));
+        self.rows.push(Row {
+            what: what.into(),
+            goal,
+            values: values.collect(),
+        });
     }
 }
 
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "\nmedians, and in brackets the ratio to {BASELINE} (smaller is faster)\n")?;
-        writeln!(f, "{:<34} {:>18} {:>18} {:>18}   goal", "", "local", BASELINE, "cmdop")?;
+        writeln!(
+            f,
+            "\nmedians, and in brackets the ratio to {BASELINE} (smaller is faster)\n"
+        )?;
+        writeln!(
+            f,
+            "{:<34} {:>18} {:>18} {:>18}   goal",
+            "", "local", BASELINE, "cmdop"
+        )?;
         for row in &self.rows {
             write!(f, "{:<34}", row.what)?;
             let baseline = row.values.get(BASELINE).filter(|time| !time.is_zero());
             for name in ["local", BASELINE, "cmdop"] {
-                let cell = row.values.get(name).filter(|time| !time.is_zero()).map(|time| {
-                    let ratio = baseline.map(|base| time.as_secs_f64() / base.as_secs_f64());
-                    let ratio = ratio.map_or_else(String::new, |ratio| format!(" ({ratio:.2})"));
-                    format!("{}{ratio}", human(*time))
-                });
+                let cell = row
+                    .values
+                    .get(name)
+                    .filter(|time| !time.is_zero())
+                    .map(|time| {
+                        let ratio = baseline.map(|base| time.as_secs_f64() / base.as_secs_f64());
+                        let ratio =
+                            ratio.map_or_else(String::new, |ratio| format!(" ({ratio:.2})"));
+                        format!("{}{ratio}", human(*time))
+                    });
                 write!(f, " {:>18}", cell.unwrap_or_else(|| "-".into()))?;
             }
             writeln!(f, "   {}", row.goal)?;

@@ -33,13 +33,24 @@ pub(crate) async fn measure(mut world: World, count: usize) {
     println!("\nidle, resident memory in KiB");
     println!("  control plane          {:>8}", resident(control));
     println!("  relay, 1 session       {relay_before:>8}");
-    println!("  relay, {:>3} more        {relay_after:>8}   {:.1} a session   goal ≤ 64", count, each(relay_before, relay_after, count));
+    println!(
+        "  relay, {:>3} more        {relay_after:>8}   {:.1} a session   goal ≤ 64",
+        count,
+        each(relay_before, relay_after, count)
+    );
     println!("  agent, 1 session       {daemon_before:>8}                  goal ≤ 15360");
-    println!("  agent, {:>3} more        {daemon_after:>8}   {:.1} a session", count, each(daemon_before, daemon_after, count));
+    println!(
+        "  agent, {:>3} more        {daemon_after:>8}   {:.1} a session",
+        count,
+        each(daemon_before, daemon_after, count)
+    );
     let before = [relay, daemon, control].map(cpu);
     tokio::time::sleep(WATCHED).await;
     let after = [relay, daemon, control].map(cpu);
-    println!("idle, processor time over {} s with {count} sessions", WATCHED.as_secs());
+    println!(
+        "idle, processor time over {} s with {count} sessions",
+        WATCHED.as_secs()
+    );
     for (index, name) in ["relay", "agent", "control plane"].into_iter().enumerate() {
         let share = (after[index] - before[index]) / WATCHED.as_secs_f64() * 100.0;
         println!("  {name:<14} {share:>6.1} %");
@@ -74,14 +85,25 @@ fn each(before: u64, after: u64, count: usize) -> f64 {
 fn resident(pid: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+    line.and_then(|line| line.split_whitespace().next()?.parse().ok())
+        .unwrap_or(0)
 }
 
 /// The processor time that a process took so far, seconds.
 fn cpu(pid: u32) -> f64 {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     // The name in brackets may hold blanks; the fields after it do not.
-    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-    let ticks = |index: usize| fields.get(index).and_then(|field| field.parse::<f64>().ok()).unwrap_or(0.0);
+    let fields: Vec<&str> = stat
+        .rsplit(')')
+        .next()
+        .unwrap_or_default()
+        .split_whitespace()
+        .collect();
+    let ticks = |index: usize| {
+        fields
+            .get(index)
+            .and_then(|field| field.parse::<f64>().ok())
+            .unwrap_or(0.0)
+    };
     (ticks(11) + ticks(12)) / TICKS
 }

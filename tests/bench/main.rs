@@ -30,7 +30,13 @@ impl Plan {
     fn read() -> Self {
         let words: Vec<String> = std::env::args().skip(1).collect();
         let quick = words.iter().any(|word| word == "--quick");
-        Self { quick, only: words.into_iter().filter(|word| !word.starts_with('-')).collect() }
+        Self {
+            quick,
+            only: words
+                .into_iter()
+                .filter(|word| !word.starts_with('-'))
+                .collect(),
+        }
     }
 
     fn wants(&self, what: &str) -> bool {

@@ -29,21 +29,36 @@ impl Sshd {
             println!("no {SSHD}: ssh is left out (apt-get install openssh-server)");
             return None;
         }
-        let directory = tempfile::Builder::new().prefix("cmdop-bench-").tempdir().expect("a directory");
+        let directory = tempfile::Builder::new()
+            .prefix("cmdop-bench-")
+            .tempdir()
+            .expect("a directory");
         let address = free_address().await;
         configure(directory.path(), address.port());
         // sshd wants this place when it runs as root; another user has no need of it.
         let _ = std::fs::create_dir_all("/run/sshd");
         let mut command = Command::new(SSHD);
-        command.args(["-D", "-e", "-f"]).arg(directory.path().join("sshd_config"));
+        command
+            .args(["-D", "-e", "-f"])
+            .arg(directory.path().join("sshd_config"));
         let program = Program::start("sshd", command, &directory.path().join("sshd.log"));
-        wait::until("sshd listens", || async { TcpStream::connect(address).await.ok() }).await;
-        Some(Self { _program: program, directory })
+        wait::until("sshd listens", || async {
+            TcpStream::connect(address).await.ok()
+        })
+        .await;
+        Some(Self {
+            _program: program,
+            directory,
+        })
     }
 
     /// `ssh` with the right configuration; a host and a command follow.
     pub(crate) fn command(&self) -> Vec<String> {
-        vec!["ssh".into(), "-F".into(), self.config().display().to_string()]
+        vec![
+            "ssh".into(),
+            "-F".into(),
+            self.config().display().to_string(),
+        ]
     }
 
     /// The client's configuration.
@@ -58,7 +73,10 @@ fn configure(directory: &Path, port: u16) {
             .args(["-q", "-t", "ed25519", "-N", "", "-f"])
             .arg(directory.join(key))
             .status();
-        assert!(made.is_ok_and(|status| status.success()), "ssh-keygen made no key");
+        assert!(
+            made.is_ok_and(|status| status.success()),
+            "ssh-keygen made no key"
+        );
     }
     let read = |name: &str| std::fs::read_to_string(directory.join(name)).expect("a key");
     let here = directory.display();
@@ -66,7 +84,10 @@ fn configure(directory: &Path, port: u16) {
         std::fs::write(directory.join(name), text).expect("a file of the benchmark");
     };
     write("authorized_keys", read("user_key.pub"));
-    write("known_hosts", format!("[127.0.0.1]:{port} {}", read("host_key.pub")));
+    write(
+        "known_hosts",
+        format!("[127.0.0.1]:{port} {}", read("host_key.pub")),
+    );
     // An empty home: nobody's slow login files enter the figures.
     let home = directory.join("home");
     std::fs::create_dir(&home).expect("a directory");

@@ -25,20 +25,36 @@ pub(crate) struct Terminal {
 impl Terminal {
     /// Starts `command` on a terminal of 80 × 24.
     pub(crate) fn start(command: &[String], env: &[(String, String)]) -> Self {
-        let size = PtySize { rows: 24, cols: 80, pixel_width: 0, pixel_height: 0 };
-        let pair = native_pty_system().openpty(size).expect("a pseudo-terminal");
+        let size = PtySize {
+            rows: 24,
+            cols: 80,
+            pixel_width: 0,
+            pixel_height: 0,
+        };
+        let pair = native_pty_system()
+            .openpty(size)
+            .expect("a pseudo-terminal");
         let mut builder = CommandBuilder::new(Path::new(&command[0]));
         builder.args(&command[1..]);
         builder.env("TERM", "xterm-256color");
         for (key, value) in env {
             builder.env(key, value);
         }
-        let child = pair.slave.spawn_command(builder).expect("the candidate starts");
+        let child = pair
+            .slave
+            .spawn_command(builder)
+            .expect("the candidate starts");
         drop(pair.slave);
         let alive = watch_over(child.process_id().expect("a process has an id"));
         Self {
-            reader: pair.master.try_clone_reader().expect("a terminal can be read"),
-            writer: pair.master.take_writer().expect("a terminal can be written"),
+            reader: pair
+                .master
+                .try_clone_reader()
+                .expect("a terminal can be read"),
+            writer: pair
+                .master
+                .take_writer()
+                .expect("a terminal can be written"),
             _master: pair.master,
             child,
             alive,
@@ -49,7 +65,10 @@ impl Terminal {
 
     /// Types.
     pub(crate) fn write(&mut self, keys: &[u8]) {
-        self.writer.write_all(keys).and_then(|()| self.writer.flush()).expect("the candidate takes keys");
+        self.writer
+            .write_all(keys)
+            .and_then(|()| self.writer.flush())
+            .expect("the candidate takes keys");
     }
 
     /// Reads until the newest output holds `text`; returns how many bytes came.
@@ -58,7 +77,11 @@ impl Terminal {
         let mut total = 0;
         loop {
             let count = self.reader.read(&mut self.buffer).unwrap_or(0);
-            assert!(count > 0, "the candidate ended; it said last: {}", self.recent.escape_ascii());
+            assert!(
+                count > 0,
+                "the candidate ended; it said last: {}",
+                self.recent.escape_ascii()
+            );
             total += count;
             // Only the end of a long output is searched: that is where the text comes.
             let keep = self.recent.len().min(text.len() + 256);

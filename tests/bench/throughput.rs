@@ -18,7 +18,10 @@ pub(crate) async fn measure(
 ) {
     let file = directory.join("text");
     std::fs::write(&file, text()).expect("a file of the benchmark");
-    let mut open: Vec<_> = candidates.iter().map(|candidate| (candidate.name, candidate.shell())).collect();
+    let mut open: Vec<_> = candidates
+        .iter()
+        .map(|candidate| (candidate.name, candidate.shell()))
+        .collect();
     let mut race = Race::new();
     let mut shuffle = Shuffle::new();
     for round in 0..rounds {
@@ -43,7 +46,12 @@ fn text() -> Vec<u8> {
     let mut number = 0_u64;
     while text.len() < SIZE {
         number += 1;
-        let line = format!("{number:>9} Compiling crate-{} v0.{}.{} (registry)\n", number * 7919 % 997, number % 31, number % 7);
+        let line = format!(
+            "{number:>9} Compiling crate-{} v0.{}.{} (registry)\n",
+            number * 7919 % 997,
+            number % 31,
+            number % 7
+        );
         text.extend_from_slice(line.as_bytes());
     }
     text

@@ -85,7 +85,7 @@ async fn without_the_control_plane_everything_live_goes_on() {
     let person = world
         .owner
         .at_a_terminal(&["new", "web-1", "--name", "on", "--", "/bin/sh"]);
-    person.sees("$").await;
+    person.sees_prompt().await;
     world.control.program.kill().await;
     person.enter("echo still-$((40 + 2))");
     person.sees_line("still-42").await;

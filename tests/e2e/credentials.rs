@@ -190,7 +190,7 @@ async fn a_disabled_account_is_out_and_its_open_session_with_it() {
     let world = World::start().await;
     let member = world.add_account("mona", "member").await;
     let person = member.at_a_terminal(&["new", "web-1", "--name", "hers", "--", "/bin/sh"]);
-    person.sees("$").await;
+    person.sees_prompt().await;
     world.control.admin(&["disable-account", "mona"]).await.ok();
     cmdop_tests::wait::until_true_async("the relay hears of it", || async {
         member.cli.run(&["machines"]).await.status == 77
@@ -219,6 +219,7 @@ async fn a_removed_machine_is_refused_and_its_name_is_free() {
         .refused(69, &["web-1"]);
     let mut old = world.machines.remove(0);
     old.kill().await;
+    old.forget();
     world.expect_errors();
     world.add_machine("web-1").await;
     world.machine_is("web-1", "online").await;

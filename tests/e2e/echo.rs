@@ -8,7 +8,7 @@ async fn what_is_typed_runs_there_and_its_output_comes_back() {
     let person = world
         .owner
         .at_a_terminal(&["new", "web-1", "--name", "first", "--", "/bin/sh"]);
-    person.sees("$").await;
+    person.sees_prompt().await;
     person.enter("echo $((40 + 2))");
     person.sees_line("42").await;
     person.enter("tty");
@@ -21,7 +21,7 @@ async fn what_is_typed_runs_there_and_its_output_comes_back() {
 async fn the_login_shell_of_the_agents_user_is_the_default() {
     let world = World::start().await;
     let person = world.owner.at_a_terminal(&["new", "web-1"]);
-    person.sees("$").await;
+    person.sees_prompt().await;
     person.enter("echo shell=$0 term=$TERM color=$COLORTERM home=$(pwd)");
     person
         .sees("term=xterm-256color color=truecolor home=")
@@ -34,7 +34,7 @@ async fn a_session_outlives_its_client_and_its_screen_is_there_again() {
     let first = world
         .owner
         .at_a_terminal(&["new", "web-1", "--name", "kept", "--", "/bin/sh"]);
-    first.sees("$").await;
+    first.sees_prompt().await;
     first.enter("echo still-$((1 + 1))-here");
     first.sees_line("still-2-here").await;
     assert_eq!(first.detach().await, 0);
@@ -50,7 +50,7 @@ async fn an_interrupt_key_reaches_the_program() {
     let person = world
         .owner
         .at_a_terminal(&["new", "web-1", "--", "/bin/sh"]);
-    person.sees("$").await;
+    person.sees_prompt().await;
     person.enter("trap 'echo caught-$((3 + 4))' INT; echo armed-$((0 + 0)); read x");
     person.sees_line("armed-0").await;
     person.type_keys("\x03");

@@ -64,7 +64,14 @@ async fn the_summary_accounts_for_every_target() {
         .last()
         .unwrap_or_default()
         .to_lowercase();
-    for part in ["ok 2 ", "failed 1 ", "offline 1 ", "timed out 1 ", "not reported 0 ", "targets 5"] {
+    for part in [
+        "ok 2 ",
+        "failed 1 ",
+        "offline 1 ",
+        "timed out 1 ",
+        "not reported 0 ",
+        "targets 5",
+    ] {
         assert!(
             summary.contains(part),
             "`{part}` is missing in: {outcome:?}"

@@ -24,7 +24,7 @@ async fn while_one_session_prints_a_gibibyte_another_still_echoes() {
     let calm = world
         .owner
         .at_a_terminal(&["new", "web-1", "--name", "calm", "--", "/bin/sh"]);
-    calm.sees("$").await;
+    calm.sees_prompt().await;
     flood
         .pty
         .wait_until("the flood has begun", 1, |pty| pty.total() > 10 << 20)
@@ -99,7 +99,9 @@ async fn an_interrupt_beats_a_flood() {
         .at_a_terminal_of(shape, &["new", "web-1", "--", "/bin/sh"]);
     person
         .pty
-        .wait_until("the prompt", 1, |pty| pty.raw().ends_with(b"$ "))
+        .wait_until("the prompt", 1, |pty| {
+            pty.raw().ends_with(b"$ ") || pty.raw().ends_with(b"# ")
+        })
         .await;
     person.enter("yes; echo over-$((4 + 4))");
     person
@@ -134,7 +136,7 @@ async fn a_viewer_that_never_reads_slows_nobody() {
         .await
         .unwrap();
     let person = world.owner.at_a_terminal(&["attach", "slow"]);
-    person.sees("$").await;
+    person.sees_prompt().await;
     person.enter(&format!(
         "yes {LINE} | head -c 50000000; echo; echo over-$((4 + 4))"
     ));

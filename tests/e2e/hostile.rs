@@ -67,7 +67,7 @@ async fn garbage_on_the_ports_harms_nobody() {
     let person = world
         .owner
         .at_a_terminal(&["new", "web-1", "--", "/bin/sh"]);
-    person.sees("$").await;
+    person.sees_prompt().await;
     let mut silent = Vec::new();
     for port in [world.relay.address(), world.control.address()] {
         for garbage in garbage() {

@@ -12,11 +12,11 @@ async fn two_operators_type_and_an_observer_sees_both() {
     let anna = world
         .owner
         .at_a_terminal(&["new", "web-1", "--name", "shared", "--", "/bin/sh"]);
-    anna.sees("$").await;
+    anna.sees_prompt().await;
     let bert = world.owner.at_a_terminal(&["attach", "shared"]);
     let viewer = guest.at_a_terminal(&["attach", "shared", "--observe"]);
-    bert.sees("$").await;
-    viewer.sees("$").await;
+    bert.sees_prompt().await;
+    viewer.sees_prompt().await;
     anna.enter("echo from-anna-$((1 + 0))");
     for person in [&anna, &bert, &viewer] {
         person.sees_line("from-anna-1").await;
@@ -34,9 +34,9 @@ async fn what_an_observer_types_goes_nowhere() {
     let operator = world
         .owner
         .at_a_terminal(&["new", "web-1", "--name", "shared", "--", "/bin/sh"]);
-    operator.sees("$").await;
+    operator.sees_prompt().await;
     let viewer = guest.at_a_terminal(&["attach", "shared", "--observe"]);
-    viewer.sees("$").await;
+    viewer.sees_prompt().await;
     viewer.enter("echo intruder");
     operator.enter("echo seen-$((5 + 5))");
     viewer.sees_line("seen-10").await;

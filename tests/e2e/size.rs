@@ -13,7 +13,7 @@ async fn the_program_sees_the_size_of_its_operators_terminal() {
     let person = world
         .owner
         .at_a_terminal_of(shape, &["new", "web-1", "--", "/bin/sh"]);
-    person.sees("$").await;
+    person.sees_prompt().await;
     person.enter("stty size");
     person.sees_line("31 97").await;
     person.pty.resize(40, 120);
@@ -66,7 +66,7 @@ async fn an_observers_terminal_changes_nothing() {
     let operator = world
         .owner
         .at_a_terminal(&["new", "web-1", "--name", "still", "--", "/bin/sh"]);
-    operator.sees("$").await;
+    operator.sees_prompt().await;
     let shape = Shape {
         rows: 10,
         cols: 40,
@@ -75,7 +75,7 @@ async fn an_observers_terminal_changes_nothing() {
     let viewer = world
         .owner
         .at_a_terminal_of(shape, &["attach", "still", "--observe"]);
-    viewer.sees("$").await;
+    viewer.sees_prompt().await;
     viewer.pty.resize(12, 44);
     operator.enter("echo size-$(stty size)");
     operator.sees_line("size-24 80").await;

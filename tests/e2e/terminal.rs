@@ -17,7 +17,7 @@ async fn attached(world: &World) -> (Person, String) {
         cmdop_tests::Shape::default(),
     );
     let modes = before.modes();
-    person.sees("$").await;
+    person.sees_prompt().await;
     assert_ne!(person.pty.modes(), modes, "an attached terminal is raw");
     (person, modes)
 }
@@ -91,12 +91,12 @@ async fn the_escape_key_can_be_another() {
     let person = world
         .owner
         .at_a_terminal(&["new", "web-1", "--name", "esc", "--", "/bin/sh"]);
-    person.sees("$").await;
+    person.sees_prompt().await;
     assert_eq!(person.detach().await, 0);
     let person = world
         .owner
         .at_a_terminal(&["attach", "esc", "--escape", "^A"]);
-    person.sees("$").await;
+    person.sees_prompt().await;
     person.pty.write(b"\x01d");
     assert_eq!(person.pty.exit().await, 0);
 }

@@ -40,6 +40,17 @@ impl Person {
             .await;
     }
 
+    /// Waits until a shell asks for a command, root's or another user's.
+    pub async fn sees_prompt(&self) {
+        self.pty
+            .wait_until("the screen shows a prompt", 1, |pty| {
+                pty.screen()
+                    .lines()
+                    .any(|line| line.trim_end().ends_with(['$', '#']))
+            })
+            .await;
+    }
+
     /// Waits until a line of the screen is `text`.
     pub async fn sees_line(&self, text: &str) {
         let what = format!("a line of the screen is {text:?}");

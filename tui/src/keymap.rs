@@ -87,7 +87,10 @@ pub struct Binding {
 }
 
 const fn plain(code: KeyCode) -> Chord {
-    Chord { code, modifiers: KeyModifiers::NONE }
+    Chord {
+        code,
+        modifiers: KeyModifiers::NONE,
+    }
 }
 
 const fn key(c: char) -> Chord {
@@ -95,7 +98,10 @@ const fn key(c: char) -> Chord {
 }
 
 const fn ctrl(c: char) -> Chord {
-    Chord { code: KeyCode::Char(c), modifiers: KeyModifiers::CONTROL }
+    Chord {
+        code: KeyCode::Char(c),
+        modifiers: KeyModifiers::CONTROL,
+    }
 }
 
 const fn bind(
@@ -105,7 +111,13 @@ const fn bind(
     keys: &'static str,
     help: &'static str,
 ) -> Binding {
-    Binding { context, chords, action, keys, help }
+    Binding {
+        context,
+        chords,
+        action,
+        keys,
+        help,
+    }
 }
 
 /// The prefix, as tmux has it.
@@ -118,31 +130,151 @@ const TAB: Chord = plain(KeyCode::Tab);
 
 /// Every binding there is, in the order of the help.
 pub const BINDINGS: &[Binding] = &[
-    bind(Context::List, &[key('j'), DOWN], Action::Down, "j ↓", "next row"),
-    bind(Context::List, &[key('k'), UP], Action::Up, "k ↑", "row before"),
-    bind(Context::List, &[key('g'), plain(KeyCode::Home)], Action::First, "g", "first row"),
-    bind(Context::List, &[key('G'), plain(KeyCode::End)], Action::Last, "G", "last row"),
-    bind(Context::List, &[ENTER], Action::Open, "Enter", "attach, or open a shell on a machine"),
-    bind(Context::List, &[key('o')], Action::Watch, "o", "watch a session, read-only"),
-    bind(Context::List, &[key('n')], Action::New, "n", "new session on this machine"),
-    bind(Context::List, &[key('x')], Action::Close, "x", "end this session (asks first)"),
-    bind(Context::List, &[TAB, plain(KeyCode::Right)], Action::FocusPane, "Tab", "keys to the pane"),
+    bind(
+        Context::List,
+        &[key('j'), DOWN],
+        Action::Down,
+        "j ↓",
+        "next row",
+    ),
+    bind(
+        Context::List,
+        &[key('k'), UP],
+        Action::Up,
+        "k ↑",
+        "row before",
+    ),
+    bind(
+        Context::List,
+        &[key('g'), plain(KeyCode::Home)],
+        Action::First,
+        "g",
+        "first row",
+    ),
+    bind(
+        Context::List,
+        &[key('G'), plain(KeyCode::End)],
+        Action::Last,
+        "G",
+        "last row",
+    ),
+    bind(
+        Context::List,
+        &[ENTER],
+        Action::Open,
+        "Enter",
+        "attach, or open a shell on a machine",
+    ),
+    bind(
+        Context::List,
+        &[key('o')],
+        Action::Watch,
+        "o",
+        "watch a session, read-only",
+    ),
+    bind(
+        Context::List,
+        &[key('n')],
+        Action::New,
+        "n",
+        "new session on this machine",
+    ),
+    bind(
+        Context::List,
+        &[key('x')],
+        Action::Close,
+        "x",
+        "end this session (asks first)",
+    ),
+    bind(
+        Context::List,
+        &[TAB, plain(KeyCode::Right)],
+        Action::FocusPane,
+        "Tab",
+        "keys to the pane",
+    ),
     bind(Context::List, &[key('?')], Action::Help, "?", "this help"),
-    bind(Context::List, &[ESC], Action::Dismiss, "Esc", "take messages away"),
-    bind(Context::List, &[key('q')], Action::Quit, "q", "quit; sessions live on"),
+    bind(
+        Context::List,
+        &[ESC],
+        Action::Dismiss,
+        "Esc",
+        "take messages away",
+    ),
+    bind(
+        Context::List,
+        &[key('q')],
+        Action::Quit,
+        "q",
+        "quit; sessions live on",
+    ),
     bind(Context::List, &[PREFIX], Action::Prefix, "", ""),
     bind(Context::Pane, &[PREFIX], Action::Prefix, "", ""),
-    bind(Context::Prefix, &[key('d'), ctrl('d')], Action::FocusList, "C-b d", "back to the list"),
-    bind(Context::Prefix, &[TAB, key('o')], Action::FocusPane, "C-b Tab", "keys to the pane"),
-    bind(Context::Prefix, &[PREFIX], Action::SendPrefix, "C-b C-b", "send C-b to the program"),
-    bind(Context::Prefix, &[key('?')], Action::Help, "C-b ?", "this help"),
-    bind(Context::Prefix, &[key('q')], Action::Quit, "C-b q", "quit; sessions live on"),
+    bind(
+        Context::Prefix,
+        &[key('d'), ctrl('d')],
+        Action::FocusList,
+        "C-b d",
+        "back to the list",
+    ),
+    bind(
+        Context::Prefix,
+        &[TAB, key('o')],
+        Action::FocusPane,
+        "C-b Tab",
+        "keys to the pane",
+    ),
+    bind(
+        Context::Prefix,
+        &[PREFIX],
+        Action::SendPrefix,
+        "C-b C-b",
+        "send C-b to the program",
+    ),
+    bind(
+        Context::Prefix,
+        &[key('?')],
+        Action::Help,
+        "C-b ?",
+        "this help",
+    ),
+    bind(
+        Context::Prefix,
+        &[key('q')],
+        Action::Quit,
+        "C-b q",
+        "quit; sessions live on",
+    ),
     bind(Context::Prefix, &[ESC], Action::Dismiss, "", ""),
-    bind(Context::Ended, &[ENTER, ESC, key('q')], Action::FocusList, "Enter", "back to the list"),
+    bind(
+        Context::Ended,
+        &[ENTER, ESC, key('q')],
+        Action::FocusList,
+        "Enter",
+        "back to the list",
+    ),
     bind(Context::Ended, &[PREFIX], Action::Prefix, "", ""),
-    bind(Context::Confirm, &[key('y'), key('Y')], Action::Yes, "y", "yes"),
-    bind(Context::Confirm, &[key('n'), key('N'), ESC, ENTER], Action::Dismiss, "n", "no"),
-    bind(Context::Help, &[key('?'), key('q'), ESC, ENTER], Action::Dismiss, "Esc", "close the help"),
+    bind(
+        Context::Confirm,
+        &[key('y'), key('Y')],
+        Action::Yes,
+        "y",
+        "yes",
+    ),
+    bind(
+        Context::Confirm,
+        &[key('n'), key('N'), ESC, ENTER],
+        Action::Dismiss,
+        "n",
+        "no",
+    ),
+    bind(
+        Context::Help,
+        &[key('?'), key('q'), ESC, ENTER],
+        Action::Dismiss,
+        "Esc",
+        "close the help",
+    ),
 ];
 
 /// What a key does in a context.
@@ -156,7 +288,10 @@ pub fn lookup(context: Context, event: &KeyEvent) -> Option<Action> {
 
 /// Shift is in the character already, and a terminal may say `ctrl-B` for `ctrl-b`.
 fn normal(event: &KeyEvent) -> Chord {
-    let mut chord = Chord { code: event.code, modifiers: event.modifiers };
+    let mut chord = Chord {
+        code: event.code,
+        modifiers: event.modifiers,
+    };
     if let KeyCode::Char(c) = event.code {
         chord.modifiers.remove(KeyModifiers::SHIFT);
         if chord.modifiers.contains(KeyModifiers::CONTROL) {
@@ -179,7 +314,12 @@ mod tests {
         for binding in BINDINGS {
             for chord in binding.chords {
                 let found = lookup(binding.context, &pressed(chord.code, chord.modifiers));
-                assert_eq!(found, Some(binding.action), "{:?} {chord:?}", binding.context);
+                assert_eq!(
+                    found,
+                    Some(binding.action),
+                    "{:?} {chord:?}",
+                    binding.context
+                );
             }
         }
     }
@@ -187,15 +327,28 @@ mod tests {
     #[test]
     fn in_a_pane_nothing_is_taken_but_the_prefix() {
         let taken = |code, modifiers| lookup(Context::Pane, &pressed(code, modifiers));
-        assert_eq!(taken(KeyCode::Char('b'), KeyModifiers::CONTROL), Some(Action::Prefix));
+        assert_eq!(
+            taken(KeyCode::Char('b'), KeyModifiers::CONTROL),
+            Some(Action::Prefix)
+        );
         for c in (' '..='~').chain(['ä', '€']) {
             assert_eq!(taken(KeyCode::Char(c), KeyModifiers::NONE), None, "{c}");
             assert_eq!(taken(KeyCode::Char(c), KeyModifiers::ALT), None, "M-{c}");
             if !c.eq_ignore_ascii_case(&'b') {
-                assert_eq!(taken(KeyCode::Char(c), KeyModifiers::CONTROL), None, "C-{c}");
+                assert_eq!(
+                    taken(KeyCode::Char(c), KeyModifiers::CONTROL),
+                    None,
+                    "C-{c}"
+                );
             }
         }
-        for code in [KeyCode::Esc, KeyCode::Tab, KeyCode::Enter, KeyCode::F(1), KeyCode::Up] {
+        for code in [
+            KeyCode::Esc,
+            KeyCode::Tab,
+            KeyCode::Enter,
+            KeyCode::F(1),
+            KeyCode::Up,
+        ] {
             assert_eq!(taken(code, KeyModifiers::NONE), None, "{code:?}");
         }
     }
@@ -204,7 +357,10 @@ mod tests {
     fn shift_is_part_of_the_character() {
         let event = pressed(KeyCode::Char('G'), KeyModifiers::SHIFT);
         assert_eq!(lookup(Context::List, &event), Some(Action::Last));
-        let event = pressed(KeyCode::Char('B'), KeyModifiers::CONTROL | KeyModifiers::SHIFT);
+        let event = pressed(
+            KeyCode::Char('B'),
+            KeyModifiers::CONTROL | KeyModifiers::SHIFT,
+        );
         assert_eq!(lookup(Context::Pane, &event), Some(Action::Prefix));
     }
 

@@ -76,7 +76,10 @@ pub enum Shown {
 impl Pane {
     /// A pane for an attachment that was just asked for.
     pub fn new(attachment: AttachmentId, session: SessionId, mode: AttachMode, size: Size) -> Self {
-        let options = Options { scrollback_lines: SCROLLBACK_LINES, ..Options::default() };
+        let options = Options {
+            scrollback_lines: SCROLLBACK_LINES,
+            ..Options::default()
+        };
         Self {
             attachment,
             session,
@@ -139,7 +142,11 @@ impl Pane {
         } else if now.duration_since(*self.frame_since.get_or_insert(now)) < FRAME_TIMEOUT {
             return Shown::NotYet;
         }
-        if std::mem::take(&mut self.awaits_echo) { Shown::Now } else { Shown::Soon }
+        if std::mem::take(&mut self.awaits_echo) {
+            Shown::Now
+        } else {
+            Shown::Soon
+        }
     }
 
     /// When a frame that the program does not finish is to be shown all the same.
@@ -155,7 +162,10 @@ impl Pane {
     /// Whether the program rang the bell since the last call. Every other event is dropped: nobody
     /// may set a clipboard or raise a notification through a pane yet.
     pub fn take_bell(&mut self) -> bool {
-        self.emulator.take_events().iter().any(|event| matches!(event, Event::Bell))
+        self.emulator
+            .take_events()
+            .iter()
+            .any(|event| matches!(event, Event::Bell))
     }
 }
 
@@ -164,7 +174,12 @@ mod tests {
     use super::*;
 
     fn pane() -> Pane {
-        Pane::new(AttachmentId(1), SessionId::new(), AttachMode::Operator, Size::DEFAULT)
+        Pane::new(
+            AttachmentId(1),
+            SessionId::new(),
+            AttachMode::Operator,
+            Size::DEFAULT,
+        )
     }
 
     #[test]
@@ -184,7 +199,10 @@ mod tests {
         assert_eq!(pane.output(b"\x1b[?2026hhalf", now), Shown::NotYet);
         assert_eq!(pane.frame_deadline(), Some(now + FRAME_TIMEOUT));
         assert_eq!(pane.output(b"more", now + FRAME_TIMEOUT), Shown::Soon);
-        assert_eq!(pane.output(b"\x1b[?2026l", now + FRAME_TIMEOUT), Shown::Soon);
+        assert_eq!(
+            pane.output(b"\x1b[?2026l", now + FRAME_TIMEOUT),
+            Shown::Soon
+        );
         assert_eq!(pane.frame_deadline(), None);
     }
 

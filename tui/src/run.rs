@@ -14,8 +14,8 @@ mod signals;
 use std::task::Poll;
 use std::time::Duration;
 
-use cmdop_client::{Connection, machines, sessions};
 use cmdop_client::follow::Follow;
+use cmdop_client::{Connection, machines, sessions};
 use cmdop_proto::v1;
 use crossterm::event::{Event, EventStream};
 use futures_util::StreamExt as _;
@@ -48,7 +48,10 @@ impl Look {
     /// What the environment says: `CMDOP_THEME`, `NO_COLOR`, `COLORTERM`, `TERM`; `variable` looks one up.
     pub fn of_environment(variable: impl Fn(&str) -> Option<String>) -> Self {
         let theme = variable("CMDOP_THEME").filter(|name| !name.is_empty());
-        Self { theme, depth: Depth::of_environment(variable) }
+        Self {
+            theme,
+            depth: Depth::of_environment(variable),
+        }
     }
 }
 
@@ -101,7 +104,9 @@ pub async fn start(connection: Connection, look: &Look) -> Result<u8, Error> {
 }
 
 fn theme(look: &Look) -> Result<Theme, Error> {
-    let Some(name) = &look.theme else { return Ok(Theme::standard(look.depth)) };
+    let Some(name) = &look.theme else {
+        return Ok(Theme::standard(look.depth));
+    };
     Theme::named(name, look.depth).ok_or_else(|| Error::Theme {
         name: cmdop_proto::text::shown(name, 64),
         known: Theme::names().collect::<Vec<_>>().join(", "),
@@ -109,7 +114,10 @@ fn theme(look: &Look) -> Result<Theme, Error> {
 }
 
 fn now() -> Now {
-    Now { instant: Instant::now(), wall_ms: cmdop_service::now_ms() }
+    Now {
+        instant: Instant::now(),
+        wall_ms: cmdop_service::now_ms(),
+    }
 }
 
 struct Running {
@@ -125,7 +133,10 @@ struct Running {
 }
 
 /// What woke the loop.
-#[allow(clippy::large_enum_variant, reason = "it is handed on at once; a box would cost every message")]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "it is handed on at once; a box would cost every message"
+)]
 enum Woken {
     By(Msg),
     Signal(Signal),
@@ -154,7 +165,11 @@ impl Running {
     /// Every branch is cancel-safe: each only takes one whole item, or waits.
     async fn wait(&mut self, signals: &mut Signals) -> Woken {
         let wake = self.model.next_wake();
-        let due = if self.screen.is_busy() { None } else { self.draw_at() };
+        let due = if self.screen.is_busy() {
+            None
+        } else {
+            self.draw_at(Instant::now())
+        };
         tokio::select! {
             biased;
             signal = signals.next() => Woken::Signal(signal),
@@ -209,9 +224,8 @@ impl Running {
         self.redraw = self.redraw.max(self.model.take_redraw());
     }
 
-    /// When the next frame is to be drawn.
-    fn draw_at(&self) -> Option<Instant> {
-        let now = Instant::now();
+    /// When the next frame is to be drawn; `now` if at once.
+    fn draw_at(&self, now: Instant) -> Option<Instant> {
         match self.redraw {
             Redraw::No => None,
             Redraw::Now => Some(now),
@@ -222,7 +236,7 @@ impl Running {
     /// While the terminal has not taken the last frame none is drawn: the next one will show it all.
     fn draw_if_due(&mut self) -> std::io::Result<()> {
         let now = Instant::now();
-        if !self.screen.is_busy() && self.draw_at().is_some_and(|due| due <= now) {
+        if !self.screen.is_busy() && self.draw_at(now).is_some_and(|due| due <= now) {
             self.redraw = Redraw::No;
             self.last_frame = Some(now);
             self.screen.draw(&self.model)?;

@@ -18,7 +18,10 @@ const BUILT_IN: [(&str, &str); 5] = [
     ("sixteen", include_str!("../../themes/sixteen.toml")),
     ("dark", include_str!("../../themes/dark.toml")),
     ("light", include_str!("../../themes/light.toml")),
-    ("high-contrast", include_str!("../../themes/high-contrast.toml")),
+    (
+        "high-contrast",
+        include_str!("../../themes/high-contrast.toml"),
+    ),
     ("mono", include_str!("../../themes/mono.toml")),
 ];
 
@@ -51,7 +54,9 @@ impl Theme {
 
     /// Reads a theme file.
     pub fn parse(text: &str) -> Result<Self, Error> {
-        Ok(Self { styles: file::parse(text)? })
+        Ok(Self {
+            styles: file::parse(text)?,
+        })
     }
 
     /// The style of a role.
@@ -86,7 +91,16 @@ mod tests {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../themes");
         let mut files: Vec<_> = std::fs::read_dir(folder)
             .unwrap()
-            .map(|entry| entry.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned())
+            .map(|entry| {
+                entry
+                    .unwrap()
+                    .path()
+                    .file_stem()
+                    .unwrap()
+                    .to_str()
+                    .unwrap()
+                    .to_owned()
+            })
             .collect();
         let mut names: Vec<_> = Theme::names().map(str::to_owned).collect();
         files.sort();
@@ -95,7 +109,11 @@ mod tests {
     }
 
     fn colors(theme: &Theme) -> impl Iterator<Item = Color> {
-        theme.styles.iter().flat_map(|style| [style.fg, style.bg]).flatten()
+        theme
+            .styles
+            .iter()
+            .flat_map(|style| [style.fg, style.bg])
+            .flatten()
     }
 
     #[test]

@@ -32,7 +32,12 @@ impl Person {
     /// Opens the full screen on a profile whose server does not answer.
     fn new(rows: u16, cols: u16) -> Self {
         let home = home();
-        let size = PtySize { rows, cols, pixel_width: 0, pixel_height: 0 };
+        let size = PtySize {
+            rows,
+            cols,
+            pixel_width: 0,
+            pixel_height: 0,
+        };
         let pair = native_pty_system().openpty(size).unwrap();
         let mut command = CommandBuilder::new(env!("CARGO_BIN_EXE_cmdop"));
         command.env_clear();
@@ -106,7 +111,10 @@ impl Person {
         let modes = self.screen.modes();
         assert!(!modes.alternate_screen, "the shell's screen is back");
         assert!(modes.cursor_visible && !modes.bracketed_paste && !modes.synchronized);
-        assert!(is_cooked(&*self.master), "the terminal echoes and edits lines again");
+        assert!(
+            is_cooked(&*self.master),
+            "the terminal echoes and edits lines again"
+        );
         code
     }
 }
@@ -135,10 +143,14 @@ fn home() -> tempfile::TempDir {
 #[test]
 fn it_opens_says_what_is_wrong_and_gives_the_terminal_back_on_quit() {
     let mut person = Person::new(24, 80);
-    person.wait_for("the reason", |text| text.contains("not logged in") && text.contains("LIST"));
+    person.wait_for("the reason", |text| {
+        text.contains("not logged in") && text.contains("LIST")
+    });
     assert!(!is_cooked(&*person.master), "keys come one by one");
     person.press("?");
-    person.wait_for("the help", |text| text.contains("every other key goes to the program"));
+    person.wait_for("the help", |text| {
+        text.contains("every other key goes to the program")
+    });
     person.press("\x1b");
     person.wait_for("the list", |text| !text.contains("every other key"));
     person.press("q");
@@ -158,13 +170,24 @@ fn a_signal_ends_it_and_the_terminal_is_given_back() {
 #[test]
 fn it_follows_the_size_of_its_terminal_down_to_almost_nothing() {
     let mut person = Person::new(24, 80);
-    person.wait_for("the list", |text| text.contains("LIST") && text.contains("machines"));
+    person.wait_for("the list", |text| {
+        text.contains("LIST") && text.contains("machines")
+    });
     for (rows, cols) in [(5, 20), (2, 5), (40, 120)] {
-        let size = PtySize { rows, cols, pixel_width: 0, pixel_height: 0 };
+        let size = PtySize {
+            rows,
+            cols,
+            pixel_width: 0,
+            pixel_height: 0,
+        };
         person.screen = Emulator::new(rows, cols, Options::default());
         person.master.resize(size).unwrap();
         let bar = &"LIST"[..usize::from(cols - 1).min(4)];
-        person.wait_for(bar, |text| text.lines().last().is_some_and(|bottom| bottom.contains(bar)));
+        person.wait_for(bar, |text| {
+            text.lines()
+                .last()
+                .is_some_and(|bottom| bottom.contains(bar))
+        });
     }
     person.press("q");
     assert_eq!(person.leave(), 0);
@@ -178,7 +201,9 @@ fn it_draws_everything_anew_after_it_was_stopped() {
     // What the shell did to the terminal meanwhile.
     person.screen = Emulator::new(24, 80, Options::default());
     person.signal(Signal::CONT);
-    person.wait_for("the list again", |text| text.contains("LIST") && text.contains("machines"));
+    person.wait_for("the list again", |text| {
+        text.contains("LIST") && text.contains("machines")
+    });
     person.press("q");
     assert_eq!(person.leave(), 0);
 }

@@ -8,8 +8,6 @@ use cmdop_proto::v1;
 use cmdop_proto::v1::attach_request::Request as Ask;
 use cmdop_proto::v1::attach_response::Response as Answer;
 use cmdop_proto::v1::session_service_server::{SessionService, SessionServiceServer};
-use rustls::ServerConfig;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -19,6 +17,7 @@ use tokio_stream::{Stream, StreamExt as _};
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::connection::Connection;
+use crate::fake_control::Identity;
 use crate::profile::Profile;
 use crate::token_store::Secret;
 use crate::tokens::Tokens;
@@ -80,17 +79,7 @@ pub(super) struct FakeRelay {
 
 impl FakeRelay {
     pub(super) async fn start(scenes: impl IntoIterator<Item = Scene>) -> Self {
-        let key = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
-        let chain = vec![CertificateDer::from(key.cert.der().to_vec())];
-        let private = PrivateKeyDer::Pkcs8(key.signing_key.serialize_der().into());
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let mut config = ServerConfig::builder_with_provider(provider)
-            .with_protocol_versions(&[&rustls::version::TLS13])
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(chain, private)
-            .unwrap();
-        config.alpn_protocols = vec![b"h2".to_vec()];
+        let identity = Identity::new();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let service = Service {
@@ -99,11 +88,11 @@ impl FakeRelay {
         };
         let seen = service.seen.clone();
         let mut tasks = JoinSet::new();
-        tasks.spawn(serve(listener, Arc::new(config).into(), service));
+        tasks.spawn(serve(listener, identity.config.into(), service));
         let profile = Profile {
             name: "test".into(),
             relay_urls: vec![format!("https://{address}")],
-            ca_pem: key.cert.pem(),
+            ca_pem: identity.ca_pem,
             ..Profile::default()
         };
         Self {

@@ -5,6 +5,7 @@ use cmdop_proto::{InputSeq, Offset, Size, limits, v1};
 use v1::session_down::Message as Down;
 use v1::session_up::Message as Up;
 
+use super::FARTHEST;
 use super::lifecycle::{Event, Fence, Now};
 use super::log::Gap;
 use super::state::{After, State};
@@ -29,6 +30,9 @@ impl State {
     pub(super) fn hear(&mut self, fence: Fence, up: Up, now: Now, after: &mut After) -> Heard {
         if !self.agent.is_open(fence) {
             return Heard::Ghost;
+        }
+        if farthest(&up) > FARTHEST {
+            return Heard::Nonsense("an offset is beyond any that can be");
         }
         match up {
             Up::Output(output) => match self.output(output, now.instant, after) {
@@ -124,5 +128,15 @@ impl State {
         for client in &mut self.clients {
             after.wakes.take(&mut client.waker);
         }
+    }
+}
+
+/// The offset that a message names.
+fn farthest(up: &Up) -> u64 {
+    match up {
+        Up::Output(output) => output.offset,
+        Up::Keyframe(frame) => frame.offset,
+        Up::LogStartsAt(start) => *start,
+        _ => 0,
     }
 }

@@ -8,6 +8,7 @@ use cmdop_proto::{LinkEpoch, Offset, Refusal, limits, v1};
 use tokio::time::Instant;
 use v1::session_down::Message as Down;
 
+use super::FARTHEST;
 use super::credit::{self, Operator};
 use super::lifecycle::{Event, Fence, Now};
 use super::log::Gap;
@@ -124,6 +125,12 @@ impl State {
                 ));
             }
         };
+        if summary.end_offset > FARTHEST {
+            return Err(Refusal::invalid(
+                "bad-request",
+                "the agent's log is longer than any can be",
+            ));
+        }
         self.agent.close(after);
         let send_from = self.reconcile(summary, after);
         self.agent.open = Some(Open {

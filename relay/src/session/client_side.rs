@@ -17,6 +17,10 @@ use super::input::Accepted;
 use super::lifecycle::{Event, Now};
 use super::state::{After, State};
 
+/// Ctrl-C, Ctrl-\ and Ctrl-Z: what terminals are set to interrupt, quit and suspend by. Where a
+/// terminal is set otherwise, a flood is shown to its end, or a picture comes earlier than need be.
+const INTERRUPTS: [u8; 3] = [0x03, 0x1c, 0x1a];
+
 /// Who wants to attach, and how.
 #[derive(Clone, Debug)]
 pub(crate) struct Attaching {
@@ -100,7 +104,7 @@ impl State {
         Ok(attachment)
     }
 
-    pub(super) fn detach(&mut self, attachment: AttachmentId, after: &mut After) {
+    pub(super) fn detach(&mut self, attachment: AttachmentId, now: Now, after: &mut After) {
         let before = self.clients.len();
         self.clients
             .retain(|client| client.attachment != attachment);
@@ -109,7 +113,19 @@ impl State {
         }
         self.record_changed(after);
         self.agent.wake(after);
+        if !self.clients.is_empty() {
+            self.look_at_background(now, after);
+        }
         self.release_memory();
+    }
+
+    fn look_at_background(&mut self, now: Now, after: &mut After) {
+        let event = if self.clients.iter().all(|client| client.is_in_background) {
+            Event::WentBackground
+        } else {
+            Event::CameBack
+        };
+        self.happen(event, now, after);
     }
 
     /// The mode of an attachment; an attachment that was replaced may do nothing.
@@ -136,10 +152,17 @@ impl State {
         let id = self.require_operator(attachment)?;
         let seq = InputSeq(input.input_seq);
         let accepted = self.input(id, seq, input.data.clone(), now, after)?;
-        if let Accepted::Written(seq, command) = accepted
-            && let Some(client) = self.client(attachment)
-        {
-            client.outbox.ack = Some((seq, command));
+        let is_interrupt = input.data.iter().any(|byte| INTERRUPTS.contains(byte));
+        let index = self
+            .clients
+            .iter()
+            .position(|client| client.attachment == attachment);
+        if let Some(client) = index.map(|index| &mut self.clients[index]) {
+            match accepted {
+                Accepted::Written(seq, command) => client.outbox.ack = Some((seq, command)),
+                Accepted::Queued(_) if is_interrupt => client.cursor.skip_flood(&self.log),
+                _ => return Ok(accepted),
+            }
             after.wakes.take(&mut client.waker);
         }
         Ok(accepted)
@@ -186,8 +209,9 @@ impl State {
 
     /// The latest operator to say so decides the size.
     pub(super) fn want_size(&mut self, size: Size, after: &mut After) {
-        self.wanted_size = Some(size);
-        if size != self.facts.size {
+        // Another size may be on its way to the agent.
+        let is_news = self.wanted_size.replace(size) != Some(size) || size != self.facts.size;
+        if is_news {
             self.agent.resize(size.into(), after);
         }
     }
@@ -216,12 +240,7 @@ impl State {
         if let Some(client) = self.client(attachment) {
             client.is_in_background = is_in_background;
         }
-        let event = if self.clients.iter().all(|client| client.is_in_background) {
-            Event::WentBackground
-        } else {
-            Event::CameBack
-        };
-        self.happen(event, now, after);
+        self.look_at_background(now, after);
         Ok(())
     }
 

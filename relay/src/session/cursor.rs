@@ -8,6 +8,9 @@ use cmdop_proto::{Offset, limits, v1};
 use super::keyframe::Keyframes;
 use super::log::{Log, Piece, Read};
 
+/// Unsent bytes that are more than a picture of the screen is likely to be.
+const WORTH_SKIPPING: u64 = 32 << 10;
+
 /// Where a reader is.
 #[derive(Debug)]
 pub(crate) struct Cursor {
@@ -22,8 +25,13 @@ pub(crate) struct Cursor {
 enum Place {
     /// It has every byte below this.
     At(Offset),
-    /// It cannot go on without a keyframe. The log ended here when that became so.
-    Lost { log_end: Offset },
+    /// It cannot go on without a keyframe.
+    Lost {
+        /// The log ended here when that became so.
+        log_end: Offset,
+        /// A keyframe before this would take it back to what it has, or to what it skips.
+        at_least: Offset,
+    },
 }
 
 /// What a reader gets next.
@@ -51,7 +59,10 @@ impl Cursor {
         let place = if log.start() == Offset::START && is_one_size {
             Place::At(Offset::START)
         } else {
-            Place::Lost { log_end: log.end() }
+            Place::Lost {
+                log_end: log.end(),
+                at_least: Offset::START,
+            }
         };
         Self::new(place, keyframes, scrollback)
     }
@@ -62,7 +73,10 @@ impl Cursor {
         let place = if from >= log.start() {
             Place::At(from)
         } else {
-            Place::Lost { log_end: log.end() }
+            Place::Lost {
+                log_end: log.end(),
+                at_least: from,
+            }
         };
         Self::new(place, keyframes, scrollback)
     }
@@ -78,7 +92,21 @@ impl Cursor {
     /// The agent's log ends at `end`: nobody can have more.
     pub(crate) fn agent_ends_at(&mut self, end: Offset) {
         if matches!(self.place, Place::At(at) if at > end) {
-            self.place = Place::Lost { log_end: end };
+            self.place = Place::Lost {
+                log_end: end,
+                at_least: Offset::START,
+            };
+        }
+    }
+
+    /// Its operator interrupts the program: nobody wants to see the rest of a flood first. What it
+    /// does not have yet gives way to a picture, if that is the shorter way.
+    pub(crate) fn skip_flood(&mut self, log: &Log) {
+        if matches!(self.place, Place::At(at) if log.end() - at > WORTH_SKIPPING) {
+            self.place = Place::Lost {
+                log_end: log.end(),
+                at_least: log.end(),
+            };
         }
     }
 
@@ -86,7 +114,7 @@ impl Cursor {
     pub(crate) fn position(&self) -> Offset {
         match self.place {
             Place::At(at) => at,
-            Place::Lost { log_end } => log_end,
+            Place::Lost { log_end, .. } => log_end,
         }
     }
 
@@ -106,10 +134,19 @@ impl Cursor {
         if let Place::At(at) = self.place {
             match self.next_bytes(at, log, keyframes) {
                 Some(next) => return next,
-                None => self.place = Place::Lost { log_end: log.end() },
+                None => {
+                    self.place = Place::Lost {
+                        log_end: log.end(),
+                        at_least: at,
+                    };
+                }
             }
         }
-        match keyframes.usable(log.start(), self.scrollback) {
+        let at_least = match self.place {
+            Place::Lost { at_least, .. } => at_least.max(log.start()),
+            Place::At(_) => log.start(),
+        };
+        match keyframes.usable(at_least, self.scrollback) {
             Some(frame) => self.show(frame, keyframes),
             None => Next::NeedsKeyframe(self.scrollback),
         }
@@ -201,6 +238,24 @@ mod tests {
         assert!(matches!(cursor.next(&log, &keyframes), Next::Bytes(p) if p.data.len() == 6));
         assert!(matches!(cursor.next(&log, &keyframes), Next::Keyframe(k) if k.offset == 6));
         assert!(matches!(cursor.next(&log, &keyframes), Next::Bytes(p) if p.start == Offset(6)));
+        assert_eq!(cursor.next(&log, &keyframes), Next::Wait);
+    }
+
+    #[test]
+    fn an_interrupt_skips_a_flood_but_not_a_few_lines() {
+        let mut log = Log::new(Offset::START, 1 << 20);
+        let mut keyframes = Keyframes::default();
+        keyframes.came(frame(Offset(0)));
+        let mut cursor = Cursor::fresh(&log, &keyframes, 0, true);
+        append(&mut log, 1000);
+        cursor.skip_flood(&log);
+        assert!(matches!(cursor.next(&log, &keyframes), Next::Bytes(_)));
+        append(&mut log, 100_000);
+        cursor.skip_flood(&log);
+        // The picture that is there shows less than the client has.
+        assert_eq!(cursor.next(&log, &keyframes), Next::NeedsKeyframe(0));
+        keyframes.came(frame(log.end()));
+        assert!(matches!(cursor.next(&log, &keyframes), Next::Keyframe(_)));
         assert_eq!(cursor.next(&log, &keyframes), Next::Wait);
     }
 

@@ -23,14 +23,11 @@ struct Kept {
 }
 
 impl Keyframes {
-    /// A keyframe from which the log can be followed (it is not older than `window_start`) with at
-    /// least `scrollback` lines.
-    pub(crate) fn usable(&self, window_start: Offset, scrollback: u32) -> Option<&v1::Keyframe> {
+    /// A keyframe at `at_least` or later, with at least `scrollback` lines.
+    pub(crate) fn usable(&self, at_least: Offset, scrollback: u32) -> Option<&v1::Keyframe> {
         self.newest
             .as_ref()
-            .filter(|kept| {
-                Offset(kept.frame.offset) >= window_start && kept.scrollback >= scrollback
-            })
+            .filter(|kept| Offset(kept.frame.offset) >= at_least && kept.scrollback >= scrollback)
             .map(|kept| &kept.frame)
     }
 

@@ -2,6 +2,7 @@
 
 use cmdop_proto::limits::RELAY_WINDOW;
 use cmdop_proto::v1;
+use cmdop_proto::v1::attach_response::Response;
 
 use crate::agent::Agent;
 use crate::client::Client;
@@ -84,6 +85,26 @@ async fn an_operator_who_stands_still_holds_a_flood_for_a_second_only() {
     ada.checks_flood = true;
     ada.until_offset(FLOOD).await;
     assert!(ada.keyframes >= 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interrupt_does_not_wait_for_the_rest_of_a_flood() {
+    let world = World::start().await;
+    let machine = world.enrol("web-1");
+    let agent = Agent::link(&world, machine).await;
+    let mut client = Client::member(&world).await;
+    let session = client.create("web-1", &[]).await;
+    let mut ada = client.operate(&session.id).await;
+    ada.next().await;
+    start_flood(&agent, &session.id);
+    // More waits for her than the transport holds.
+    until_relayed(&mut client, &session.id, RELAY_WINDOW as u64).await;
+    ada.typing(b"\x03").await;
+    ada.until("a picture", |response| {
+        matches!(response, Response::Keyframe(_)).then_some(())
+    })
+    .await;
+    assert_eq!(ada.keyframes, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,10 +5,10 @@
 
 mod agent;
 mod client;
-mod measure;
 mod world;
 
 mod attach;
+mod control_plane;
 mod credentials;
 mod exec;
 mod flood;

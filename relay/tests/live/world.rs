@@ -1,6 +1,9 @@
 //! A relay without a control plane: its keys, its certificate and its roster are made here.
 
+use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -11,7 +14,10 @@ use cmdop_proto::v1::control_event::Event;
 use cmdop_proto::{AccountId, LoginId, MachineId, WorkspaceId, v1};
 use cmdop_relay::{Directory, Limits, Parts, Running};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, PKCS_ED25519};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateSigningRequestParams, IsCa, Issuer, KeyPair,
+    PKCS_ED25519,
+};
 use tokio_util::sync::CancellationToken;
 use tonic::metadata::MetadataValue;
 use tonic::transport::Channel;
@@ -31,10 +37,52 @@ pub(crate) struct World {
     pub(crate) url: String,
     pub(crate) stop: CancellationToken,
     pub(crate) running: Option<Running>,
-    ca_pem: String,
-    tls: std::sync::Arc<rustls::ServerConfig>,
+    pub(crate) ca: Ca,
+    pub(crate) tls: Arc<rustls::ServerConfig>,
+    pub(crate) jwks: String,
     signer: EncodingKey,
     limits: Limits,
+    machines: Mutex<HashMap<String, MachineId>>,
+}
+
+/// The authority that everybody trusts.
+#[derive(Clone)]
+pub(crate) struct Ca {
+    pub(crate) pem: String,
+    der: Vec<u8>,
+    issuer: Arc<Issuer<'static, KeyPair>>,
+}
+
+impl Ca {
+    fn new() -> Self {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.self_signed(&key).unwrap();
+        Self {
+            pem: certificate.pem(),
+            der: certificate.der().to_vec(),
+            issuer: Arc::new(Issuer::new(params, key)),
+        }
+    }
+
+    pub(crate) fn der(&self) -> &[u8] {
+        &self.der
+    }
+
+    pub(crate) fn sign(&self, request_pem: &str) -> String {
+        let request = CertificateSigningRequestParams::from_pem(request_pem).unwrap();
+        request.signed_by(&self.issuer).unwrap().pem()
+    }
+
+    fn server(&self) -> Arc<rustls::ServerConfig> {
+        let key = KeyPair::generate().unwrap();
+        let leaf = CertificateParams::new(vec!["127.0.0.1".into()]).unwrap();
+        let leaf = leaf.signed_by(&key, &self.issuer).unwrap();
+        let chain = format!("{}{}", leaf.pem(), self.pem);
+        let key = key.serialize_pem();
+        cmdop_service::tls::server_config(chain.as_bytes(), key.as_bytes()).unwrap()
+    }
 }
 
 impl World {
@@ -43,11 +91,11 @@ impl World {
     }
 
     pub(crate) async fn with(limits: Limits) -> Self {
-        let (ca_pem, tls) = certificates();
+        let ca = Ca::new();
         let (signer, jwks) = signer();
         let directory = Directory::new();
         directory.begin();
-        directory.apply(Event::JwksJson(jwks)).unwrap();
+        directory.apply(Event::JwksJson(jwks.clone())).unwrap();
         directory.apply(Event::Synced(true)).unwrap();
         let mut world = Self {
             directory,
@@ -55,10 +103,12 @@ impl World {
             url: String::new(),
             stop: CancellationToken::new(),
             running: None,
-            ca_pem,
-            tls,
+            tls: ca.server(),
+            ca,
+            jwks,
             signer,
             limits,
+            machines: Mutex::default(),
         };
         world.serve("127.0.0.1:0").await;
         world
@@ -97,7 +147,30 @@ impl World {
             ..v1::EnrolledMachine::default()
         };
         self.directory.apply(Event::Machine(machine)).unwrap();
+        self.machines.lock().unwrap().insert(name.to_owned(), id);
         id
+    }
+
+    /// A machine that was enrolled before.
+    pub(crate) fn machine(&self, name: &str) -> MachineId {
+        self.machines.lock().unwrap()[name]
+    }
+
+    /// The same accounts and machines, at another relay.
+    pub(crate) fn at(&self, relay: SocketAddr) -> Self {
+        Self {
+            directory: self.directory.clone(),
+            workspace: self.workspace,
+            url: format!("https://{relay}"),
+            stop: self.stop.clone(),
+            running: None,
+            ca: self.ca.clone(),
+            tls: self.tls.clone(),
+            jwks: self.jwks.clone(),
+            signer: self.signer.clone(),
+            limits: self.limits.clone(),
+            machines: Mutex::new(self.machines.lock().unwrap().clone()),
+        }
     }
 
     pub(crate) fn revoke(&self, claim: &str, value: &str) {
@@ -149,7 +222,7 @@ impl World {
     pub(crate) async fn channel(&self) -> Channel {
         dial::dial(
             &self.url,
-            &Trust::Ca(self.ca_pem.clone()),
+            &Trust::Ca(self.ca.pem.clone()),
             Lane::Interactive,
         )
         .await
@@ -180,23 +253,6 @@ pub(crate) fn reason<T>(result: Result<T, tonic::Status>) -> String {
         Ok(_) => "none: it was done".into(),
         Err(status) => cmdop_proto::Refusal::from(status).reason,
     }
-}
-
-fn certificates() -> (String, std::sync::Arc<rustls::ServerConfig>) {
-    let mut params = CertificateParams::new(Vec::new()).unwrap();
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let ca_key = KeyPair::generate().unwrap();
-    let ca = params.self_signed(&ca_key).unwrap();
-    let issuer = Issuer::new(params, ca_key);
-    let key = KeyPair::generate().unwrap();
-    let leaf = CertificateParams::new(vec!["127.0.0.1".into()]).unwrap();
-    let leaf = leaf.signed_by(&key, &issuer).unwrap();
-    let chain = format!("{}{}", leaf.pem(), ca.pem());
-    let key = key.serialize_pem();
-    (
-        ca.pem(),
-        cmdop_service::tls::server_config(chain.as_bytes(), key.as_bytes()).unwrap(),
-    )
 }
 
 fn signer() -> (EncodingKey, String) {

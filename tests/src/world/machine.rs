@@ -116,6 +116,11 @@ impl Machine {
         self.program = None;
     }
 
+    /// Removes what the stopped agent knows of its enrolment, as on a new computer.
+    pub fn forget(&self) {
+        std::fs::remove_dir_all(&self.data).expect("the agent's state goes");
+    }
+
     /// A user with an empty home and a plain shell: nothing of this machine's login files enters.
     fn command(&self) -> Command {
         let mut command = Command::new(binaries::path("cmdopd"));

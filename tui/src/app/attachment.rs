@@ -25,16 +25,30 @@ pub(super) fn attach(model: &mut Model, session: SessionId, mode: AttachMode) ->
     model.pane = Some(Pane::new(attachment, session, mode, room));
     fleet::relabel(model);
     let size = (mode == AttachMode::Operator).then_some(room);
-    vec![Effect::Attach { attachment, session, mode, size }]
+    vec![Effect::Attach {
+        attachment,
+        session,
+        mode,
+        size,
+    }]
 }
 
 /// Asks for a login shell on a machine; it is attached when it is there.
 pub(super) fn open_shell(model: &mut Model, machine: MachineId, now: Now) -> Vec<Effect> {
     let request = model.number();
     model.opening = Some(request);
-    let name = model.machines.get(machine).map_or("the machine", |machine| machine.name.as_str());
-    model.toasts.info(format!("opening a shell on {name}…"), now.instant);
-    vec![Effect::Create { request, machine, size: model.room() }]
+    let name = model
+        .machines
+        .get(machine)
+        .map_or("the machine", |machine| machine.name.as_str());
+    model
+        .toasts
+        .info(format!("opening a shell on {name}…"), now.instant);
+    vec![Effect::Create {
+        request,
+        machine,
+        size: model.room(),
+    }]
 }
 
 /// The session is there. Whoever asked for it may have turned to another one since.
@@ -70,7 +84,11 @@ pub(super) fn created(
         model.select(Row::Session(session.id));
         attach(model, session.id, AttachMode::Operator)
     } else {
-        let text = format!("a shell on {} is ready: {}", session.machine_name, session.label());
+        let text = format!(
+            "a shell on {} is ready: {}",
+            session.machine_name,
+            session.label()
+        );
         model.toasts.info(text, now.instant);
         Vec::new()
     }
@@ -84,7 +102,11 @@ pub(super) fn answered(
     now: Now,
 ) -> Vec<Effect> {
     model.now = now.instant;
-    let Some(pane) = model.pane.as_mut().filter(|pane| pane.attachment == attachment) else {
+    let Some(pane) = model
+        .pane
+        .as_mut()
+        .filter(|pane| pane.attachment == attachment)
+    else {
         return Vec::new();
     };
     match answer {
@@ -108,7 +130,11 @@ pub(super) fn happened(
     now: Now,
 ) -> Vec<Effect> {
     model.now = now.instant;
-    let Some(pane) = model.pane.as_mut().filter(|pane| pane.attachment == attachment) else {
+    let Some(pane) = model
+        .pane
+        .as_mut()
+        .filter(|pane| pane.attachment == attachment)
+    else {
         return Vec::new();
     };
     match event {
@@ -156,7 +182,10 @@ pub(super) fn resized(model: &mut Model, screen: Terminal) -> Vec<Effect> {
     let before = model.room();
     model.setup.screen = screen;
     model.draw(Redraw::Now);
-    let follows = model.pane.as_ref().is_some_and(|pane| !pane.is_observer() && !pane.is_over());
+    let follows = model
+        .pane
+        .as_ref()
+        .is_some_and(|pane| !pane.is_observer() && !pane.is_over());
     if follows && model.room() != before {
         vec![Effect::Resize(model.room())]
     } else {

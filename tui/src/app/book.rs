@@ -36,7 +36,11 @@ pub struct Book<K, V> {
 impl<K: Ord + Copy, V> Book<K, V> {
     /// Nothing is known yet.
     pub fn new() -> Self {
-        Self { records: BTreeMap::new(), named: Some(BTreeSet::new()), feed: Feed::Loading }
+        Self {
+            records: BTreeMap::new(),
+            named: Some(BTreeSet::new()),
+            feed: Feed::Loading,
+        }
     }
 
     /// A record, new or changed.
@@ -114,7 +118,11 @@ mod tests {
         let why = Refusal::unavailable("unreachable", "gone");
         book.lost(why.clone(), Instant::now());
         book.insert(2, 2);
-        assert_eq!(keys(&book), [1, 2], "until it is complete, the old records stay");
+        assert_eq!(
+            keys(&book),
+            [1, 2],
+            "until it is complete, the old records stay"
+        );
         book.synced();
         assert_eq!(keys(&book), [2]);
         assert_eq!(*book.feed(), Feed::Current);

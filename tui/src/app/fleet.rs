@@ -53,7 +53,9 @@ pub(super) fn sessions(model: &mut Model, change: Change<v1::Session>, now: Now)
 
 /// Keeps the record of a session; those that are over leave the list.
 pub(super) fn take(model: &mut Model, record: &v1::Session, now: Now) {
-    let Some(session) = Session::read(record, now) else { return };
+    let Some(session) = Session::read(record, now) else {
+        return;
+    };
     if session.is_ended() {
         model.sessions.remove(session.id);
     } else {
@@ -82,12 +84,18 @@ pub(super) fn relabel(model: &mut Model) {
     }
 }
 
-pub(super) fn closed(model: &mut Model, answer: Result<v1::Session, Refusal>, now: Now) -> Vec<Effect> {
+pub(super) fn closed(
+    model: &mut Model,
+    answer: Result<v1::Session, Refusal>,
+    now: Now,
+) -> Vec<Effect> {
     model.now = now.instant;
     match answer {
         Ok(record) => {
             if let Some(session) = Session::read(&record, now) {
-                model.toasts.info(format!("ended {}", session.label()), now.instant);
+                model
+                    .toasts
+                    .info(format!("ended {}", session.label()), now.instant);
             }
             take(model, &record, now);
         }

@@ -26,7 +26,11 @@ pub(super) fn pressed(model: &mut Model, key: &KeyEvent, now: Now) -> Vec<Effect
     let context = model.context();
     let action = keymap::lookup(context, key);
     if context == Context::Pane && action.is_none() {
-        let modes = model.pane.as_ref().map(crate::pane::Pane::modes).unwrap_or_default();
+        let modes = model
+            .pane
+            .as_ref()
+            .map(crate::pane::Pane::modes)
+            .unwrap_or_default();
         return send(model, &encode::encode(key, &modes).into(), now);
     }
     model.prefix = false;
@@ -60,7 +64,11 @@ fn send_prefix(model: &mut Model, now: Now) -> Vec<Effect> {
     if model.focus == Focus::List {
         return Vec::new();
     }
-    let modes = model.pane.as_ref().map(crate::pane::Pane::modes).unwrap_or_default();
+    let modes = model
+        .pane
+        .as_ref()
+        .map(crate::pane::Pane::modes)
+        .unwrap_or_default();
     let prefix = KeyEvent::new(KeyCode::Char('b'), KeyModifiers::CONTROL);
     send(model, &encode::encode(&prefix, &modes).into(), now)
 }
@@ -75,7 +83,9 @@ fn open(model: &mut Model, now: Now) -> Vec<Effect> {
 
 fn watch(model: &mut Model, now: Now) -> Vec<Effect> {
     let Some(session) = model.selected_session().map(|session| session.id) else {
-        model.toasts.info("select a session to watch it", now.instant);
+        model
+            .toasts
+            .info("select a session to watch it", now.instant);
         return Vec::new();
     };
     attachment::attach(model, session, AttachMode::Observer)
@@ -83,7 +93,10 @@ fn watch(model: &mut Model, now: Now) -> Vec<Effect> {
 
 fn new(model: &mut Model, now: Now) -> Vec<Effect> {
     let Some(machine) = model.selected_machine().map(|machine| machine.id) else {
-        model.toasts.info("select the machine that the session is to run on", now.instant);
+        model.toasts.info(
+            "select the machine that the session is to run on",
+            now.instant,
+        );
         return Vec::new();
     };
     attachment::open_shell(model, machine, now)
@@ -112,7 +125,9 @@ fn dismiss(model: &mut Model) {
 fn confirmed(model: &mut Model, now: Now) -> Vec<Effect> {
     match model.overlay.take() {
         Some(Overlay::Confirm(Question::Close(session))) => vec![Effect::Close(session)],
-        Some(Overlay::Confirm(Question::Paste { attachment, bytes, .. })) => {
+        Some(Overlay::Confirm(Question::Paste {
+            attachment, bytes, ..
+        })) => {
             match &model.pane {
                 Some(pane) if pane.attachment == attachment => send(model, &bytes, now),
                 // The pane that it was meant for is gone.
@@ -131,8 +146,11 @@ pub(super) fn pasted(model: &mut Model, text: &str, now: Now) -> Vec<Effect> {
     let modes = pane.modes();
     let attachment = pane.attachment;
     if text.len() > MAX_PASTE {
-        let why = Refusal::invalid("bad-request", format!("{} MiB are too much to paste", text.len() >> 20))
-            .hint("copy it as a file");
+        let why = Refusal::invalid(
+            "bad-request",
+            format!("{} MiB are too much to paste", text.len() >> 20),
+        )
+        .hint("copy it as a file");
         return refuse(model, &why, now);
     }
     let bytes = Bytes::from(keymap::paste(text, &modes));
@@ -140,7 +158,11 @@ pub(super) fn pasted(model: &mut Model, text: &str, now: Now) -> Vec<Effect> {
         return send(model, &bytes, now);
     }
     let lines = text.lines().count();
-    model.overlay = Some(Overlay::Confirm(Question::Paste { attachment, bytes, lines }));
+    model.overlay = Some(Overlay::Confirm(Question::Paste {
+        attachment,
+        bytes,
+        lines,
+    }));
     model.draw(Redraw::Now);
     Vec::new()
 }
@@ -148,13 +170,18 @@ pub(super) fn pasted(model: &mut Model, text: &str, now: Now) -> Vec<Effect> {
 /// Sends bytes to the pane's program, or says why not. What cannot be sent is not kept: it would
 /// arrive when nobody expects it any more.
 fn send(model: &mut Model, bytes: &Bytes, now: Now) -> Vec<Effect> {
-    let Some(pane) = &mut model.pane else { return Vec::new() };
+    let Some(pane) = &mut model.pane else {
+        return Vec::new();
+    };
     if bytes.is_empty() || pane.is_over() {
         return Vec::new();
     }
     if pane.is_observer() {
-        let why = Refusal::denied("observer-read-only", "this session is only watched: keys are not sent")
-            .hint("C-b d, then Enter attaches to type");
+        let why = Refusal::denied(
+            "observer-read-only",
+            "this session is only watched: keys are not sent",
+        )
+        .hint("C-b d, then Enter attaches to type");
         return refuse(model, &why, now);
     }
     if let Link::Reconnecting { .. } = pane.link {
@@ -163,7 +190,9 @@ fn send(model: &mut Model, bytes: &Bytes, now: Now) -> Vec<Effect> {
         return refuse(model, &why, now);
     }
     pane.typed();
-    let pieces = bytes.chunks(PASTE_PIECE).map(|piece| Effect::Input(bytes.slice_ref(piece)));
+    let pieces = bytes
+        .chunks(PASTE_PIECE)
+        .map(|piece| Effect::Input(bytes.slice_ref(piece)));
     pieces.collect()
 }
 

@@ -7,11 +7,11 @@ use cmdop_proto::{MachineId, SessionId, Size};
 use ratatui::layout::Size as Terminal;
 use tokio::time::Instant;
 
+use super::Now;
 use super::book::{Book, Feed};
 use super::records::{Machine, Session};
 use super::selection::Selection;
 use super::toasts::Toasts;
-use super::Now;
 use crate::keymap::Context;
 use crate::pane::{AttachmentId, Link, Pane};
 use crate::theme::{Depth, Theme};
@@ -140,7 +140,10 @@ impl Model {
     pub fn next_wake(&self) -> Option<Instant> {
         let second = self.shows_seconds().then_some(self.next_second);
         let frame = self.pane.as_ref().and_then(Pane::frame_deadline);
-        [second, frame, self.toasts.next_end()].into_iter().flatten().min()
+        [second, frame, self.toasts.next_end()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Where keys go now.
@@ -163,14 +166,18 @@ impl Model {
             _ => None,
         });
         let lost = feeds.iter().find_map(|feed| match feed {
-            Feed::Lost { since, why } => Some((format!("reconnecting… {}", why.message), Some(*since))),
+            Feed::Lost { since, why } => {
+                Some((format!("reconnecting… {}", why.message), Some(*since)))
+            }
             _ => None,
         });
         let pane = self.pane.as_ref().and_then(|pane| match &pane.link {
             Link::Reconnecting { reason } => Some((format!("reconnecting… {reason}"), None)),
             _ => None,
         });
-        let loading = feeds.contains(&&Feed::Loading).then(|| ("connecting…".to_owned(), None));
+        let loading = feeds
+            .contains(&&Feed::Loading)
+            .then(|| ("connecting…".to_owned(), None));
         failed.or(lost).or(pane).or(loading)
     }
 
@@ -182,7 +189,9 @@ impl Model {
 
     /// The session that the pane shows, if its record is known.
     pub fn shown_session(&self) -> Option<&Session> {
-        self.pane.as_ref().and_then(|pane| self.sessions.get(pane.session))
+        self.pane
+            .as_ref()
+            .and_then(|pane| self.sessions.get(pane.session))
     }
 
     /// A number that nothing in this run had before.
@@ -206,7 +215,9 @@ impl Model {
             self.next_second = now.instant + SECOND;
         }
         if let Some(pane) = &mut self.pane
-            && pane.frame_deadline().is_some_and(|deadline| deadline <= now.instant)
+            && pane
+                .frame_deadline()
+                .is_some_and(|deadline| deadline <= now.instant)
         {
             pane.give_up_frame();
             changed = true;
@@ -222,9 +233,18 @@ impl Model {
         let list = shown.list.is_some();
         let ages = list
             && layout::shows_age(self.setup.screen)
-            && self.machines.iter().any(|machine| machine.age(self.now).is_some());
-        let graces = list && self.sessions.iter().any(|session| session.grace_until.is_some());
-        let grace = self.shown_session().is_some_and(|session| session.grace_until.is_some());
+            && self
+                .machines
+                .iter()
+                .any(|machine| machine.age(self.now).is_some());
+        let graces = list
+            && self
+                .sessions
+                .iter()
+                .any(|session| session.grace_until.is_some());
+        let grace = self
+            .shown_session()
+            .is_some_and(|session| session.grace_until.is_some());
         let outage = matches!(self.trouble(), Some((_, Some(_))));
         ages || graces || grace || outage
     }

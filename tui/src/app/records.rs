@@ -64,14 +64,19 @@ impl Machine {
             Some(_) => Some(now.instant),
             None => heard_at(record.last_heartbeat_ms, now),
         };
-        let mut labels: Vec<_> =
-            record.labels.iter().map(|(key, value)| shown(&format!("{key}={value}"))).collect();
+        let mut labels: Vec<_> = record
+            .labels
+            .iter()
+            .map(|(key, value)| shown(&format!("{key}={value}")))
+            .collect();
         labels.sort();
         Some(Self {
             id: record.id.parse().ok()?,
             is_linked: record.presence() == v1::Presence::Online,
             name: shown(&record.name),
-            system: shown(&format!("{} {}", record.os, record.arch)).trim().to_owned(),
+            system: shown(&format!("{} {}", record.os, record.arch))
+                .trim()
+                .to_owned(),
             agent_version: shown(&record.agent_version),
             labels,
             sessions: record.session_count,
@@ -97,7 +102,10 @@ impl Machine {
 
     /// The share of its memory in use, 0 to 100.
     pub fn memory_percent(&self) -> Option<f32> {
-        let metrics = self.metrics.as_ref().filter(|metrics| metrics.memory_total_bytes > 0)?;
+        let metrics = self
+            .metrics
+            .as_ref()
+            .filter(|metrics| metrics.memory_total_bytes > 0)?;
         Some(100.0 * metrics.memory_used_bytes as f32 / metrics.memory_total_bytes as f32)
     }
 }
@@ -156,7 +164,11 @@ impl Session {
             machine: record.machine_id.parse().ok(),
             machine_name: shown(&record.machine_name),
             name: shown(&record.name),
-            command: if command.is_empty() { "shell".into() } else { command },
+            command: if command.is_empty() {
+                "shell".into()
+            } else {
+                command
+            },
             status,
             grace_until: grace_until(record, now),
             created_at_ms: record.created_at_ms,
@@ -207,7 +219,10 @@ fn grace_until(record: &v1::Session, now: Now) -> Option<Instant> {
     if length > AS_GOOD_AS_FOREVER {
         return None;
     }
-    let gone = Duration::from_millis(now.wall_ms.saturating_sub(record.grace_period_started_at_ms));
+    let gone = Duration::from_millis(
+        now.wall_ms
+            .saturating_sub(record.grace_period_started_at_ms),
+    );
     Some(now.instant + length.saturating_sub(gone))
 }
 
@@ -219,7 +234,11 @@ impl std::fmt::Display for Exit {
             None if self.reason.is_empty() => f.write_str("its end was not seen")?,
             None => return f.write_str(&self.reason),
         }
-        if self.reason.is_empty() { Ok(()) } else { write!(f, " ({})", self.reason) }
+        if self.reason.is_empty() {
+            Ok(())
+        } else {
+            write!(f, " ({})", self.reason)
+        }
     }
 }
 
@@ -232,7 +251,10 @@ mod tests {
     use super::*;
 
     fn now(wall_ms: u64) -> Now {
-        Now { instant: Instant::now() + Duration::from_secs(1_000_000), wall_ms }
+        Now {
+            instant: Instant::now() + Duration::from_secs(1_000_000),
+            wall_ms,
+        }
     }
 
     fn machine(last_heartbeat_ms: u64) -> v1::Machine {
@@ -249,7 +271,10 @@ mod tests {
     fn a_record_is_stripped_and_its_id_parsed() {
         let record = Machine::read(&machine(0), None, now(0)).unwrap();
         assert_eq!(record.name, "web]0;x-1");
-        let nameless = v1::Machine { id: "../../x".into(), ..machine(0) };
+        let nameless = v1::Machine {
+            id: "../../x".into(),
+            ..machine(0)
+        };
         assert!(Machine::read(&nameless, None, now(0)).is_none());
     }
 
@@ -259,7 +284,10 @@ mod tests {
         let first = Machine::read(&machine(990_000), None, start).unwrap();
         assert_eq!(first.age(start.instant), Some(Duration::from_secs(10)));
         // The next one arrives from a clock that is an hour behind.
-        let later = Now { instant: start.instant + Duration::from_secs(20), ..now(1_020_000) };
+        let later = Now {
+            instant: start.instant + Duration::from_secs(20),
+            ..now(1_020_000)
+        };
         let second = Machine::read(&machine(1_000), Some(&first), later).unwrap();
         assert_eq!(second.age(later.instant), Some(Duration::ZERO));
         // A change without a heartbeat changes nothing.
@@ -271,10 +299,16 @@ mod tests {
     fn silence_makes_a_linked_machine_stale() {
         let start = now(1_000);
         let record = Machine::read(&machine(1_000), None, start).unwrap();
-        assert_eq!(record.presence(start.instant + STALE_AFTER), Presence::Online);
+        assert_eq!(
+            record.presence(start.instant + STALE_AFTER),
+            Presence::Online
+        );
         let after = start.instant + STALE_AFTER + Duration::from_secs(1);
         assert_eq!(record.presence(after), Presence::Stale);
-        let gone = v1::Machine { presence: v1::Presence::Offline.into(), ..machine(1_000) };
+        let gone = v1::Machine {
+            presence: v1::Presence::Offline.into(),
+            ..machine(1_000)
+        };
         let record = Machine::read(&gone, None, start).unwrap();
         assert_eq!(record.presence(start.instant), Presence::Offline);
     }
@@ -298,17 +332,32 @@ mod tests {
         };
         let of = |limit| Some(v1::Grace { limit: Some(limit) });
         assert_eq!(left(None), Some(Duration::from_secs(25)));
-        assert_eq!(left(of(v1::grace::Limit::DurationMs(6_000))), Some(Duration::from_secs(1)));
-        assert_eq!(left(of(v1::grace::Limit::DurationMs(2_000))), Some(Duration::ZERO));
+        assert_eq!(
+            left(of(v1::grace::Limit::DurationMs(6_000))),
+            Some(Duration::from_secs(1))
+        );
+        assert_eq!(
+            left(of(v1::grace::Limit::DurationMs(2_000))),
+            Some(Duration::ZERO)
+        );
         assert_eq!(left(of(v1::grace::Limit::Forever(true))), None);
         assert_eq!(left(of(v1::grace::Limit::DurationMs(u64::MAX))), None);
     }
 
     #[test]
     fn an_exit_is_told_in_words() {
-        let exit = |outcome, reason: &str| Exit { outcome, reason: reason.into() }.to_string();
+        let exit = |outcome, reason: &str| {
+            Exit {
+                outcome,
+                reason: reason.into(),
+            }
+            .to_string()
+        };
         assert_eq!(exit(Some(v1::exit::Outcome::Code(3)), ""), "exit code 3");
-        assert_eq!(exit(Some(v1::exit::Outcome::Signal(9)), "closed"), "killed by signal 9 (closed)");
+        assert_eq!(
+            exit(Some(v1::exit::Outcome::Signal(9)), "closed"),
+            "killed by signal 9 (closed)"
+        );
         assert_eq!(exit(None, "the machine left"), "the machine left");
         assert_eq!(exit(None, ""), "its end was not seen");
     }

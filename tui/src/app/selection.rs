@@ -55,7 +55,9 @@ impl Model {
             self.push_sessions(&mut rows, |session| session.machine == Some(machine.id));
         }
         self.push_sessions(&mut rows, |session| {
-            session.machine.is_none_or(|machine| self.machines.get(machine).is_none())
+            session
+                .machine
+                .is_none_or(|machine| self.machines.get(machine).is_none())
         });
         rows
     }
@@ -86,7 +88,11 @@ impl Model {
     /// Selects a row, if it is there.
     pub(super) fn select(&mut self, row: Row) {
         if let Some(place) = self.rows().iter().position(|other| *other == row) {
-            self.selection = Selection { row: Some(row), place, is_settled: true };
+            self.selection = Selection {
+                row: Some(row),
+                place,
+                is_settled: true,
+            };
         }
     }
 
@@ -99,7 +105,11 @@ impl Model {
             Step::First => 0,
             Step::Last => last,
         };
-        self.selection = Selection { row: rows.get(place).copied(), place, is_settled: true };
+        self.selection = Selection {
+            row: rows.get(place).copied(),
+            place,
+            is_settled: true,
+        };
     }
 
     /// After the rows changed: the selected one keeps its selection wherever it is now.
@@ -107,11 +117,19 @@ impl Model {
         let rows = self.rows();
         if !self.selection.is_settled {
             let is_settled = [self.machines.feed(), self.sessions.feed()] == [&Feed::Current; 2];
-            self.selection = Selection { row: rows.first().copied(), place: 0, is_settled };
+            self.selection = Selection {
+                row: rows.first().copied(),
+                place: 0,
+                is_settled,
+            };
             return;
         }
         let found = rows.iter().position(|row| Some(*row) == self.selection.row);
         let place = found.unwrap_or(self.selection.place.min(rows.len().saturating_sub(1)));
-        self.selection = Selection { row: rows.get(place).copied(), place, is_settled: true };
+        self.selection = Selection {
+            row: rows.get(place).copied(),
+            place,
+            is_settled: true,
+        };
     }
 }

@@ -33,14 +33,27 @@ impl Client {
             depth: Depth::Palette,
             screen: Terminal::new(80, 24),
         };
-        let now = Now { instant: Instant::now(), wall_ms: 1_000_000 };
+        let now = Now {
+            instant: Instant::now(),
+            wall_ms: 1_000_000,
+        };
         let model = Model::new(setup, now);
         let (web, build, other) = (MachineId::new(), SessionId::new(), SessionId::new());
-        let mut client = Self { model, now, web, build, other };
+        let mut client = Self {
+            model,
+            now,
+            web,
+            build,
+            other,
+        };
         client.tell(Msg::Machines(Change::Changed(machine(web, "web-1"))));
         client.tell(Msg::Machines(Change::Synced));
-        client.tell(Msg::Sessions(Change::Changed(session(build, web, "build", 1))));
-        client.tell(Msg::Sessions(Change::Changed(session(other, web, "other", 2))));
+        client.tell(Msg::Sessions(Change::Changed(session(
+            build, web, "build", 1,
+        ))));
+        client.tell(Msg::Sessions(Change::Changed(session(
+            other, web, "other", 2,
+        ))));
         client.tell(Msg::Sessions(Change::Synced));
         client
     }
@@ -58,7 +71,10 @@ impl Client {
     }
 
     fn prefix(&mut self) -> Vec<Effect> {
-        self.tell(Msg::Key(KeyEvent::new(KeyCode::Char('b'), KeyModifiers::CONTROL)))
+        self.tell(Msg::Key(KeyEvent::new(
+            KeyCode::Char('b'),
+            KeyModifiers::CONTROL,
+        )))
     }
 
     fn select(&mut self, session: SessionId) {
@@ -69,7 +85,9 @@ impl Client {
     fn attached(&mut self, how: KeyCode) -> AttachmentId {
         self.select(self.build);
         let effects = self.press(how);
-        let [Effect::Attach { attachment, .. }] = effects[..] else { panic!("{effects:?}") };
+        let [Effect::Attach { attachment, .. }] = effects[..] else {
+            panic!("{effects:?}")
+        };
         let record = session(self.build, self.web, "build", 1);
         self.tell(Msg::Attached(attachment, Ok(record)));
         attachment
@@ -77,11 +95,21 @@ impl Client {
 
     fn printed(&mut self, attachment: AttachmentId, bytes: &'static [u8]) -> Vec<Effect> {
         let data = Bytes::from_static(bytes);
-        self.tell(Msg::Pane(attachment, Event::Output { offset: Offset::START, data }))
+        self.tell(Msg::Pane(
+            attachment,
+            Event::Output {
+                offset: Offset::START,
+                data,
+            },
+        ))
     }
 
     fn toasts(&self) -> Vec<&str> {
-        self.model.toasts.iter().map(|toast| toast.text.as_str()).collect()
+        self.model
+            .toasts
+            .iter()
+            .map(|toast| toast.text.as_str())
+            .collect()
     }
 }
 
@@ -108,7 +136,10 @@ fn session(id: SessionId, on: MachineId, name: &str, created_at_ms: u64) -> v1::
 }
 
 fn ended(id: SessionId, on: MachineId) -> v1::Session {
-    v1::Session { status: SessionStatus::Disconnected.into(), ..session(id, on, "build", 1) }
+    v1::Session {
+        status: SessionStatus::Disconnected.into(),
+        ..session(id, on, "build", 1)
+    }
 }
 
 fn input(bytes: &'static [u8]) -> Vec<Effect> {
@@ -118,8 +149,11 @@ fn input(bytes: &'static [u8]) -> Vec<Effect> {
 #[test]
 fn rows_are_machines_with_their_sessions_below() {
     let client = Client::new();
-    let expected =
-        [Row::Machine(client.web), Row::Session(client.build), Row::Session(client.other)];
+    let expected = [
+        Row::Machine(client.web),
+        Row::Session(client.build),
+        Row::Session(client.other),
+    ];
     assert_eq!(client.model.rows(), expected);
     assert_eq!(client.model.selection.row(), Some(expected[0]));
 }
@@ -137,11 +171,23 @@ fn a_session_of_an_unknown_machine_is_listed_all_the_same() {
 fn the_selection_stays_on_what_it_was_when_the_list_changes() {
     let mut client = Client::new();
     client.select(client.other);
-    client.tell(Msg::Machines(Change::Changed(machine(MachineId::new(), "aaa"))));
-    client.tell(Msg::Sessions(Change::Changed(ended(client.build, client.web))));
-    assert_eq!(client.model.selection.row(), Some(Row::Session(client.other)));
+    client.tell(Msg::Machines(Change::Changed(machine(
+        MachineId::new(),
+        "aaa",
+    ))));
+    client.tell(Msg::Sessions(Change::Changed(ended(
+        client.build,
+        client.web,
+    ))));
+    assert_eq!(
+        client.model.selection.row(),
+        Some(Row::Session(client.other))
+    );
     // When it is gone itself, what took its place is selected.
-    client.tell(Msg::Sessions(Change::Changed(ended(client.other, client.web))));
+    client.tell(Msg::Sessions(Change::Changed(ended(
+        client.other,
+        client.web,
+    ))));
     assert_eq!(client.model.selection.row(), Some(Row::Machine(client.web)));
 }
 
@@ -164,11 +210,21 @@ fn enter_on_a_session_attaches_with_the_room_there_is() {
 fn enter_on_a_machine_opens_a_shell_and_attaches_when_it_is_there() {
     let mut client = Client::new();
     let effects = client.press(KeyCode::Enter);
-    let [Effect::Create { request, machine, .. }] = effects[..] else { panic!("{effects:?}") };
+    let [
+        Effect::Create {
+            request, machine, ..
+        },
+    ] = effects[..]
+    else {
+        panic!("{effects:?}")
+    };
     assert_eq!(machine, client.web);
     let new = SessionId::new();
     let effects = client.tell(Msg::Created(request, Ok(session(new, client.web, "", 3))));
-    assert!(matches!(effects[..], [Effect::Attach { session, .. }] if session == new), "{effects:?}");
+    assert!(
+        matches!(effects[..], [Effect::Attach { session, .. }] if session == new),
+        "{effects:?}"
+    );
     assert_eq!(client.model.selection.row(), Some(Row::Session(new)));
 }
 
@@ -176,19 +232,31 @@ fn enter_on_a_machine_opens_a_shell_and_attaches_when_it_is_there() {
 fn a_shell_that_comes_late_does_not_take_the_keys_from_another() {
     let mut client = Client::new();
     let effects = client.key('n');
-    let [Effect::Create { request, .. }] = effects[..] else { panic!("{effects:?}") };
+    let [Effect::Create { request, .. }] = effects[..] else {
+        panic!("{effects:?}")
+    };
     client.attached(KeyCode::Enter);
-    let late = client.tell(Msg::Created(request, Ok(session(SessionId::new(), client.web, "x", 3))));
+    let late = client.tell(Msg::Created(
+        request,
+        Ok(session(SessionId::new(), client.web, "x", 3)),
+    ));
     assert_eq!(late, []);
     assert_eq!(client.model.pane.as_ref().unwrap().session, client.build);
-    assert!(client.toasts().iter().any(|toast| toast.contains("is ready: x")));
+    assert!(
+        client
+            .toasts()
+            .iter()
+            .any(|toast| toast.contains("is ready: x"))
+    );
 }
 
 #[test]
 fn a_refused_shell_says_why() {
     let mut client = Client::new();
     let effects = client.press(KeyCode::Enter);
-    let [Effect::Create { request, .. }] = effects[..] else { panic!("{effects:?}") };
+    let [Effect::Create { request, .. }] = effects[..] else {
+        panic!("{effects:?}")
+    };
     let why = Refusal::unavailable("machine-offline", "web-1 is offline").hint("start its agent");
     client.tell(Msg::Created(request, Err(why)));
     assert!(client.toasts().contains(&"web-1 is offline"));
@@ -265,9 +333,19 @@ fn an_observer_sends_nothing_and_never_resizes() {
     client.select(client.build);
     let effects = client.key('o');
     let observes = |effect: &Effect| {
-        matches!(effect, Effect::Attach { mode: AttachMode::Observer, size: None, .. })
+        matches!(
+            effect,
+            Effect::Attach {
+                mode: AttachMode::Observer,
+                size: None,
+                ..
+            }
+        )
     };
-    assert!(effects.iter().all(observes) && effects.len() == 1, "{effects:?}");
+    assert!(
+        effects.iter().all(observes) && effects.len() == 1,
+        "{effects:?}"
+    );
     assert_eq!(client.key('x'), []);
     assert_eq!(client.tell(Msg::Paste("rm\n".into())), []);
     assert_eq!(client.tell(Msg::Resized(Terminal::new(100, 30))), []);
@@ -276,7 +354,13 @@ fn an_observer_sends_nothing_and_never_resizes() {
     client.prefix();
     client.key('d');
     let effects = client.press(KeyCode::Enter);
-    assert!(matches!(effects[..], [Effect::Attach { mode: AttachMode::Operator, .. }]));
+    assert!(matches!(
+        effects[..],
+        [Effect::Attach {
+            mode: AttachMode::Operator,
+            ..
+        }]
+    ));
 }
 
 #[test]
@@ -297,7 +381,10 @@ fn closing_asks_first_and_names_the_session_it_will_close() {
     assert_eq!(client.press(KeyCode::Enter), [], "Enter is no yes");
     client.key('x');
     // The list changes under the question.
-    client.tell(Msg::Machines(Change::Changed(machine(MachineId::new(), "aaa"))));
+    client.tell(Msg::Machines(Change::Changed(machine(
+        MachineId::new(),
+        "aaa",
+    ))));
     assert_eq!(client.key('y'), [Effect::Close(client.build)]);
 }
 
@@ -306,7 +393,10 @@ fn a_question_about_a_session_that_ended_goes_away() {
     let mut client = Client::new();
     client.select(client.build);
     client.key('x');
-    client.tell(Msg::Sessions(Change::Changed(ended(client.build, client.web))));
+    client.tell(Msg::Sessions(Change::Changed(ended(
+        client.build,
+        client.web,
+    ))));
     assert_eq!(client.model.context(), Context::List);
     assert_eq!(client.key('y'), []);
 }
@@ -327,7 +417,10 @@ fn several_lines_are_pasted_after_a_yes_unless_the_program_brackets_them() {
     assert_eq!(client.model.context(), Context::Confirm);
     assert_eq!(client.key('y'), input(b"a\rb\r"));
     client.printed(attachment, b"\x1b[?2004h");
-    assert_eq!(client.tell(Msg::Paste("a\nb".into())), input(b"\x1b[200~a\rb\x1b[201~"));
+    assert_eq!(
+        client.tell(Msg::Paste("a\nb".into())),
+        input(b"\x1b[200~a\rb\x1b[201~")
+    );
 }
 
 #[test]
@@ -359,7 +452,10 @@ fn a_long_paste_goes_out_in_pieces_and_whole() {
 fn what_is_typed_while_the_connection_is_lost_is_not_kept() {
     let mut client = Client::new();
     let attachment = client.attached(KeyCode::Enter);
-    let lost = Event::Reconnecting { reason: "reset".into(), attempt: 1 };
+    let lost = Event::Reconnecting {
+        reason: "reset".into(),
+        attempt: 1,
+    };
     client.tell(Msg::Pane(attachment, lost));
     assert_eq!(client.key('x'), []);
     assert!(client.toasts()[0].contains("keys are not sent"));
@@ -376,7 +472,10 @@ fn what_an_old_attachment_says_is_dropped() {
     client.select(client.other);
     client.press(KeyCode::Enter);
     assert_eq!(client.printed(old, b"\x07ghost"), []);
-    client.tell(Msg::Pane(old, Event::Ended(ended(client.build, client.web))));
+    client.tell(Msg::Pane(
+        old,
+        Event::Ended(ended(client.build, client.web)),
+    ));
     assert_eq!(client.model.pane.as_ref().unwrap().link, Link::Attaching);
 }
 
@@ -384,7 +483,10 @@ fn what_an_old_attachment_says_is_dropped() {
 fn when_the_shell_exits_no_key_falls_through_to_the_list() {
     let mut client = Client::new();
     let attachment = client.attached(KeyCode::Enter);
-    client.tell(Msg::Pane(attachment, Event::Ended(ended(client.build, client.web))));
+    client.tell(Msg::Pane(
+        attachment,
+        Event::Ended(ended(client.build, client.web)),
+    ));
     assert_eq!(client.model.context(), Context::Ended);
     for c in "xyn".chars() {
         assert_eq!(client.key(c), []);
@@ -410,7 +512,11 @@ fn an_echo_is_drawn_at_once_and_a_flood_with_the_next_frame() {
     client.printed(attachment, b"flood");
     assert_eq!(client.model.take_redraw(), Redraw::Soon);
     client.key('l');
-    assert_eq!(client.model.take_redraw(), Redraw::No, "a key changes nothing until its echo");
+    assert_eq!(
+        client.model.take_redraw(),
+        Redraw::No,
+        "a key changes nothing until its echo"
+    );
     client.printed(attachment, b"l");
     assert_eq!(client.model.take_redraw(), Redraw::Now);
 }
@@ -453,10 +559,26 @@ fn an_outage_is_told_until_the_lists_are_whole_again() {
     assert_eq!(client.model.trouble(), None);
     let lost = cmdop_client::Error::Lost("reset".into());
     client.tell(Msg::Sessions(Change::Lost(lost)));
-    assert!(client.model.trouble().unwrap().0.starts_with("reconnecting…"));
-    client.tell(Msg::Sessions(Change::Changed(session(client.build, client.web, "build", 1))));
+    assert!(
+        client
+            .model
+            .trouble()
+            .unwrap()
+            .0
+            .starts_with("reconnecting…")
+    );
+    client.tell(Msg::Sessions(Change::Changed(session(
+        client.build,
+        client.web,
+        "build",
+        1,
+    ))));
     assert!(client.model.trouble().is_some());
     client.tell(Msg::Sessions(Change::Synced));
     assert_eq!(client.model.trouble(), None);
-    assert_eq!(client.model.rows().len(), 2, "what the new snapshot does not name is gone");
+    assert_eq!(
+        client.model.rows().len(),
+        2,
+        "what the new snapshot does not name is gone"
+    );
 }

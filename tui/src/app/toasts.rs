@@ -45,18 +45,29 @@ impl Toasts {
     /// Good to know.
     pub fn info(&mut self, text: impl Into<String>, now: Instant) {
         let (text, hint, until) = (text.into(), String::new(), now + INFO_FOR);
-        self.push(Toast { level: Level::Info, text, hint, until });
+        self.push(Toast {
+            level: Level::Info,
+            text,
+            hint,
+            until,
+        });
     }
 
     /// Something failed.
     pub fn error(&mut self, why: &Refusal, now: Instant) {
         let (text, hint) = (why.message.clone(), why.hint.clone());
-        self.push(Toast { level: Level::Error, text, hint, until: now + ERROR_FOR });
+        self.push(Toast {
+            level: Level::Error,
+            text,
+            hint,
+            until: now + ERROR_FOR,
+        });
     }
 
     /// The same message again only stays longer; the oldest gives way.
     fn push(&mut self, toast: Toast) {
-        self.shown.retain(|other| (&other.text, &other.hint) != (&toast.text, &toast.hint));
+        self.shown
+            .retain(|other| (&other.text, &other.hint) != (&toast.text, &toast.hint));
         self.shown.push(toast);
         let surplus = self.shown.len().saturating_sub(MAX_TOASTS);
         self.shown.drain(..surplus);

@@ -147,7 +147,10 @@ impl Context {
             (true, Depth::None) => Depth::Palette,
             (true, depth) => depth,
         };
-        Look { depth, ..self.look.clone() }
+        Look {
+            depth,
+            ..self.look.clone()
+        }
     }
 
     /// Whether to use colours on a stream that is a terminal or not.

@@ -3,6 +3,7 @@
 mod many;
 mod one;
 mod prefix;
+mod replay;
 mod result;
 mod summary;
 

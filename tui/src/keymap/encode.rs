@@ -75,7 +75,11 @@ fn control(c: char) -> Option<u8> {
 
 /// Alt is an ESC before the bytes.
 fn alt(modifiers: KeyModifiers, bytes: &[u8]) -> Vec<u8> {
-    let escape: &[u8] = if modifiers.contains(KeyModifiers::ALT) { b"\x1b" } else { b"" };
+    let escape: &[u8] = if modifiers.contains(KeyModifiers::ALT) {
+        b"\x1b"
+    } else {
+        b""
+    };
     [escape, bytes].concat()
 }
 
@@ -117,7 +121,9 @@ fn function(code: KeyCode, modifiers: KeyModifiers, application_cursor: bool) ->
 }
 
 /// The VT220's numbers of F5 to F20, with its gaps.
-const FUNCTION_KEYS: [u8; 16] = [15, 17, 18, 19, 20, 21, 23, 24, 25, 26, 28, 29, 31, 32, 33, 34];
+const FUNCTION_KEYS: [u8; 16] = [
+    15, 17, 18, 19, 20, 21, 23, 24, 25, 26, 28, 29, 31, 32, 33, 34,
+];
 
 /// xterm's number for modifiers: 1 and a bit for each.
 fn parameter(modifiers: KeyModifiers) -> u8 {
@@ -196,7 +202,10 @@ mod tests {
 
     #[test]
     fn arrows_follow_the_cursor_mode_unless_modified() {
-        let application = Modes { application_cursor: true, ..Modes::default() };
+        let application = Modes {
+            application_cursor: true,
+            ..Modes::default()
+        };
         check(
             &Modes::default(),
             &[
@@ -247,7 +256,10 @@ mod tests {
 
     #[test]
     fn the_kitty_protocol_tells_apart_what_legacy_confuses() {
-        let kitty = Modes { kitty_keyboard: DISAMBIGUATE, ..Modes::default() };
+        let kitty = Modes {
+            kitty_keyboard: DISAMBIGUATE,
+            ..Modes::default()
+        };
         check(
             &kitty,
             &[

@@ -36,18 +36,27 @@ mod tests {
     use super::*;
 
     fn modes(bracketed_paste: bool) -> Modes {
-        Modes { bracketed_paste, ..Modes::default() }
+        Modes {
+            bracketed_paste,
+            ..Modes::default()
+        }
     }
 
     #[test]
     fn line_ends_become_the_enter_key() {
-        assert_eq!(paste("a\r\nb\nc\rd\n\ne\tf", &modes(false)), b"a\rb\rc\rd\r\re\tf");
+        assert_eq!(
+            paste("a\r\nb\nc\rd\n\ne\tf", &modes(false)),
+            b"a\rb\rc\rd\r\re\tf"
+        );
     }
 
     #[test]
     fn a_paste_cannot_leave_its_bracket() {
         let hostile = "x\x1b[201~rm -rf /\x03\u{9b}y";
-        assert_eq!(paste(hostile, &modes(true)), b"\x1b[200~x[201~rm -rf /y\x1b[201~");
+        assert_eq!(
+            paste(hostile, &modes(true)),
+            b"\x1b[200~x[201~rm -rf /y\x1b[201~"
+        );
     }
 
     #[test]

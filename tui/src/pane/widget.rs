@@ -34,7 +34,12 @@ struct Origin {
 
 impl<'a> Screen<'a> {
     pub(super) fn new(emulator: &'a Emulator) -> Self {
-        Self { emulator, depth: Depth::True, stale: false, around: Style::new() }
+        Self {
+            emulator,
+            depth: Depth::True,
+            stale: false,
+            around: Style::new(),
+        }
     }
 
     /// In the colours that the terminal has.
@@ -64,7 +69,9 @@ impl<'a> Screen<'a> {
             for x in 0..area.width {
                 let (row, col) = (origin.row + y, origin.col + x);
                 if row >= rows || col >= cols {
-                    buffer[(area.x + x, area.y + y)].set_char('·').set_style(self.around);
+                    buffer[(area.x + x, area.y + y)]
+                        .set_char('·')
+                        .set_style(self.around);
                 } else if let Some(cell) = self.emulator.cell(row, col) {
                     let room = (area.width - x).min(cols - col);
                     self.put(cell, room, x == 0, &mut buffer[(area.x + x, area.y + y)]);
@@ -86,7 +93,9 @@ impl<'a> Screen<'a> {
         let (rows, cols) = self.emulator.size();
         let cursor = self.emulator.cursor();
         let first = |cursor: u16, size: u16, room: u16| {
-            (cursor + 1).saturating_sub(room).min(size.saturating_sub(room))
+            (cursor + 1)
+                .saturating_sub(room)
+                .min(size.saturating_sub(room))
         };
         Origin {
             row: first(cursor.row, rows, area.height),
@@ -165,7 +174,9 @@ impl<'a> Screen<'a> {
             None => "",
         };
         let row = |row| (0..cols).map(|col| cell(row, col)).collect::<String>();
-        (0..rows).map(|at| row(at).trim_end().to_owned() + "\n").collect()
+        (0..rows)
+            .map(|at| row(at).trim_end().to_owned() + "\n")
+            .collect()
     }
 }
 
@@ -194,7 +205,11 @@ mod tests {
         let area = Rect::new(0, 0, width, height);
         let mut buffer = Buffer::empty(area);
         let cursor = Screen::new(emulator).render(area, &mut buffer);
-        let row = |y| (0..width).map(|x| buffer[(x, y)].symbol()).collect::<String>();
+        let row = |y| {
+            (0..width)
+                .map(|x| buffer[(x, y)].symbol())
+                .collect::<String>()
+        };
         ((0..height).map(row).collect(), cursor)
     }
 
@@ -245,7 +260,9 @@ mod tests {
         assert_eq!(buffer[(0, 0)].fg, Shade::Indexed(1));
         assert_eq!(buffer[(0, 0)].bg, Shade::Rgb(1, 2, 3));
         assert_eq!(buffer[(0, 0)].modifier, Modifier::BOLD);
-        Screen::new(&colourful).depth(Depth::Palette).render(area, &mut buffer);
+        Screen::new(&colourful)
+            .depth(Depth::Palette)
+            .render(area, &mut buffer);
         assert_eq!(buffer[(0, 0)].bg, Shade::Indexed(16));
     }
 }

@@ -39,7 +39,13 @@ struct Attached {
 impl Effects {
     pub(super) fn new(connection: Connection) -> Self {
         let (tell, messages) = mpsc::channel(MESSAGES);
-        Self { connection, tell, messages, tasks: JoinSet::new(), attached: None }
+        Self {
+            connection,
+            tell,
+            messages,
+            tasks: JoinSet::new(),
+            attached: None,
+        }
     }
 
     /// The next message. Cancel-safe.
@@ -59,8 +65,18 @@ impl Effects {
         // What has ended is forgotten.
         while self.tasks.try_join_next().is_some() {}
         match effect {
-            Effect::Attach { attachment, session, mode, size } => {
-                let options = Options { session: session.to_string(), mode, size, scrollback_lines: 0 };
+            Effect::Attach {
+                attachment,
+                session,
+                mode,
+                size,
+            } => {
+                let options = Options {
+                    session: session.to_string(),
+                    mode,
+                    size,
+                    scrollback_lines: 0,
+                };
                 self.attach(attachment, options);
             }
             Effect::Input(bytes) => self.input(bytes),
@@ -69,7 +85,11 @@ impl Effects {
                     attached.size.send_replace(Some(size));
                 }
             }
-            Effect::Create { request, machine, size } => {
+            Effect::Create {
+                request,
+                machine,
+                size,
+            } => {
                 let wanted = v1::CreateSessionRequest {
                     request_id: Uuid::now_v7().to_string(),
                     machine: machine.to_string(),
@@ -88,7 +108,12 @@ impl Effects {
         let (connection, tell) = (self.connection.clone(), self.tell.clone());
         self.tasks.spawn(async move {
             let answer = sessions::create(&connection, wanted).await;
-            let _ = tell.send(Msg::Created(request, answer.map_err(|error| error.refusal()))).await;
+            let _ = tell
+                .send(Msg::Created(
+                    request,
+                    answer.map_err(|error| error.refusal()),
+                ))
+                .await;
         });
     }
 
@@ -96,15 +121,22 @@ impl Effects {
         let (connection, tell) = (self.connection.clone(), self.tell.clone());
         self.tasks.spawn(async move {
             let answer = sessions::close(&connection, &session.to_string()).await;
-            let _ = tell.send(Msg::Closed(answer.map_err(|error| error.refusal()))).await;
+            let _ = tell
+                .send(Msg::Closed(answer.map_err(|error| error.refusal())))
+                .await;
         });
     }
 
     fn input(&mut self, bytes: Bytes) {
-        let Some(attached) = &self.attached else { return };
+        let Some(attached) = &self.attached else {
+            return;
+        };
         if attached.inputs.try_send(bytes).is_err() {
-            let why = Refusal::exhausted("input-full", "the session takes no more input: keys are lost")
-                .hint("its program reads nothing, or the connection is slow");
+            let why = Refusal::exhausted(
+                "input-full",
+                "the session takes no more input: keys are lost",
+            )
+            .hint("its program reads nothing, or the connection is slow");
             let lost = Msg::Pane(attached.attachment, attach::Event::Refused(why));
             // With no room for the message either, the next key tries again.
             let _ = self.tell.try_send(lost);
@@ -118,9 +150,21 @@ impl Effects {
         }
         let (inputs, typed) = mpsc::channel(INPUTS);
         let (size, sizes) = watch::channel(options.size);
-        let serving = serve(self.connection.clone(), attachment, options, self.tell.clone(), typed, sizes);
+        let serving = serve(
+            self.connection.clone(),
+            attachment,
+            options,
+            self.tell.clone(),
+            typed,
+            sizes,
+        );
         let task = self.tasks.spawn(serving);
-        self.attached = Some(Attached { attachment, inputs, size, task });
+        self.attached = Some(Attached {
+            attachment,
+            inputs,
+            size,
+            task,
+        });
     }
 }
 

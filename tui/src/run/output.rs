@@ -28,7 +28,11 @@ impl Output {
         std::thread::Builder::new()
             .name("screen".into())
             .spawn(move || write_all(terminal, &to_write, &told))?;
-        Ok(Self { frames, results, is_busy: false })
+        Ok(Self {
+            frames,
+            results,
+            is_busy: false,
+        })
     }
 
     /// Whether a frame is on its way.
@@ -39,7 +43,9 @@ impl Output {
     /// Sends a frame; only when none is on its way.
     pub(super) fn send(&mut self, frame: Vec<u8>) -> io::Result<()> {
         self.is_busy = true;
-        self.frames.try_send(frame).map_err(|_| io::ErrorKind::BrokenPipe.into())
+        self.frames
+            .try_send(frame)
+            .map_err(|_| io::ErrorKind::BrokenPipe.into())
     }
 
     /// The frame on its way is written, or could not be. Never, if there is none. Cancel-safe.
@@ -91,7 +97,9 @@ mod tests {
 
     impl Write for Stalled {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.allowed.recv().map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?;
+            self.allowed
+                .recv()
+                .map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))?;
             let _ = self.writes.send(bytes.to_vec());
             Ok(bytes.len())
         }
@@ -104,7 +112,11 @@ mod tests {
     fn stalled() -> (Output, blocking::Sender<()>, blocking::Receiver<Vec<u8>>) {
         let (allow, allowed) = blocking::channel();
         let (writes, written) = blocking::channel();
-        (Output::new(Stalled { allowed, writes }).unwrap(), allow, written)
+        (
+            Output::new(Stalled { allowed, writes }).unwrap(),
+            allow,
+            written,
+        )
     }
 
     #[tokio::test]

@@ -35,7 +35,10 @@ impl TakenOver {
                 hook(panicked);
             }
         }));
-        Ok(Self { before, has_left: false })
+        Ok(Self {
+            before,
+            has_left: false,
+        })
     }
 
     /// Nothing is left to write: only the mode is to be given back.
@@ -60,7 +63,11 @@ impl Drop for TakenOver {
         } else {
             give_back();
         }
-        let before = self.before.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let before = self
+            .before
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         drop(panic::take_hook());
         if let Some(before) = before {
             panic::set_hook(before);

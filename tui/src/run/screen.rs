@@ -33,7 +33,10 @@ impl FrameWriter {
 
 impl Write for FrameWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.bytes.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
+        self.bytes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend_from_slice(bytes);
         Ok(bytes.len())
     }
 
@@ -104,7 +107,8 @@ impl Screen {
     pub(super) fn draw(&mut self, model: &Model) -> io::Result<()> {
         if self.size != model.setup.screen {
             self.size = model.setup.screen;
-            self.terminal.resize(Rect::from((ratatui::layout::Position::ORIGIN, self.size)))?;
+            self.terminal
+                .resize(Rect::from((ratatui::layout::Position::ORIGIN, self.size)))?;
         }
         self.terminal.draw(|frame| view(model, frame))?;
         let drawn = self.writer.take();
@@ -160,8 +164,16 @@ mod tests {
 
     fn model(size: Size) -> (Model, Now) {
         let theme = Theme::standard(Depth::None);
-        let setup = Setup { profile: "p".into(), theme, depth: Depth::Palette, screen: size };
-        let now = Now { instant: tokio::time::Instant::now(), wall_ms: 0 };
+        let setup = Setup {
+            profile: "p".into(),
+            theme,
+            depth: Depth::Palette,
+            screen: size,
+        };
+        let now = Now {
+            instant: tokio::time::Instant::now(),
+            wall_ms: 0,
+        };
         (Model::new(setup, now), now)
     }
 
@@ -206,8 +218,17 @@ mod tests {
         screen.written().await.unwrap();
         let mut shown = cmdop_emulator::Emulator::new(5, 20, cmdop_emulator::Options::default());
         shown.feed(&writes.recv().unwrap());
-        let row = |row| (0..20).filter_map(|col| shown.cell(row, col)).map(|c| c.text).collect::<String>();
-        assert!(row(0).starts_with('┌') && row(3).starts_with('└'), "{:?}", row(0));
+        let row = |row| {
+            (0..20)
+                .filter_map(|col| shown.cell(row, col))
+                .map(|c| c.text)
+                .collect::<String>()
+        };
+        assert!(
+            row(0).starts_with('┌') && row(3).starts_with('└'),
+            "{:?}",
+            row(0)
+        );
         assert!(row(4).contains("LIST"), "{:?}", row(4));
     }
 }

@@ -25,9 +25,13 @@ impl Depth {
             return Self::None;
         }
         let term = value("TERM");
-        if matches!(value("COLORTERM").as_str(), "truecolor" | "24bit") || term.ends_with("-direct") {
+        if matches!(value("COLORTERM").as_str(), "truecolor" | "24bit") || term.ends_with("-direct")
+        {
             Self::True
-        } else if matches!(term.as_str(), "linux" | "vt220" | "vt100" | "ansi" | "xterm-16color") {
+        } else if matches!(
+            term.as_str(),
+            "linux" | "vt220" | "vt100" | "ansi" | "xterm-16color"
+        ) {
             Self::Sixteen
         } else {
             Self::Palette
@@ -54,12 +58,18 @@ const LEVELS: [u8; 6] = [0, 95, 135, 175, 215, 255];
 /// The entry of the cube or of the ramp of greys that is nearest.
 fn palette(r: u8, g: u8, b: u8) -> u8 {
     let step = |value: u8| {
-        (0..6u8).min_by_key(|step| LEVELS[*step as usize].abs_diff(value)).unwrap_or(0)
+        (0..6u8)
+            .min_by_key(|step| LEVELS[*step as usize].abs_diff(value))
+            .unwrap_or(0)
     };
     let cube = 16 + 36 * step(r) + 6 * step(g) + step(b);
     let grey_level = (u16::from(r) + u16::from(g) + u16::from(b)) / 3;
     let grey = 232 + (grey_level.saturating_sub(3) / 10).min(23) as u8;
-    if distance(rgb_of(grey), (r, g, b)) < distance(rgb_of(cube), (r, g, b)) { grey } else { cube }
+    if distance(rgb_of(grey), (r, g, b)) < distance(rgb_of(cube), (r, g, b)) {
+        grey
+    } else {
+        cube
+    }
 }
 
 fn rgb_of(index: u8) -> (u8, u8, u8) {
@@ -86,7 +96,9 @@ fn rgb_of(index: u8) -> (u8, u8, u8) {
 }
 
 fn sixteen(r: u8, g: u8, b: u8) -> u8 {
-    (0..16).min_by_key(|index| distance(rgb_of(*index), (r, g, b))).unwrap_or(7)
+    (0..16)
+        .min_by_key(|index| distance(rgb_of(*index), (r, g, b)))
+        .unwrap_or(7)
 }
 
 fn distance(one: (u8, u8, u8), other: (u8, u8, u8)) -> u32 {
@@ -102,14 +114,26 @@ mod tests {
     fn the_environment_decides_the_depth() {
         let depth = |pairs: &[(&str, &str)]| {
             Depth::of_environment(|name| {
-                pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+                pairs
+                    .iter()
+                    .find(|(key, _)| *key == name)
+                    .map(|(_, value)| (*value).to_owned())
             })
         };
         assert_eq!(depth(&[("TERM", "xterm-256color")]), Depth::Palette);
-        assert_eq!(depth(&[("TERM", "xterm"), ("COLORTERM", "truecolor")]), Depth::True);
+        assert_eq!(
+            depth(&[("TERM", "xterm"), ("COLORTERM", "truecolor")]),
+            Depth::True
+        );
         assert_eq!(depth(&[("TERM", "linux")]), Depth::Sixteen);
-        assert_eq!(depth(&[("NO_COLOR", "1"), ("COLORTERM", "truecolor")]), Depth::None);
-        assert_eq!(depth(&[("NO_COLOR", ""), ("COLORTERM", "24bit")]), Depth::True);
+        assert_eq!(
+            depth(&[("NO_COLOR", "1"), ("COLORTERM", "truecolor")]),
+            Depth::None
+        );
+        assert_eq!(
+            depth(&[("NO_COLOR", ""), ("COLORTERM", "24bit")]),
+            Depth::True
+        );
     }
 
     #[test]
@@ -126,7 +150,10 @@ mod tests {
         assert_eq!(Depth::True.nearest(red), red);
         assert_eq!(Depth::Palette.nearest(red), Color::Indexed(196));
         assert_eq!(Depth::Sixteen.nearest(red), Color::Indexed(9));
-        assert_eq!(Depth::Sixteen.nearest(Color::Indexed(196)), Color::Indexed(9));
+        assert_eq!(
+            Depth::Sixteen.nearest(Color::Indexed(196)),
+            Color::Indexed(9)
+        );
         assert_eq!(Depth::Sixteen.nearest(Color::Indexed(3)), Color::Indexed(3));
     }
 }

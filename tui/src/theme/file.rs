@@ -34,7 +34,10 @@ struct File {
 
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-#[allow(clippy::struct_excessive_bools, reason = "each is an attribute of its own in the file")]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is an attribute of its own in the file"
+)]
 struct Look {
     fg: Option<String>,
     bg: Option<String>,
@@ -137,7 +140,11 @@ mod tests {
     #[test]
     fn what_is_wrong_with_a_theme_is_said() {
         let said = |text: &str| parse(text).unwrap_err().to_string();
-        assert!(said("[roles]\ntext = {}").contains("Muted"), "{}", said("[roles]\ntext = {}"));
+        assert!(
+            said("[roles]\ntext = {}").contains("Muted"),
+            "{}",
+            said("[roles]\ntext = {}")
+        );
         assert!(said("[roles]\nborders = {}").contains("unknown variant `borders`"));
         assert!(said("[roles]\ntext = { blink = true }").contains("blink"));
         assert!(said("[roles]\ntext = { fg = \"reddish\" }").contains("`reddish` is no colour"));

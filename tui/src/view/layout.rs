@@ -46,20 +46,37 @@ pub struct Areas {
 pub fn areas(screen: Size, focus: Focus, has_pane: bool) -> Areas {
     let whole = Rect::new(0, 0, screen.width, screen.height);
     let bar = u16::from(screen.height > 1);
-    let [main, status] = Layout::vertical([Constraint::Fill(1), Constraint::Length(bar)]).areas(whole);
+    let [main, status] =
+        Layout::vertical([Constraint::Fill(1), Constraint::Length(bar)]).areas(whole);
     let status = (bar > 0).then_some(status);
     let beside = |width| {
         let [list, session] =
             Layout::horizontal([Constraint::Length(width), Constraint::Fill(1)]).areas(main);
-        Areas { main, list: Some(list), session: Some(session), framed: true, status }
+        Areas {
+            main,
+            list: Some(list),
+            session: Some(session),
+            framed: true,
+            status,
+        }
     };
     match screen.width {
         WIDE.. => beside(LIST),
-        _ if focus == Focus::Pane && has_pane => {
-            Areas { main, list: None, session: Some(main), framed: false, status }
-        }
+        _ if focus == Focus::Pane && has_pane => Areas {
+            main,
+            list: None,
+            session: Some(main),
+            framed: false,
+            status,
+        },
         MEDIUM.. => beside(LIST_SMALL),
-        _ => Areas { main, list: Some(main), session: None, framed: false, status },
+        _ => Areas {
+            main,
+            list: Some(main),
+            session: None,
+            framed: false,
+            status,
+        },
     }
 }
 
@@ -67,7 +84,11 @@ pub fn areas(screen: Size, focus: Focus, has_pane: bool) -> Areas {
 pub fn pane_room(screen: Size) -> Size {
     let shown = areas(screen, Focus::Pane, true);
     let area = shown.session.unwrap_or(shown.main);
-    if shown.framed { inner(area).as_size() } else { area.as_size() }
+    if shown.framed {
+        inner(area).as_size()
+    } else {
+        area.as_size()
+    }
 }
 
 /// The inside of a frame; all of it where a frame would leave nothing.
@@ -115,7 +136,14 @@ pub fn columns(width: u16) -> Columns {
     };
     let (cpu, age, memory, sessions) = (take(5), take(5), take(5), take(3));
     let name = width - state - cpu - age - memory - sessions;
-    Columns { state, name, cpu, memory, sessions, age }
+    Columns {
+        state,
+        name,
+        cpu,
+        memory,
+        sessions,
+        age,
+    }
 }
 
 /// Whether the list, where it is shown on this screen, shows ages.
@@ -134,10 +162,16 @@ mod tests {
             for focus in [Focus::List, Focus::Pane] {
                 let screen = Size::new(width, height);
                 let shown = areas(screen, focus, true);
-                let parts: Vec<_> =
-                    [shown.list, shown.session, shown.status].into_iter().flatten().collect();
+                let parts: Vec<_> = [shown.list, shown.session, shown.status]
+                    .into_iter()
+                    .flatten()
+                    .collect();
                 let cells: u32 = parts.iter().map(|part| part.area()).sum();
-                assert_eq!(cells, u32::from(width) * u32::from(height), "{screen:?} {focus:?}");
+                assert_eq!(
+                    cells,
+                    u32::from(width) * u32::from(height),
+                    "{screen:?} {focus:?}"
+                );
                 for (at, part) in parts.iter().enumerate() {
                     assert!(parts[..at].iter().all(|other| !other.intersects(*part)));
                 }
@@ -159,7 +193,10 @@ mod tests {
             let c = columns(width);
             let sum = c.state + c.name + c.cpu + c.memory + c.sessions + c.age;
             assert_eq!(sum, width);
-            assert!(c.name >= NAME_MIN || c.cpu + c.memory + c.sessions + c.age == 0, "{width}");
+            assert!(
+                c.name >= NAME_MIN || c.cpu + c.memory + c.sessions + c.age == 0,
+                "{width}"
+            );
         }
         let all = columns(LIST_SMALL - 2);
         assert!(all.cpu > 0 && all.memory > 0 && all.sessions > 0 && all.age > 0);

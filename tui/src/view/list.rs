@@ -23,7 +23,11 @@ pub(super) fn draw(model: &Model, area: Rect, frame: &mut Frame<'_>) {
     let theme = &model.setup.theme;
     let focused = model.focus == Focus::List;
     if layout::has_frame(area) {
-        let border = if focused { Role::BorderFocused } else { Role::Border };
+        let border = if focused {
+            Role::BorderFocused
+        } else {
+            Role::Border
+        };
         let count = model.machines.iter().count();
         let title = text::cut(&format!(" machines · {count} "), area.width - 2);
         let block = Block::bordered()
@@ -41,14 +45,23 @@ pub(super) fn draw(model: &Model, area: Rect, frame: &mut Frame<'_>) {
     if area.height > 3 {
         let heading = Rect { height: 1, ..area };
         frame.render_widget(headings(columns, theme.style(Role::Heading)), heading);
-        area = Rect { y: area.y + 1, height: area.height - 1, ..area };
+        area = Rect {
+            y: area.y + 1,
+            height: area.height - 1,
+            ..area
+        };
     }
-    let selected = rows.iter().position(|row| Some(*row) == model.selection.row());
+    let selected = rows
+        .iter()
+        .position(|row| Some(*row) == model.selection.row());
     let first = first_visible(selected.unwrap_or(0), rows.len(), area.height.into());
     let lines = rows.iter().skip(first).take(area.height.into()).map(|row| {
         let line = match row {
             Row::Machine(id) => model.machines.get(*id).map(|m| machine(model, m, columns)),
-            Row::Session(id) => model.sessions.get(*id).map(|s| session(model, s, area.width)),
+            Row::Session(id) => model
+                .sessions
+                .get(*id)
+                .map(|s| session(model, s, area.width)),
         };
         let line = line.unwrap_or_default();
         match (Some(*row) == model.selection.row(), focused) {
@@ -63,12 +76,18 @@ pub(super) fn draw(model: &Model, area: Rect, frame: &mut Frame<'_>) {
 
 /// Keeps the selected row in the middle, as far as there are rows on both sides.
 fn first_visible(selected: usize, rows: usize, room: usize) -> usize {
-    selected.saturating_sub(room / 2).min(rows.saturating_sub(room))
+    selected
+        .saturating_sub(room / 2)
+        .min(rows.saturating_sub(room))
 }
 
 /// One style for the whole line: colours of its parts would be hard to read on it.
 fn selected_line(line: &Line<'_>, style: Style) -> Line<'static> {
-    let text: String = line.spans.iter().map(|span| span.content.as_ref()).collect();
+    let text: String = line
+        .spans
+        .iter()
+        .map(|span| span.content.as_ref())
+        .collect();
     Line::styled(text, style)
 }
 
@@ -104,7 +123,9 @@ fn machine<'a>(model: &Model, machine: &Machine, columns: Columns) -> Line<'a> {
         Span::styled(text::right(&shown, width), theme.style(role))
     };
     let cpu = machine.metrics.as_ref().map(|metrics| metrics.cpu_percent);
-    let age = machine.age(model.now).map_or_else(|| "–".to_owned(), text::age);
+    let age = machine
+        .age(model.now)
+        .map_or_else(|| "–".to_owned(), text::age);
     let name = if old { Role::Muted } else { Role::Text };
     // A glyph alone where the word has no room.
     let state: String = match columns.state {
@@ -116,14 +137,20 @@ fn machine<'a>(model: &Model, machine: &Machine, columns: Columns) -> Line<'a> {
         Span::styled(text::left(&machine.name, columns.name), theme.style(name)),
         share(cpu, columns.cpu),
         share(machine.memory_percent(), columns.memory),
-        Span::styled(text::right(&machine.sessions.to_string(), columns.sessions), theme.style(name)),
+        Span::styled(
+            text::right(&machine.sessions.to_string(), columns.sessions),
+            theme.style(name),
+        ),
         Span::styled(text::right(&age, columns.age), theme.style(Role::Muted)),
     ])
 }
 
 fn session<'a>(model: &Model, session: &Session, width: u16) -> Line<'a> {
     let theme = &model.setup.theme;
-    let is_shown = model.pane.as_ref().is_some_and(|pane| pane.session == session.id);
+    let is_shown = model
+        .pane
+        .as_ref()
+        .is_some_and(|pane| pane.session == session.id);
     let mark = if is_shown { "  ▸ " } else { "  · " };
     let mark = text::left(mark, 4.min(width));
     let left = width - 4.min(width);
@@ -135,7 +162,10 @@ fn session<'a>(model: &Model, session: &Session, width: u16) -> Line<'a> {
     Line::from(vec![
         Span::styled(mark, theme.style(Role::Key)),
         Span::styled(text::left(&label, name_width), theme.style(Role::Text)),
-        Span::styled(text::left(&session.command, command_width), theme.style(Role::Muted)),
+        Span::styled(
+            text::left(&session.command, command_width),
+            theme.style(Role::Muted),
+        ),
         Span::styled(text::right(&status, status_width), theme.style(role)),
     ])
 }
@@ -185,8 +215,14 @@ mod tests {
             for room in 1..20 {
                 for selected in 0..rows {
                     let first = first_visible(selected, rows, room);
-                    assert!((first..first + room).contains(&selected), "{selected} {rows} {room}");
-                    assert!(first + room <= rows.max(room), "no room is wasted at the end");
+                    assert!(
+                        (first..first + room).contains(&selected),
+                        "{selected} {rows} {room}"
+                    );
+                    assert!(
+                        first + room <= rows.max(room),
+                        "no room is wasted at the end"
+                    );
                 }
             }
         }

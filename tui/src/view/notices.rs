@@ -27,13 +27,23 @@ pub(super) fn draw(model: &Model, main: Rect, frame: &mut Frame<'_>) {
         if height == 0 || height > bottom - main.y || width < 6 {
             return;
         }
-        let widest = lines.iter().map(|line| text::width(line)).max().unwrap_or(0) + 4;
+        let widest = lines
+            .iter()
+            .map(|line| text::width(line))
+            .max()
+            .unwrap_or(0)
+            + 4;
         bottom -= height;
         let area = Rect::new(main.right() - widest, bottom, widest, height);
         frame.render_widget(Clear, area);
         let lines = lines.into_iter().enumerate().map(|(at, line)| {
             let start = if at == 0 { icon } else { "  " };
-            Line::from(vec![Span::raw(" "), Span::raw(start), Span::raw(line), Span::raw(" ")])
+            Line::from(vec![
+                Span::raw(" "),
+                Span::raw(start),
+                Span::raw(line),
+                Span::raw(" "),
+            ])
         });
         let paragraph = Paragraph::new(lines.collect::<Vec<_>>());
         frame.render_widget(paragraph.style(theme.style(role)), area);
@@ -62,7 +72,10 @@ mod tests {
 
     #[test]
     fn a_message_is_broken_at_spaces() {
-        assert_eq!(wrapped("web-1 is offline now", 9), ["web-1 is", "offline", "now"]);
+        assert_eq!(
+            wrapped("web-1 is offline now", 9),
+            ["web-1 is", "offline", "now"]
+        );
         assert_eq!(wrapped("abcdefghij", 5), ["abcd…"]);
         assert!(wrapped("", 5).is_empty());
     }

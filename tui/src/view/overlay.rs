@@ -14,7 +14,14 @@ pub(super) fn draw(model: &Model, main: Rect, frame: &mut Frame<'_>) {
     let theme = &model.setup.theme;
     match &model.overlay {
         None => {}
-        Some(Overlay::Help) => boxed(" keys ", &help(theme), Role::BorderFocused, model, main, frame),
+        Some(Overlay::Help) => boxed(
+            " keys ",
+            &help(theme),
+            Role::BorderFocused,
+            model,
+            main,
+            frame,
+        ),
         Some(Overlay::Confirm(question)) => {
             let lines = [
                 Line::styled(asked(model, question), theme.style(Role::Text)),
@@ -36,10 +43,18 @@ fn asked(model: &Model, question: &Question) -> String {
                 (0, 0) => String::new(),
                 (operators, observers) => format!(", {} attached", operators + observers),
             };
-            format!("End {} ({}{others})? Its processes are stopped.", session.place(), session.command)
+            format!(
+                "End {} ({}{others})? Its processes are stopped.",
+                session.place(),
+                session.command
+            )
         }
         Question::Paste { lines, .. } => {
-            let place = model.pane.as_ref().map(|pane| pane.label.as_str()).unwrap_or_default();
+            let place = model
+                .pane
+                .as_ref()
+                .map(|pane| pane.label.as_str())
+                .unwrap_or_default();
             format!("Paste {lines} lines into {place}? The program may run each at once.")
         }
     }
@@ -56,19 +71,28 @@ fn answers(theme: &Theme) -> Line<'static> {
 
 fn help(theme: &Theme) -> Vec<Line<'static>> {
     let mut lines = Vec::new();
-    for (context, title) in [(Context::List, "in the list"), (Context::Prefix, "in a session")] {
+    for (context, title) in [
+        (Context::List, "in the list"),
+        (Context::Prefix, "in a session"),
+    ] {
         if !lines.is_empty() {
             lines.push(Line::default());
         }
         lines.push(Line::styled(title, theme.style(Role::Heading)));
-        for binding in BINDINGS.iter().filter(|b| b.context == context && !b.keys.is_empty()) {
+        for binding in BINDINGS
+            .iter()
+            .filter(|b| b.context == context && !b.keys.is_empty())
+        {
             lines.push(Line::from(vec![
                 Span::styled(text::left(binding.keys, 9), theme.style(Role::Key)),
                 Span::styled(binding.help, theme.style(Role::Text)),
             ]));
         }
     }
-    lines.push(Line::styled("every other key goes to the program", theme.style(Role::Muted)));
+    lines.push(Line::styled(
+        "every other key goes to the program",
+        theme.style(Role::Muted),
+    ));
     lines
 }
 
@@ -98,7 +122,9 @@ fn boxed(
     frame.buffer_mut().set_style(area, theme.style(Role::Text));
     let mut inside = area;
     if layout::has_frame(area) {
-        let block = Block::bordered().title(title).border_style(theme.style(role));
+        let block = Block::bordered()
+            .title(title)
+            .border_style(theme.style(role));
         frame.render_widget(block, area);
         inside = layout::inner(area);
         inside.x += 1;
@@ -120,5 +146,8 @@ fn fitted<'a>(line: &Line<'a>, room: u16) -> Vec<Line<'a>> {
     }
     let style = line.style.patch(line.spans[0].style);
     let lines = super::notices::wrapped(&line.spans[0].content, room);
-    lines.into_iter().map(|text| Line::styled(text, style)).collect()
+    lines
+        .into_iter()
+        .map(|text| Line::styled(text, style))
+        .collect()
 }

@@ -14,7 +14,10 @@ use crate::theme::Role;
 pub(super) fn draw(model: &Model, area: Rect, frame: &mut Frame<'_>) {
     let theme = &model.setup.theme;
     let style = theme.style(Role::Status);
-    let mut bar = Bar { spans: Vec::new(), left: area.width };
+    let mut bar = Bar {
+        spans: Vec::new(),
+        left: area.width,
+    };
     for (word, role) in words(model) {
         bar.put(&format!(" {word} "), theme.style(role));
     }
@@ -26,7 +29,10 @@ pub(super) fn draw(model: &Model, area: Rect, frame: &mut Frame<'_>) {
         }
     }
     // A hint stands where the rest leaves room for all of it.
-    let hint = hints(model).iter().find(|hint| text::width(hint) < bar.left).unwrap_or(&"");
+    let hint = hints(model)
+        .iter()
+        .find(|hint| text::width(hint) < bar.left)
+        .unwrap_or(&"");
     bar.put(&text::right(hint, bar.left), style);
     frame.render_widget(Line::from(bar.spans), area);
 }
@@ -55,8 +61,19 @@ fn words(model: &Model) -> Vec<(&'static str, Role)> {
         Context::Confirm => "CONFIRM",
         Context::Help => "HELP",
     };
-    let mut words = vec![(mode, if model.prefix { Role::Badge } else { Role::Mode })];
-    if model.pane.as_ref().is_some_and(crate::pane::Pane::is_observer) {
+    let mut words = vec![(
+        mode,
+        if model.prefix {
+            Role::Badge
+        } else {
+            Role::Mode
+        },
+    )];
+    if model
+        .pane
+        .as_ref()
+        .is_some_and(crate::pane::Pane::is_observer)
+    {
         words.push(("OBSERVER", Role::Badge));
     }
     words
@@ -70,7 +87,10 @@ fn parts(model: &Model) -> Vec<String> {
         parts.push(since.map_or(what.clone(), |since| format!("{what} ({since})")));
     }
     if let Some(pane) = &model.pane {
-        let status = model.shown_session().map(|session| status(model, session)).unwrap_or_default();
+        let status = model
+            .shown_session()
+            .map(|session| status(model, session))
+            .unwrap_or_default();
         parts.push(format!("{} {status}", pane.label).trim().to_owned());
         let (rows, cols) = pane.size();
         parts.push(format!("{cols}x{rows}"));
@@ -85,7 +105,10 @@ fn parts(model: &Model) -> Vec<String> {
 
 /// The status as the protocol names it; a grace period counts down.
 fn status(model: &Model, session: &Session) -> String {
-    let name = session.status.as_str_name().trim_start_matches("SESSION_STATUS_");
+    let name = session
+        .status
+        .as_str_name()
+        .trim_start_matches("SESSION_STATUS_");
     match (session.status, session.grace_until) {
         (SessionStatus::GracePeriod, Some(until)) => {
             let left = until.saturating_duration_since(model.now).as_secs();
@@ -98,8 +121,12 @@ fn status(model: &Model, session: &Session) -> String {
 /// The keys after the prefix.
 fn what_can_follow() -> String {
     let follows = |keys: &'static str| keys.strip_prefix("C-b ").unwrap_or(keys);
-    let bindings = BINDINGS.iter().filter(|b| b.context == Context::Prefix && !b.keys.is_empty());
-    let hints: Vec<_> = bindings.map(|b| format!("{}: {}", follows(b.keys), b.help)).collect();
+    let bindings = BINDINGS
+        .iter()
+        .filter(|b| b.context == Context::Prefix && !b.keys.is_empty());
+    let hints: Vec<_> = bindings
+        .map(|b| format!("{}: {}", follows(b.keys), b.help))
+        .collect();
     hints.join(" · ")
 }
 

@@ -39,8 +39,15 @@ impl Client {
         };
         // Far from the clock's own start, so that times before it exist.
         let start = Instant::now() + Duration::from_secs(1_000_000);
-        let now = Now { instant: start, wall_ms: WALL_MS };
-        Self { model: Model::new(setup, now), start, after: Duration::ZERO }
+        let now = Now {
+            instant: start,
+            wall_ms: WALL_MS,
+        };
+        Self {
+            model: Model::new(setup, now),
+            start,
+            after: Duration::ZERO,
+        }
     }
 
     fn tell(&mut self, message: Msg) -> Vec<Effect> {
@@ -59,17 +66,28 @@ impl Client {
     }
 
     fn prefix(&mut self, c: char) -> Vec<Effect> {
-        self.tell(Msg::Key(KeyEvent::new(KeyCode::Char('b'), KeyModifiers::CONTROL)));
+        self.tell(Msg::Key(KeyEvent::new(
+            KeyCode::Char('b'),
+            KeyModifiers::CONTROL,
+        )));
         self.key(KeyCode::Char(c))
     }
 
     /// Three machines and three sessions.
     fn with_fleet(mut self) -> Self {
-        for machine in [machine(1, "web-1"), machine(2, "web-2"), offline(3, "laptop")] {
+        for machine in [
+            machine(1, "web-1"),
+            machine(2, "web-2"),
+            offline(3, "laptop"),
+        ] {
             self.tell(Msg::Machines(Change::Changed(machine)));
         }
         self.tell(Msg::Machines(Change::Synced));
-        for session in [session(1, 1, "build"), session(2, 1, ""), grace(3, 3, "notes")] {
+        for session in [
+            session(1, 1, "build"),
+            session(2, 1, ""),
+            grace(3, 3, "notes"),
+        ] {
             self.tell(Msg::Sessions(Change::Changed(session)));
         }
         self.tell(Msg::Sessions(Change::Synced));
@@ -83,11 +101,17 @@ impl Client {
             self.key(KeyCode::Char('j'));
         }
         let effects = self.key(key);
-        let [Effect::Attach { attachment, .. }] = effects.as_slice() else { panic!("{effects:?}") };
+        let [Effect::Attach { attachment, .. }] = effects.as_slice() else {
+            panic!("{effects:?}")
+        };
         let attachment = *attachment;
         self.tell(Msg::Attached(attachment, Ok(session(1, 1, "build"))));
         let data = Bytes::from_static(printed.as_bytes());
-        let keyframe = Event::Keyframe { offset: Offset::START, size, data };
+        let keyframe = Event::Keyframe {
+            offset: Offset::START,
+            size,
+            data,
+        };
         self.tell(Msg::Pane(attachment, keyframe));
         self
     }
@@ -209,20 +233,30 @@ fn beside_the_list_a_narrow_screen_shows_the_session_cropped() {
 #[test]
 fn an_observer_is_told_so_and_sees_another_size_whole_or_cropped() {
     let large = Size::clamped(50, 200);
-    let client = Client::new(120, 40).with_fleet().with_pane(KeyCode::Char('o'), large, SHELL);
+    let client = Client::new(120, 40)
+        .with_fleet()
+        .with_pane(KeyCode::Char('o'), large, SHELL);
     assert!(client.text().contains("OBSERVER"));
     assert!(client.text().contains("200x50"));
     let small = Size::clamped(4, 20);
-    let client = Client::new(60, 10).with_fleet().with_pane(KeyCode::Char('o'), small, SHELL);
+    let client = Client::new(60, 10)
+        .with_fleet()
+        .with_pane(KeyCode::Char('o'), small, SHELL);
     insta::assert_snapshot!("observer_60x10", client.text());
 }
 
 #[test]
 fn the_prefix_shows_what_can_follow() {
     let mut client = Client::new(120, 10).with_fleet();
-    client.tell(Msg::Key(KeyEvent::new(KeyCode::Char('b'), KeyModifiers::CONTROL)));
+    client.tell(Msg::Key(KeyEvent::new(
+        KeyCode::Char('b'),
+        KeyModifiers::CONTROL,
+    )));
     let text = client.text();
-    assert!(text.contains("PREFIX") && text.contains("d: back to the list"), "{text}");
+    assert!(
+        text.contains("PREFIX") && text.contains("d: back to the list"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -256,8 +290,11 @@ fn an_outage_and_errors_are_told() {
     let lost = cmdop_client::Error::Lost("reset by peer".into());
     client.tell(Msg::Machines(Change::Lost(lost)));
     client.wait(Duration::from_secs(4));
-    let offline = Refusal::unavailable("machine-offline", "web-1 is offline: its agent is not linked")
-        .hint("start cmdopd on web-1");
+    let offline = Refusal::unavailable(
+        "machine-offline",
+        "web-1 is offline: its agent is not linked",
+    )
+    .hint("start cmdopd on web-1");
     client.tell(Msg::Created(99, Err(offline)));
     insta::assert_snapshot!("outage_80x12", client.text());
 }
@@ -269,7 +306,9 @@ fn the_end_of_a_session_is_told_over_its_last_screen() {
     let mut client = client.with_pane(KeyCode::Enter, room, SHELL);
     let ended = v1::Session {
         status: SessionStatus::Disconnected.into(),
-        exit: Some(v1::Exit { outcome: Some(v1::exit::Outcome::Code(3)) }),
+        exit: Some(v1::Exit {
+            outcome: Some(v1::exit::Outcome::Code(3)),
+        }),
         ..session(1, 1, "build")
     };
     client.tell(Msg::Pane(client.attachment(), Event::Ended(ended)));
@@ -282,13 +321,19 @@ fn an_empty_workspace_says_what_to_do() {
     assert!(client.text().contains("loading"), "{}", client.text());
     client.tell(Msg::Machines(Change::Synced));
     client.tell(Msg::Sessions(Change::Synced));
-    assert!(client.text().contains("cmdop machines enroll-token"), "{}", client.text());
+    assert!(
+        client.text().contains("cmdop machines enroll-token"),
+        "{}",
+        client.text()
+    );
 }
 
 /// Whatever a remote peer says, no cell of the screen holds a control or a mark that hides others.
 fn assert_clean(client: &Client) {
     let text = client.text();
-    let bad = text.chars().find(|c| *c != '\n' && cmdop_proto::text::is_hidden(*c));
+    let bad = text
+        .chars()
+        .find(|c| *c != '\n' && cmdop_proto::text::is_hidden(*c));
     assert_eq!(bad, None, "{text:?}");
 }
 
@@ -308,7 +353,10 @@ fn no_remote_name_steers_the_terminal() {
         reason: hostile.into(),
         ..session(1, 1, hostile)
     })));
-    client.tell(Msg::Created(9, Err(Refusal::internal(hostile).hint(hostile))));
+    client.tell(Msg::Created(
+        9,
+        Err(Refusal::internal(hostile).hint(hostile)),
+    ));
     assert_clean(&client);
     assert!(client.text().contains("evil"));
     client.key(KeyCode::Char('j'));
@@ -318,9 +366,15 @@ fn no_remote_name_steers_the_terminal() {
     client.key(KeyCode::Enter);
     let attachment = client.attachment();
     let reason = hostile.to_owned();
-    client.tell(Msg::Pane(attachment, Event::Reconnecting { reason, attempt: 1 }));
+    client.tell(Msg::Pane(
+        attachment,
+        Event::Reconnecting { reason, attempt: 1 },
+    ));
     assert_clean(&client);
-    let record = v1::Session { reason: hostile.into(), ..session(1, 1, hostile) };
+    let record = v1::Session {
+        reason: hostile.into(),
+        ..session(1, 1, hostile)
+    };
     client.tell(Msg::Pane(attachment, Event::Ended(record)));
     assert_clean(&client);
 }
@@ -334,7 +388,10 @@ fn without_colours_the_chrome_has_none_and_a_program_keeps_its_own() {
     let mut terminal = Terminal::new(TestBackend::new(size.width, size.height)).unwrap();
     terminal.draw(|frame| view(&client.model, frame)).unwrap();
     let buffer = terminal.backend().buffer();
-    let coloured = buffer.content.iter().filter(|cell| cell.fg != ratatui::style::Color::Reset);
+    let coloured = buffer
+        .content
+        .iter()
+        .filter(|cell| cell.fg != ratatui::style::Color::Reset);
     let text: String = coloured.map(ratatui::buffer::Cell::symbol).collect();
     assert_eq!(text, "error");
 }

@@ -65,7 +65,10 @@ pub(super) fn bytes(count: u64) -> String {
     let mut value = count as f64;
     for unit in ["B", "KiB", "MiB", "GiB"] {
         if value < 1024.0 {
-            return format!("{value:.*} {unit}", usize::from(unit != "B" && value < 100.0));
+            return format!(
+                "{value:.*} {unit}",
+                usize::from(unit != "B" && value < 100.0)
+            );
         }
         value /= 1024.0;
     }
@@ -91,7 +94,10 @@ mod tests {
     #[test]
     fn ages_and_sizes_are_short() {
         let ages = [0, 99, 100, 5_999, 6_000, 360_000, u64::MAX];
-        let ages: Vec<_> = ages.into_iter().map(|s| age(Duration::from_secs(s))).collect();
+        let ages: Vec<_> = ages
+            .into_iter()
+            .map(|s| age(Duration::from_secs(s)))
+            .collect();
         assert_eq!(ages, ["0s", "99s", "1m", "99m", "1h", "4d", "999d"]);
         assert_eq!(bytes(512), "512 B");
         assert_eq!(bytes(1536), "1.5 KiB");

@@ -34,6 +34,14 @@ async fn gone(pid: i32) {
     .await;
 }
 
+/// The name of the program that leads the foreground group of `shell`'s terminal (proc(5)).
+fn foreground_command(shell: i32) -> String {
+    let stat = std::fs::read_to_string(format!("/proc/{shell}/stat")).unwrap();
+    let (_, fields) = stat.rsplit_once(')').unwrap();
+    let group = fields.split_ascii_whitespace().nth(5).unwrap();
+    std::fs::read_to_string(format!("/proc/{group}/comm")).unwrap_or_default()
+}
+
 /// The number after `word` in the output.
 fn number_after(session: &SessionStream, word: &str) -> i32 {
     let text = session.text();
@@ -158,11 +166,36 @@ async fn a_signal_goes_to_the_program_in_the_foreground() {
     start.env.insert("PS1".into(), "prompt> ".into());
     let mut session = world.start_session(start).await.flowing().await;
     session.until("prompt> ").await;
-    session.input(b"cat\r").await;
-    session.input(b"job\r").await;
-    // Echoed, and printed by a job that has the foreground.
-    session.until("job\r\njob\r\n").await;
+    session.input(b"echo me $$ .\r").await;
+    session.until(" .\r\n").await;
+    session.until("me ").await;
+    let shell = within("the shell's id", async {
+        loop {
+            // The first "me" is the echo of the command, which holds no number.
+            let text = session.text();
+            let found = text
+                .split("me ")
+                .skip(2)
+                .find_map(|rest| rest.split(" .").next());
+            if let Some(Ok(pid)) = found.map(str::parse::<i32>) {
+                break pid;
+            }
+            session.next().await.unwrap();
+        }
+    })
+    .await;
+    session.input(b"sleep 1000\r").await;
+    within("the job in the foreground", async {
+        while !foreground_command(shell).starts_with("sleep") {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
     session.say(Down::Signal(2)).await;
+    // What is typed before the shell is back may be thrown away with the interrupted line.
+    session
+        .until("sleep 1000\r\n\u{1b}[?2004l\r\r\n\u{1b}[?2004hprompt> ")
+        .await;
     session.input(b"echo status=$?\r").await;
     session.until("status=130").await;
     drop(session);

@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::prefix::Prefixer;
+use super::replay::{Reader, Replay};
 use super::result::{Kept, Report, outcome};
 use super::summary::{Outcome, Summary};
 use crate::cli::context::Context;
@@ -23,9 +24,6 @@ use crate::cli::stdout::Stdout;
 
 /// Lines on their way to our reader. Few: a reader that stands still must stop the programs.
 const LINES: usize = 64;
-
-/// Stdin is read whole before it is copied to all, since the slowest would hold up the others.
-const MAX_STDIN: usize = 64 << 20;
 
 /// A target that has not started its program by then is given up.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
@@ -44,7 +42,7 @@ enum Lines {
 struct Task {
     connection: Connection,
     command: Command,
-    stdin: Bytes,
+    stdin: Option<Reader>,
     keep: bool,
     lines: mpsc::Sender<Lines>,
 }
@@ -61,17 +59,18 @@ pub(super) async fn run(
     // One way in for all: if it is closed, that is one message and not one for each target.
     connection.relay(Lane::Bulk).await?;
     context.warn_of_clock(connection);
-    let stdin = if command.stdin {
-        read_all().await?
-    } else {
-        Bytes::new()
-    };
+    let mut replay = Replay::new();
+    let stdin = command
+        .stdin
+        .then(Stdin::open)
+        .transpose()
+        .map_err(broken)?;
     let begun = Instant::now();
     let (lines, received) = mpsc::channel(LINES);
     let task = Task {
         connection: connection.clone(),
         command,
-        stdin,
+        stdin: stdin.is_some().then(|| replay.reader()),
         keep: context.globals.json,
         lines,
     };
@@ -82,7 +81,12 @@ pub(super) async fn run(
         stderr: Stdout::open_stderr().map_err(broken)?,
     };
     let mut fleet = Fleet::new(targets, task, jobs);
-    let interrupted = fleet.run(&printer, received).await.map_err(broken)?;
+    let feed = feed_all(stdin, &mut replay);
+    tokio::pin!(feed);
+    let interrupted = tokio::select! {
+        done = fleet.run(&printer, received) => done.map_err(broken)?,
+        failure = &mut feed => return Err(failure),
+    };
     if interrupted {
         for target in &fleet.outstanding {
             let report = Report::none(target, begun.elapsed());
@@ -109,7 +113,7 @@ struct Fleet {
     waiting: std::vec::IntoIter<String>,
     outstanding: BTreeSet<String>,
     running: JoinSet<Report>,
-    task: Option<Task>,
+    task: Task,
     jobs: usize,
     summary: Summary,
     /// The exit code that the newest report stands for.
@@ -123,7 +127,7 @@ impl Fleet {
             outstanding: targets.iter().cloned().collect(),
             waiting: targets.into_iter(),
             running: JoinSet::new(),
-            task: Some(task),
+            task,
             jobs,
             only: None,
         }
@@ -139,6 +143,13 @@ impl Fleet {
             tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt())?;
         loop {
             self.fill();
+            if self.running.is_empty() {
+                // All reports are in; what was printed before them is in the queue.
+                while let Ok(lines) = lines.try_recv() {
+                    printer.print(&lines).await?;
+                }
+                return Ok(false);
+            }
             // All branches are cancel-safe: receiving and joining lose nothing when another wins.
             tokio::select! {
                 biased;
@@ -157,22 +168,16 @@ impl Fleet {
                         self.reported(printer, &report).await?;
                     }
                 }
-                else => return Ok(false),
             }
         }
     }
 
-    /// Starts targets while there is room; the last one started leaves nobody to send more lines.
+    /// Starts targets while there is room.
     fn fill(&mut self) {
         while self.running.len() < self.jobs
-            && let Some(task) = &self.task
+            && let Some(target) = self.waiting.next()
         {
-            match self.waiting.next() {
-                Some(target) => {
-                    self.running.spawn(task.clone().run(target));
-                }
-                None => self.task = None,
-            }
+            self.running.spawn(self.task.clone().run(target));
         }
     }
 
@@ -250,7 +255,7 @@ impl Task {
         let (input, mut output) = tokio::time::timeout(START_TIMEOUT, started)
             .await
             .unwrap_or_else(|_| Err(too_long("starting the program", START_TIMEOUT)))?;
-        let feed = feed(input, self.command.stdin.then(|| self.stdin.clone()));
+        let feed = feed(input, self.stdin.clone());
         tokio::pin!(feed);
         let mut feeding = true;
         loop {
@@ -278,13 +283,37 @@ fn too_long(what: &str, after: Duration) -> Error {
 }
 
 /// The input is kept until the end: dropping it would tell the agent that its caller is gone.
-async fn feed(input: Input, stdin: Option<Bytes>) {
-    if let Some(stdin) = stdin
-        && input.stdin(stdin).await
-    {
+async fn feed(input: Input, stdin: Option<Reader>) {
+    if let Some(mut stdin) = stdin {
+        while let Some(piece) = stdin.next().await {
+            if !input.stdin(piece).await {
+                break;
+            }
+        }
         input.close_stdin().await;
     }
     std::future::pending::<()>().await;
+}
+
+/// Copies our stdin for all targets. Returns only if that cannot be done; a stdin that cannot be read
+/// is one that has ended.
+async fn feed_all(stdin: Option<Stdin>, replay: &mut Replay) -> Failure {
+    if let Some(mut stdin) = stdin {
+        loop {
+            let piece = stdin.read().await.unwrap_or_default();
+            let ended = piece.is_empty();
+            if replay.push(piece).is_err() {
+                return Failure::usage(
+                    "stdin is larger than 64 MiB, too large to copy to many machines",
+                )
+                .hint("run on one machine at a time, or send no stdin with -n");
+            }
+            if ended {
+                break;
+            }
+        }
+    }
+    std::future::pending().await
 }
 
 /// What a target prints: kept for `--json`, or on its way to our reader in whole lines.
@@ -336,24 +365,5 @@ impl Sink {
         if !text.is_empty() {
             let _ = self.lines.send(lines).await;
         }
-    }
-}
-
-async fn read_all() -> Result<Bytes, Failure> {
-    let broken = |error: io::Error| Failure::internal(format!("cannot read stdin: {error}"));
-    let mut stdin = Stdin::open().map_err(broken)?;
-    let mut all = Vec::new();
-    loop {
-        let piece = stdin.read().await.map_err(broken)?;
-        if piece.is_empty() {
-            return Ok(all.into());
-        }
-        if all.len() + piece.len() > MAX_STDIN {
-            return Err(Failure::usage(
-                "stdin is larger than 64 MiB, too large to copy to many machines",
-            )
-            .hint("run on one machine at a time, or send no stdin with -n"));
-        }
-        all.extend_from_slice(&piece);
     }
 }

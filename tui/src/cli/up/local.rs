@@ -130,8 +130,9 @@ async fn owner(place: &Place, state: &State) -> Result<String, Failure> {
         return Ok(state.owner.clone());
     }
     let listed = steps::admin(place, &["accounts", "--json"]).await?;
-    let accounts: Vec<Account> = serde_json::from_str(&listed)
-        .map_err(|error| Failure::internal(format!("the list of accounts is not readable: {error}")))?;
+    let accounts: Vec<Account> = serde_json::from_str(&listed).map_err(|error| {
+        Failure::internal(format!("the list of accounts is not readable: {error}"))
+    })?;
     accounts
         .into_iter()
         .find(|account| account.role == "owner")
