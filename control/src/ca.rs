@@ -362,7 +362,9 @@ mod tests {
             .sign_relay(&request(&["localhost"]), "localhost", NOW)
             .unwrap();
         let leaf = KeyPair::generate().unwrap();
-        // rcgen reads the basic constraints back: an issuer made from it is not a CA's.
+        // 2.5.29.19, the basic constraints, without which nobody takes a certificate for a CA's.
+        let der = CertificateDer::from_pem_slice(pem.as_bytes()).unwrap();
+        assert!(!der.windows(3).any(|oid| oid == [0x55, 0x1d, 0x13]));
         let issuer = Issuer::from_ca_cert_pem(&pem, leaf).unwrap();
         assert_eq!(issuer.key_usages(), [KeyUsagePurpose::DigitalSignature]);
     }

@@ -182,7 +182,7 @@ fn it_follows_the_size_of_its_terminal_down_to_almost_nothing() {
         };
         person.screen = Emulator::new(rows, cols, Options::default());
         person.master.resize(size).unwrap();
-        let bar = &"LIST"[..usize::from(cols - 1).min(4)];
+        let bar = &"LIST"[..usize::from(cols - 2).min(4)];
         person.wait_for(bar, |text| {
             text.lines()
                 .last()

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::io;
 use std::time::Duration;
 
-use bytes::Bytes;
 use cmdop_client::dial::Lane;
 use cmdop_client::exec::{self, Command, Event, Finished, Input};
 use cmdop_client::{Connection, Error};
