@@ -190,9 +190,9 @@ impl Attachment {
         self.keys.clone()
     }
 
-    /// Detaches once the agent has written all that was typed, or after 2 s. Every clone of its
-    /// [`Keys`] must be dropped before.
-    pub async fn detach(self) {
+    /// Detaches once the agent has written all that was typed, or after 2 s; `false` then: the last
+    /// of it may be lost. Every clone of its [`Keys`] must be dropped before.
+    pub async fn detach(self) -> bool {
         let Self {
             mut events,
             keys,
@@ -201,8 +201,9 @@ impl Attachment {
         } = self;
         drop(keys);
         let written = async { while events.recv().await.is_some() {} };
-        let _ = tokio::time::timeout(DETACH_TIMEOUT, written).await;
+        let written = tokio::time::timeout(DETACH_TIMEOUT, written).await;
         drop(task);
+        written.is_ok()
     }
 
     /// The next event; `None` after the last one. Cancel-safe.

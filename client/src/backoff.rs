@@ -53,6 +53,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn no_two_peers_wait_alike() {
+        let firsts: std::collections::BTreeSet<_> =
+            (0..8).map(|_| Backoff::new().next_wait()).collect();
+        assert!(firsts.len() > 1, "{firsts:?}");
+    }
+
+    #[test]
     fn waits_grow_to_ten_seconds_and_no_further() {
         let mut backoff = Backoff::new();
         let first = backoff.next_wait();

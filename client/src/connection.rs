@@ -340,6 +340,12 @@ impl Connection {
         Ok(call(relay, request()).await?.into_inner())
     }
 
+    /// The same relay with another token than the one that it just called expired.
+    pub(crate) async fn renewed(&self, lane: Lane, relay: &Relay) -> Result<Relay, Error> {
+        let token = self.inner.tokens.instead_of(&relay.token).await?;
+        self.open_with(Target::Relay(lane), token).await
+    }
+
     /// Opens a server's stream: the call itself is under the time limit, the stream is not.
     pub(crate) async fn stream<A, F, R>(
         &self,
@@ -364,8 +370,7 @@ impl Connection {
                     self.relay(lane).await?
                 }
                 Error::Refused(refusal) if refusal.reason == "token-expired" => {
-                    let token = self.inner.tokens.instead_of(&relay.token).await?;
-                    self.open_with(Target::Relay(lane), token).await?
+                    self.renewed(lane, &relay).await?
                 }
                 _ => return Err(error),
             };

@@ -12,7 +12,7 @@ use cmdop_proto::{RunId, v1};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
-use crate::connection::Connection;
+use crate::connection::{Connection, Relay};
 use crate::dial::Lane;
 use crate::error::Error;
 
@@ -84,6 +84,21 @@ pub struct Output {
 /// Starts a program. Dropping the [`Output`] ends it (TERM to its process group, KILL after 5 s).
 pub async fn run(connection: &Connection, command: Command) -> Result<(Input, Output), Error> {
     let relay = connection.relay(Lane::Bulk).await?;
+    match start(connection, &relay, command.clone()).await {
+        // Nothing was started: a token that this clock thought good may be renewed.
+        Err(Error::Refused(refusal)) if refusal.reason == "token-expired" => {
+            let relay = connection.renewed(Lane::Bulk, &relay).await?;
+            start(connection, &relay, command).await
+        }
+        started => started,
+    }
+}
+
+async fn start(
+    connection: &Connection,
+    relay: &Relay,
+    command: Command,
+) -> Result<(Input, Output), Error> {
     let (requests, stream) = mpsc::channel(QUEUE);
     let start = v1::ExecStart {
         machine: command.machine,
@@ -105,7 +120,7 @@ pub async fn run(connection: &Connection, command: Command) -> Result<(Input, Ou
         .map_err(|status| {
             let error = Error::from(status);
             if matches!(error, Error::Lost(_)) {
-                connection.lost(&relay);
+                connection.lost(relay);
             }
             error
         })?
@@ -136,9 +151,13 @@ impl Input {
         self.send(Ask::StdinClosed(true)).await
     }
 
-    /// Signals its process group.
-    pub async fn signal(&self, signal: u32) -> bool {
-        self.send(Ask::Signal(signal)).await
+    /// Signals its process group, if that can be told at once. `false`: stdin that the program does
+    /// not read stands before it, or it is gone.
+    pub fn try_signal(&self, signal: u32) -> bool {
+        let request = v1::ExecRequest {
+            request: Some(Ask::Signal(signal)),
+        };
+        self.requests.try_send(request).is_ok()
     }
 
     async fn send(&self, request: Ask) -> bool {

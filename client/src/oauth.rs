@@ -363,13 +363,13 @@ impl Server {
     }
 }
 
-/// rustls puts its error inside an io::Error, which does not name it as its source.
+/// rustls puts its error inside an io::Error, perhaps inside another, and none names it as its source.
 fn tls_error(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
-    if let Some(error) = cause.downcast_ref::<rustls::Error>() {
-        return Some(error.to_string());
+    let mut cause = cause;
+    loop {
+        if let Some(error) = cause.downcast_ref::<rustls::Error>() {
+            return Some(error.to_string());
+        }
+        cause = cause.downcast_ref::<std::io::Error>()?.get_ref()?;
     }
-    let inner = cause.downcast_ref::<std::io::Error>()?.get_ref()?;
-    inner
-        .downcast_ref::<rustls::Error>()
-        .map(ToString::to_string)
 }

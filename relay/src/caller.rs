@@ -98,7 +98,12 @@ fn bearer(
             kind(claims.bearer),
             kind(wanted)
         ),
-    ))
+    )
+    .hint(match wanted {
+        Bearer::Account => "log in with `cmdop login`",
+        Bearer::Machine => "enrol the machine with `cmdopd enroll`",
+        Bearer::Relay => "enrol the relay again",
+    }))
 }
 
 fn kind(bearer: Bearer) -> &'static str {

@@ -88,9 +88,12 @@ impl Directory {
             .incoming
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        if let (Event::Synced(_), Some(facts)) = (&event, incoming.take()) {
+        if matches!(event, Event::Synced(_)) {
+            let complete = incoming.take();
             drop(incoming);
-            self.replace(facts);
+            if let Some(facts) = complete {
+                self.replace(facts);
+            }
             return Ok(());
         }
         if let Some(facts) = incoming.as_mut() {

@@ -34,7 +34,7 @@ async fn every_line_names_its_host_and_all_must_succeed() {
             "--",
             "sh",
             "-c",
-            "case $HOME in *a-1*) exit 3; esac",
+            "case $TMPDIR in *a-1*) exit 3; esac",
         ])
         .await;
     assert_eq!(failed.status, 1, "{failed:?}");
@@ -48,7 +48,7 @@ async fn the_summary_accounts_for_every_target() {
         .await;
     world.machine("off-1").kill().await;
     world.machine_is("off-1", "offline").await;
-    let script = "case $HOME in *bad-1*) exit 9;; *slow-1*) sleep 600;; esac";
+    let script = "case $TMPDIR in *bad-1*) exit 9;; *slow-1*) sleep 600;; esac";
     let targets = ["ok-1", "ok-2", "bad-1", "slow-1", "off-1"];
     let args = [
         &["exec", "--timeout", "2s"][..],
@@ -87,18 +87,23 @@ async fn the_summary_accounts_for_every_target() {
             .concat(),
         )
         .await;
-    let lines: Vec<serde_json::Value> = json
+    let mut outcomes: Vec<_> = json
         .out()
         .lines()
-        .filter_map(|line| serde_json::from_str(line).ok())
+        .map(|line| {
+            let record: serde_json::Value = serde_json::from_str(line).expect("a line is JSON");
+            format!("{} {}", record["target"], record["outcome"]).replace('"', "")
+        })
         .collect();
-    assert!(!lines.is_empty(), "{json:?}");
-    for target in targets {
-        assert!(
-            json.out().contains(target),
-            "{target} is missing in {json:?}"
-        );
-    }
+    outcomes.sort();
+    let expected = [
+        "bad-1 failed",
+        "off-1 offline",
+        "ok-1 ok",
+        "ok-2 ok",
+        "slow-1 timed_out",
+    ];
+    assert_eq!(outcomes, expected, "{json:?}");
 }
 
 #[tokio::test]
@@ -149,4 +154,56 @@ async fn an_unknown_name_among_many_is_told_and_the_others_run() {
         .await;
     assert_eq!(outcome.status, 1, "{outcome:?}");
     assert!(outcome.err().contains("typo"), "{outcome:?}");
+    assert_eq!(outcome.out().matches("ran").count(), 2, "{outcome:?}");
+    assert!(
+        outcome.err().contains("ok 2  failed 1 ") && outcome.err().contains("targets 3"),
+        "{outcome:?}"
+    );
+}
+
+#[tokio::test]
+async fn many_without_stdin_end_with_their_summary() {
+    let world = World::with().machines(&["a-1"]).start().await;
+    let outcome = world
+        .cmdop(&["exec", "-n", "a-1", "typo", "--", "true"])
+        .await;
+    assert_eq!(outcome.status, 1, "{outcome:?}");
+    assert!(outcome.err().contains("= targets 2"), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn a_reader_that_leaves_ends_the_run_as_a_broken_pipe_does() {
+    let world = World::with().machines(&["a-1", "a-2"]).start().await;
+    let cmdop = cmdop_tests::binaries::path("cmdop").display().to_string();
+    let script = format!("{cmdop} exec -n a-1 a-2 -- yes | head -1; echo ${{PIPESTATUS[0]}}");
+    let output = tokio::process::Command::new("bash")
+        .args(["-c", &script])
+        .envs(world.owner.cli.env().iter().cloned())
+        .output();
+    let output = cmdop_tests::wait::within("the end", output).await.unwrap();
+    let out = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(out.ends_with(": y\n141\n"), "{output:?}");
+}
+
+#[tokio::test]
+async fn an_interrupt_is_heard_while_nobody_reads() {
+    let world = World::with().machines(&["a-1", "a-2"]).start().await;
+    let mut child = tokio::process::Command::new(cmdop_tests::binaries::path("cmdop"))
+        .args(["exec", "-n", "a-1", "a-2", "--", "yes"])
+        .envs(world.owner.cli.env().iter().cloned())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let pipe = child.stdout.take().unwrap();
+    // More than a pipe holds has come, and nobody takes it.
+    let capacity = rustix::pipe::fcntl_getpipe_size(&pipe).unwrap();
+    cmdop_tests::wait::until_true("the pipe is full", || {
+        rustix::io::ioctl_fionread(&pipe).unwrap() as usize + 4096 >= capacity
+    })
+    .await;
+    let pid = rustix::process::Pid::from_raw(child.id().unwrap() as i32).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    let status = cmdop_tests::wait::within("the end", child.wait()).await;
+    assert_eq!(status.unwrap().code(), Some(130));
 }

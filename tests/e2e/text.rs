@@ -9,7 +9,7 @@ async fn a_character_split_over_two_frames_is_one_character() {
     let world = World::start().await;
     // The halves of ä, of € and of an emoji are printed by different writes, each after a key.
     let script =
-        "stty -echo -icanon; printf 'ready\\r\\n'; k() { dd bs=1 count=1 2>/dev/null >/dev/null; }
+        "stty -echo -icanon -opost; printf 'ready\\r\\n'; k() { dd bs=1 count=1 2>/dev/null >/dev/null; }
         k; printf '\\303'; k; printf '\\244'; k; printf '\\342\\202'; k; printf '\\254'
         k; printf '\\360\\237'; k; printf '\\230'; k; printf '\\200'; k; printf '<end>'; k";
     let person = world.owner.at_a_terminal(&[

@@ -1,28 +1,61 @@
 //! The pages and colours that are shipped beside the programs.
 
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use clap::CommandFactory as _;
+
 use crate::tree::root;
 
-/// The programs that have a manual page.
-const PROGRAMS: [&str; 5] = [
-    "cmdop",
-    "cmdopd",
-    "cmdop-relay",
-    "cmdop-control",
-    "cmdop-router",
-];
+/// Set to write the pages instead of comparing them.
+const UPDATE: &str = "CMDOP_UPDATE_MAN";
+
+/// The command line of each program.
+fn commands() -> [clap::Command; 5] {
+    [
+        cmdop_tui::cli::command(),
+        cmdop_daemon::cli::Cli::command(),
+        cmdop_relay::cli::Cli::command(),
+        cmdop_control::args::Args::command(),
+        cmdop_router::args::Args::command(),
+    ]
+}
+
+/// Every page by its file's name.
+fn pages(directory: &Path) -> BTreeMap<String, String> {
+    let entries = std::fs::read_dir(directory).unwrap_or_else(|error| panic!("man/: {error}"));
+    let paths = entries.flatten().map(|entry| entry.path());
+    paths
+        .filter_map(|path| {
+            let name = path.file_name()?.to_string_lossy().into_owned();
+            Some((name, std::fs::read_to_string(&path).expect("a page is text")))
+        })
+        .collect()
+}
 
 #[test]
-fn every_program_has_a_manual_page() {
-    for program in PROGRAMS {
-        let page = root().join("man").join(format!("{program}.1"));
-        let text = std::fs::read_to_string(&page)
-            .unwrap_or_else(|error| panic!("{}: {error}", page.display()));
-        assert!(
-            text.contains(".TH") && text.contains(".SH"),
-            "{} is not a manual page",
-            page.display()
-        );
+fn the_manual_pages_say_what_the_programs_say() {
+    let made = tempfile::tempdir().expect("a directory");
+    for command in commands() {
+        clap_mangen::generate_to(command, made.path()).expect("pages can be written");
     }
+    let (made, kept) = (pages(made.path()), root().join("man"));
+    if std::env::var_os(UPDATE).is_some() {
+        for (name, page) in &made {
+            std::fs::write(kept.join(name), page).expect("man/ can be written");
+        }
+    }
+    let kept = pages(&kept);
+    let stale: Vec<_> = made
+        .iter()
+        .filter(|(name, page)| kept.get(*name) != Some(*page))
+        .map(|(name, _)| name)
+        .chain(kept.keys().filter(|name| !made.contains_key(*name)))
+        .collect();
+    assert!(
+        stale.is_empty(),
+        "stale pages, which {UPDATE}=1 writes anew (or to be deleted): {stale:?}"
+    );
 }
 
 #[test]

@@ -1,3 +1,5 @@
+//! Programs without a terminal, from the order to the end, against a relay that the test plays.
+
 use cmdop_proto::v1::exec_request::Request;
 use cmdop_proto::v1::exit::Outcome;
 

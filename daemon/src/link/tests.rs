@@ -1,3 +1,5 @@
+//! The link to the relay, against a relay that the test plays.
+
 use std::time::Duration;
 
 use cmdop_proto::v1::agent_message::Message as Up;

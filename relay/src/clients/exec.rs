@@ -158,7 +158,7 @@ impl Stream for Output {
 /// The agent's stream ended before the program did.
 fn lost(machine: &str) -> Refusal {
     Refusal::unavailable(
-        "machine-offline",
+        "run-lost",
         format!("the connection to {machine} was lost while the program ran"),
     )
     .hint("whether the program went on is not known")

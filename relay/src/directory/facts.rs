@@ -120,7 +120,11 @@ impl Facts {
 
     fn revoke(&mut self, revocation: v1::Revocation) {
         let now = cmdop_service::now_ms();
-        self.revoked.retain(|entry| entry.forget_at_ms > now);
+        // Told again after every reconnect: the newer word replaces the older.
+        self.revoked.retain(|entry| {
+            entry.forget_at_ms > now
+                && (&entry.claim, &entry.value) != (&revocation.claim, &revocation.value)
+        });
         self.revoked.push(Revoked {
             claim: revocation.claim,
             value: revocation.value,

@@ -56,6 +56,7 @@ impl Machine {
         let base = ground.path().join("machines").join(name);
         let home = base.join("home");
         std::fs::create_dir_all(&home).expect("a home directory for the agent's user");
+        std::fs::create_dir_all(home.join("tmp")).expect("a directory for temporary files");
         Self {
             name: name.to_owned(),
             data: base.join("data"),
@@ -76,7 +77,7 @@ impl Machine {
         &self.data
     }
 
-    /// The home directory of its user, empty at first.
+    /// The directory of what the agent's user keeps; its programs have `tmp` in it as TMPDIR.
     pub fn home(&self) -> &Path {
         &self.home
     }
@@ -127,6 +128,8 @@ impl Machine {
         command
             .env("CMDOP_HOME", &self.home)
             .env("HOME", &self.home)
+            // What programs inherit: by it they can tell the machines of a world apart.
+            .env("TMPDIR", self.home.join("tmp"))
             .env("SHELL", "/bin/sh")
             .env("PS1", "$ ")
             .env("NO_COLOR", "1")

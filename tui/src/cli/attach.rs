@@ -17,6 +17,7 @@ use cmdop_proto::Size;
 use cmdop_proto::v1;
 
 pub(super) use escape::Keystroke;
+pub(super) use pass::AtEnd;
 pub(super) use terminal::size as terminal_size;
 
 use super::context::Context;
@@ -53,6 +54,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
             v1::AttachMode::Operator
         },
         escape: args.escape,
+        at_end: AtEnd::Detach,
     };
     attach(context, &connection, view).await
 }
@@ -63,15 +65,17 @@ pub(super) struct View {
     session: String,
     mode: v1::AttachMode,
     escape: Keystroke,
+    at_end: AtEnd,
 }
 
 impl View {
     /// To type into a session.
-    pub(super) fn operator(session: &str, escape: Keystroke) -> Self {
+    pub(super) fn operator(session: &str, escape: Keystroke, at_end: AtEnd) -> Self {
         Self {
             session: session.to_owned(),
             mode: v1::AttachMode::Operator,
             escape,
+            at_end,
         }
     }
 }
@@ -94,7 +98,8 @@ pub(super) async fn attach(
     let attachment = cmdop_client::attach::open(connection, options).await?;
     context.warn_of_clock(connection);
     let session = attachment.session().clone();
-    let outcome = pass(context, attachment, view.escape, operator).await?;
+    let typing = (operator, view.at_end);
+    let outcome = pass(context, attachment, view.escape, typing).await?;
     finish(context, &session, outcome)
 }
 
@@ -102,7 +107,7 @@ async fn pass(
     context: &Context,
     attachment: Attachment,
     escape: Keystroke,
-    operator: bool,
+    typing: (bool, AtEnd),
 ) -> Result<Outcome, Failure> {
     let broken =
         |error: std::io::Error| Failure::internal(format!("cannot use the terminal: {error}"));
@@ -114,8 +119,8 @@ async fn pass(
     let stdin = Stdin::open().map_err(broken)?;
     let stdout = Stdout::open().map_err(broken)?;
     let notices = std::io::stderr().is_terminal() && !context.globals.quiet;
-    let outcome = Pass::new(attachment, stdout, escape, operator, notices)
-        .run(stdin)
+    let outcome = Pass::new(attachment, stdout, escape, typing, notices)
+        .run(stdin, raw.as_ref())
         .await;
     drop(raw);
     outcome.map_err(broken)
@@ -128,6 +133,11 @@ fn finish(context: &Context, session: &v1::Session, outcome: Outcome) -> Result<
             context.progress(&format!("[detached from {}]", title(session)));
             Ok(0)
         }
+        Outcome::Cut => Err(Failure::timeout(format!(
+            "detached from {}, which did not take all that was typed",
+            title(session)
+        ))
+        .hint("look with `cmdop capture` what has arrived")),
         Outcome::Ended(session) => {
             let how = exit(&session);
             let reason = cmdop_proto::text::shown(&session.reason, 256);

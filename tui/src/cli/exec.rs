@@ -3,6 +3,7 @@
 mod many;
 mod one;
 mod prefix;
+mod printer;
 mod replay;
 mod result;
 mod summary;
@@ -14,7 +15,7 @@ use cmdop_client::exec::Command;
 use cmdop_client::{Connection, machines, sessions};
 use cmdop_proto::{RunId, Size, v1};
 
-use super::attach::{self, Keystroke};
+use super::attach::{self, AtEnd, Keystroke};
 use super::context::Context;
 use super::failure::Failure;
 use super::stdin;
@@ -136,6 +137,19 @@ async fn on_a_terminal(
         ..v1::CreateSessionRequest::default()
     };
     let session = sessions::create(connection, request).await?;
-    let view = attach::View::operator(&session.id, Keystroke::default());
-    attach::attach(context, connection, view).await
+    let view = attach::View::operator(&session.id, Keystroke::default(), AtEnd::Stay);
+    let attached = attach::attach(context, connection, view);
+    let Some(limit) = context.globals.timeout else {
+        return attached.await;
+    };
+    match tokio::time::timeout(limit, attached).await {
+        Ok(result) => result,
+        Err(_) => {
+            sessions::close(connection, &session.id).await?;
+            let limit = humantime::format_duration(limit);
+            Err(Failure::timeout(format!(
+                "the program took longer than {limit} and was ended"
+            )))
+        }
+    }
 }

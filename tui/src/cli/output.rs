@@ -52,10 +52,30 @@ pub(super) fn record<T: Serialize>(
 
 /// Prints a value as JSON on lines of its own.
 pub(super) fn json<T: Serialize>(value: &T) -> Result<(), Failure> {
-    let mut text = serde_json::to_string_pretty(value)
+    let text = serde_json::to_string_pretty(value)
         .map_err(|error| Failure::internal(format!("cannot make JSON: {error}")))?;
-    text.push('\n');
-    print(&text)
+    print(&format!("{}\n", escaped(&text)))
+}
+
+/// The same JSON without a character that could steer or confuse a terminal: those that JSON itself
+/// allows in strings are escaped, and mean what they meant.
+fn escaped(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    for character in json.chars() {
+        match character {
+            // C1 controls, and what turns the direction of writing (UAX #9).
+            '\u{7f}'..='\u{9f}'
+            | '\u{61c}'
+            | '\u{200e}'
+            | '\u{200f}'
+            | '\u{202a}'..='\u{202e}'
+            | '\u{2066}'..='\u{2069}' => {
+                out.push_str(&format!("\\u{:04x}", character as u32));
+            }
+            _ => out.push(character),
+        }
+    }
+    out
 }
 
 /// Prints text. A reader that closed the pipe early (`head`) is no failure.
@@ -67,5 +87,19 @@ pub(super) fn print(text: &str) -> Result<(), Failure> {
     {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_means_the_same_and_steers_no_terminal() {
+        let hostile = "a\u{9b}31m\u{202e}b\u{1b}ä";
+        let json = serde_json::to_string(hostile).unwrap();
+        let safe = escaped(&json);
+        assert!(!safe.contains(['\u{9b}', '\u{202e}', '\u{1b}']) && safe.contains('ä'));
+        assert_eq!(serde_json::from_str::<String>(&safe).unwrap(), hostile);
     }
 }

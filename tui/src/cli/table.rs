@@ -123,9 +123,9 @@ mod tests {
     #[test]
     fn columns_line_up_and_controls_are_gone() {
         insta::assert_snapshot!(sample().for_terminal(false), @r"
-        NAME   LAST SEEN
-        web-1  3s
-        日本   -
+        NAME    LAST SEEN
+        web-1   3s
+        日本    -
         ab[31m  1m
         ");
     }

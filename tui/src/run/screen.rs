@@ -128,7 +128,11 @@ impl Screen {
             TakenOver::again()?;
         }
         self.last.clear();
-        self.terminal.clear()
+        // `Terminal::clear` would ask the terminal where its cursor is, and take the keys that are
+        // typed meanwhile for the answer.
+        self.writer.write_all(b"\x1b[m\x1b[2J")?;
+        self.terminal
+            .resize(Rect::from((ratatui::layout::Position::ORIGIN, self.size)))
     }
 
     /// Gives the terminal back.

@@ -1,3 +1,5 @@
+//! What the log keeps and forgets.
+
 use proptest::prelude::*;
 
 use super::*;

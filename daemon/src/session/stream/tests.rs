@@ -1,3 +1,5 @@
+//! What goes out on a stream, and in which order.
+
 use cmdop_proto::CommandId;
 
 use super::*;

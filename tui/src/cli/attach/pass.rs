@@ -24,14 +24,25 @@ const MAX_PENDING: usize = 256 << 10;
 /// How an attach ended.
 #[derive(Debug)]
 pub(super) enum Outcome {
-    /// The user detached.
+    /// The user detached, and the session has all that was typed.
     Detached,
+    /// The user detached while the session did not take the last of it.
+    Cut,
     /// The session is over.
     Ended(Box<v1::Session>),
     /// Nothing helps any more.
     Failed(Error),
     /// A signal told this process to stop.
     Killed(u8),
+}
+
+/// What the end of stdin means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::cli) enum AtEnd {
+    /// All is said: leave the session to itself.
+    Detach,
+    /// Nothing more is typed, but the program's end is awaited.
+    Stay,
 }
 
 /// The state of one attach.
@@ -43,6 +54,7 @@ pub(super) struct Pass {
     scanner: Scanner,
     filter: QueryFilter,
     operator: bool,
+    at_end: AtEnd,
     notices: bool,
     pending: BytesMut,
     typed: Bytes,
@@ -55,7 +67,7 @@ impl Pass {
         attachment: Attachment,
         stdout: Stdout,
         escape: Keystroke,
-        operator: bool,
+        (operator, at_end): (bool, AtEnd),
         notices: bool,
     ) -> Self {
         Self {
@@ -65,6 +77,7 @@ impl Pass {
             scanner: Scanner::new(escape),
             filter: QueryFilter::new(),
             operator,
+            at_end,
             notices,
             pending: BytesMut::new(),
             typed: Bytes::new(),
@@ -73,7 +86,12 @@ impl Pass {
         }
     }
 
-    pub(super) async fn run(mut self, mut stdin: Stdin) -> io::Result<Outcome> {
+    /// `raw`: the terminal on stdin, if it is one.
+    pub(super) async fn run(
+        mut self,
+        mut stdin: Stdin,
+        raw: Option<&terminal::Raw>,
+    ) -> io::Result<Outcome> {
         let mut signals = Signals::new()?;
         let mut reading = true;
         let mut detaching = false;
@@ -85,8 +103,8 @@ impl Pass {
             }
             if detaching && self.typed.is_empty() {
                 drop(self.keys);
-                self.attachment.detach().await;
-                return Ok(Outcome::Detached);
+                let written = self.attachment.detach().await;
+                return Ok(if written { Outcome::Detached } else { Outcome::Cut });
             }
             let live = self.outcome.is_none();
             let room = live && self.pending.len() < MAX_PENDING;
@@ -97,6 +115,13 @@ impl Pass {
                 biased;
                 signal = signals.next() => match signal {
                     Got::Resize => self.resized(),
+                    Got::Continued => {
+                        // Whoever stopped us gave the terminal to a shell meanwhile.
+                        if let Some(raw) = raw {
+                            raw.again()?;
+                        }
+                        self.resized();
+                    }
                     Got::Stop(number) => return Ok(Outcome::Killed(number)),
                 },
                 piece = stdin.read(), if live && reading && !detaching && self.typed.is_empty() => {
@@ -104,7 +129,7 @@ impl Pass {
                     if piece.is_empty() {
                         // Without a terminal, the end of stdin ends typing; the session goes on.
                         reading = false;
-                        detaching = self.operator;
+                        detaching = self.operator && self.at_end == AtEnd::Detach;
                     } else {
                         detaching = self.take_keys(piece);
                     }
@@ -214,11 +239,13 @@ impl Pass {
 /// The signals that matter to an attach.
 struct Signals {
     resize: Signal,
+    continued: Signal,
     stops: [(u8, Signal); 4],
 }
 
 enum Got {
     Resize,
+    Continued,
     Stop(u8),
 }
 
@@ -228,6 +255,9 @@ impl Signals {
             |kind: SignalKind| Ok::<_, io::Error>((kind.as_raw_value() as u8, signal(kind)?));
         Ok(Self {
             resize: signal(SignalKind::window_change())?,
+            continued: signal(SignalKind::from_raw(
+                rustix::process::Signal::CONT.as_raw(),
+            ))?,
             stops: [
                 stop(SignalKind::terminate())?,
                 stop(SignalKind::hangup())?,
@@ -242,6 +272,7 @@ impl Signals {
         let [(term, a), (hup, b), (int, c), (quit, d)] = &mut self.stops;
         tokio::select! {
             _ = self.resize.recv() => Got::Resize,
+            _ = self.continued.recv() => Got::Continued,
             _ = a.recv() => Got::Stop(*term),
             _ = b.recv() => Got::Stop(*hup),
             _ = c.recv() => Got::Stop(*int),

@@ -27,15 +27,25 @@ impl Raw {
     pub(super) fn enter() -> io::Result<Self> {
         let terminal = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3)?;
         let modes = tcgetattr(&terminal)?;
-        let mut raw = modes.clone();
-        raw.make_raw();
         let saved = Arc::new(Saved {
             terminal,
             modes: Mutex::new(Some(modes)),
         });
         restore_on_panic(&saved);
-        tcsetattr(&saved.terminal, OptionalActions::Now, &raw)?;
-        Ok(Self { saved })
+        let raw = Self { saved };
+        raw.again()?;
+        Ok(raw)
+    }
+
+    /// Makes it raw once more: after a stop, a shell may have set its modes.
+    pub(super) fn again(&self) -> io::Result<()> {
+        let mut modes = tcgetattr(&self.saved.terminal)?;
+        modes.make_raw();
+        Ok(tcsetattr(
+            &self.saved.terminal,
+            OptionalActions::Now,
+            &modes,
+        )?)
     }
 }
 

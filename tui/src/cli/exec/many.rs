@@ -13,13 +13,13 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::prefix::Prefixer;
+use super::printer::{Lines, Printer};
 use super::replay::{Reader, Replay};
 use super::result::{Kept, Report, outcome};
 use super::summary::{Outcome, Summary};
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
 use crate::cli::stdin::Stdin;
-use crate::cli::stdout::Stdout;
 
 /// Lines on their way to our reader. Few: a reader that stands still must stop the programs.
 const LINES: usize = 64;
@@ -27,14 +27,11 @@ const LINES: usize = 64;
 /// A target that has not started its program by then is given up.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// What the exit code of a program says whose reader went away: 128 + SIGPIPE.
+const BROKEN_PIPE: u8 = 141;
+
 /// What the agent's own clock for `--timeout` may take to reach us.
 const TIMEOUT_GRACE: Duration = Duration::from_secs(1);
-
-/// Whole lines of one stream.
-enum Lines {
-    Out(Vec<u8>),
-    Err(Vec<u8>),
-}
 
 /// What every target gets.
 #[derive(Clone)]
@@ -56,7 +53,10 @@ pub(super) async fn run(
     let broken =
         |error: io::Error| Failure::internal(format!("cannot use stdin or stdout: {error}"));
     // One way in for all: if it is closed, that is one message and not one for each target.
-    connection.relay(Lane::Bulk).await?;
+    let limit = command.timeout.unwrap_or(START_TIMEOUT);
+    tokio::time::timeout(limit, connection.relay(Lane::Bulk))
+        .await
+        .unwrap_or_else(|_| Err(too_long("connecting to the relay", limit)))?;
     context.warn_of_clock(connection);
     let mut replay = Replay::new();
     let stdin = command
@@ -74,31 +74,30 @@ pub(super) async fn run(
         lines,
     };
     let single = targets.len() == 1;
-    let printer = Printer {
-        json: context.globals.json,
-        stdout: Stdout::open().map_err(broken)?,
-        stderr: Stdout::open_stderr().map_err(broken)?,
-    };
+    let mut printer = Printer::open(context.globals.json).map_err(broken)?;
     let mut fleet = Fleet::new(targets, task, jobs);
     let feed = feed_all(stdin, &mut replay);
     tokio::pin!(feed);
-    let interrupted = tokio::select! {
-        done = fleet.run(&printer, received) => done.map_err(broken)?,
+    let done = tokio::select! {
+        done = fleet.run(&mut printer, received) => done,
         failure = &mut feed => return Err(failure),
+    };
+    let interrupted = match done {
+        Ok(interrupted) => interrupted,
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(BROKEN_PIPE),
+        Err(error) => return Err(broken(error)),
     };
     if interrupted {
         for target in &fleet.outstanding {
-            let report = Report::none(target, begun.elapsed());
-            printer.report(&report).await.map_err(broken)?;
+            printer.report(&Report::none(target, begun.elapsed()));
         }
     }
     if !context.globals.quiet && !single {
-        let line = format!("{}\n", fleet.summary.line());
-        printer
-            .stderr
-            .write_all(line.as_bytes())
-            .await
-            .map_err(broken)?;
+        printer.say(format!("{}\n", fleet.summary.line()));
+    }
+    match printer.finish(interrupted).await {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(broken(error)),
+        _ => {}
     }
     Ok(match fleet.only {
         _ if interrupted => 130,
@@ -135,37 +134,36 @@ impl Fleet {
     /// Runs all, printing what comes. `true`: interrupted, and `outstanding` says who did not report.
     async fn run(
         &mut self,
-        printer: &Printer,
+        printer: &mut Printer,
         mut lines: mpsc::Receiver<Lines>,
     ) -> io::Result<bool> {
         let mut interrupt =
             tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt())?;
         loop {
             self.fill();
-            if self.running.is_empty() {
-                // All reports are in; what was printed before them is in the queue.
-                while let Ok(lines) = lines.try_recv() {
-                    printer.print(&lines).await?;
-                }
-                return Ok(false);
-            }
-            // All branches are cancel-safe: receiving and joining lose nothing when another wins.
+            // All branches are cancel-safe: receiving, joining and writing lose nothing when another
+            // wins. Nothing waits for our reader but the branch that writes, so that Ctrl-C is seen.
             tokio::select! {
                 biased;
                 _ = interrupt.recv() => {
                     self.running.abort_all();
+                    take_all(&mut lines, printer);
                     return Ok(true);
                 }
-                Some(lines) = lines.recv() => printer.print(&lines).await?,
-                Some(report) = self.running.join_next() => {
+                written = printer.write(), if printer.has_work() => written?,
+                Some(lines) = lines.recv(), if printer.has_room() => printer.print(lines),
+                Some(report) = self.running.join_next(), if printer.has_room() => {
                     // Lines come before the result that follows them: the task sent them first.
-                    while let Ok(lines) = lines.try_recv() {
-                        printer.print(&lines).await?;
-                    }
+                    take_all(&mut lines, printer);
                     // A task that failed inside has not reported.
                     if let Ok(report) = report {
-                        self.reported(printer, &report).await?;
+                        self.reported(printer, &report);
                     }
+                }
+                // All reports are in, and all that was printed before them.
+                () = std::future::ready(()), if self.running.is_empty() => {
+                    take_all(&mut lines, printer);
+                    return Ok(false);
                 }
             }
         }
@@ -180,7 +178,7 @@ impl Fleet {
         }
     }
 
-    async fn reported(&mut self, printer: &Printer, report: &Report) -> io::Result<()> {
+    fn reported(&mut self, printer: &mut Printer, report: &Report) {
         if report.outcome != Outcome::NotReported {
             self.outstanding.remove(&report.target);
         }
@@ -190,37 +188,14 @@ impl Fleet {
             Ok(finished) => finished.exit_code,
             Err(refusal) => Failure::from(refusal.clone()).code(),
         });
-        printer.report(report).await
+        printer.report(report);
     }
 }
 
-/// Where results go.
-struct Printer {
-    json: bool,
-    stdout: Stdout,
-    stderr: Stdout,
-}
-
-impl Printer {
-    async fn print(&self, lines: &Lines) -> io::Result<()> {
-        match lines {
-            Lines::Out(lines) => self.stdout.write_all(lines).await,
-            Lines::Err(lines) => self.stderr.write_all(lines).await,
-        }
-    }
-
-    /// A result as JSON, or what is worth a line about one that is not plain success.
-    async fn report(&self, report: &Report) -> io::Result<()> {
-        if self.json {
-            return self.stdout.write_all(report.json().as_bytes()).await;
-        }
-        match report.fault() {
-            Some(fault) => {
-                let line = format!("{}: cmdop: {fault}\n", shown(&report.target, 64));
-                self.stderr.write_all(line.as_bytes()).await
-            }
-            None => Ok(()),
-        }
+/// At most as many as the channel holds: whoever prints stands still meanwhile.
+fn take_all(lines: &mut mpsc::Receiver<Lines>, printer: &mut Printer) {
+    while let Ok(lines) = lines.try_recv() {
+        printer.print(lines);
     }
 }
 

@@ -134,7 +134,7 @@ impl Run {
                 biased;
                 stop = stops.next() => {
                     self.signals += 1;
-                    let sent = self.signals == 1 && self.input.signal(stop).await;
+                    let sent = self.signals == 1 && self.input.try_signal(stop);
                     if !sent {
                         return Ok(End::Aborted(128 + stop as u8));
                     }

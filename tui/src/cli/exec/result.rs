@@ -52,6 +52,8 @@ pub(super) fn outcome(end: &Result<Finished, Error>) -> Outcome {
         Err(Error::Refused(refusal)) => match refusal.reason.as_str() {
             "machine-offline" => Outcome::Offline,
             "timeout" => Outcome::TimedOut,
+            // It may have run, and may run on.
+            "run-lost" | "draining" => Outcome::NotReported,
             _ => Outcome::Failed,
         },
         Err(Error::Lost(_)) => Outcome::NotReported,

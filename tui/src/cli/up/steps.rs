@@ -230,18 +230,20 @@ async fn online(place: &Place, connection: &Connection) -> Result<String, Failur
     Ok(status.machine_id)
 }
 
-/// Opens a session, sees its end, and so has used every part once.
+/// Opens a session that waits for a line, types one, sees its end, and so has used every part once.
 async fn prove(connection: &Connection, machine: &str) -> Result<(), Failure> {
     let request = v1::CreateSessionRequest {
         request_id: RunId::new().to_string(),
         machine: machine.to_owned(),
-        command: vec!["/bin/sh".into(), "-c".into(), "exit 0".into()],
+        command: vec!["/bin/sh".into(), "-c".into(), "read line".into()],
         size: Some(Size::DEFAULT.into()),
         ..v1::CreateSessionRequest::default()
     };
     let proof = async {
         let session = sessions::create(connection, request).await?;
-        let mut attachment = attach::open(connection, Options::observer(&session.id)).await?;
+        let options = Options::operator(&session.id, None);
+        let mut attachment = attach::open(connection, options).await?;
+        attachment.keys().input(bytes::Bytes::from_static(b"\n")).await;
         while let Some(event) = attachment.next().await {
             match event {
                 Event::Ended(session) => return Ok(Some(session)),
