@@ -80,6 +80,8 @@ enum Command {
     Man(man::Args),
     #[command(name = "__detached", hide = true)]
     Detached(detached::Args),
+    #[command(name = "__supervise", hide = true)]
+    Supervise(up::supervise::Args),
 }
 
 /// The whole command line, for completions, man pages and their tests.
@@ -142,6 +144,7 @@ pub async fn run(cli: Cli, environment: &Environment) -> Result<u8, Failure> {
         Command::Exec(args) => exec::run(&context, args).await,
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),
+        Command::Supervise(args) => up::supervise::run(&context, args).await,
         Command::Detached(args) => detached::run(&args),
     }
 }

@@ -22,7 +22,11 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
         return Ok(0);
     }
     let _lock = place.lock()?;
-    let state = State::load(&place)?;
+    let mut state = State::load(&place)?;
+    // First of all: nobody may start again what is stopped here.
+    if let Some(supervisor) = state.supervisor.take() {
+        stop(&supervisor).await?;
+    }
     for program in Program::ALL.into_iter().rev() {
         let Some(running) = state.get(program) else {
             continue;
@@ -31,5 +35,6 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
             context.progress(&format!("stopped {}", program.name()));
         }
     }
+    state.save(&place)?;
     Ok(0)
 }

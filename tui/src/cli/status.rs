@@ -14,7 +14,7 @@ use super::context::Context;
 use super::failure::Failure;
 use super::output;
 use super::table::Table;
-use super::up::{Place, Program, State, is_running, uptime};
+use super::up::{Place, Program, Running, State, is_running, uptime};
 use super::values::rough;
 
 /// A status that takes longer is itself the answer.
@@ -45,6 +45,8 @@ struct Record {
     running: Option<bool>,
     pid: Option<u32>,
     uptime_ms: Option<u64>,
+    /// How often it died and was started again since `cmdop up`.
+    restarts: Option<u32>,
     version: Option<String>,
     address: Option<String>,
     health: String,
@@ -59,10 +61,12 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     for program in Program::ALL {
         records.push(record(context, &state, connection.as_ref(), program).await);
     }
+    records.extend(state.supervisor.as_ref().map(supervisor));
     let mut table = Table::new(&[
         "PROGRAM",
         "PID",
         "UPTIME",
+        "RESTARTS",
         "VERSION",
         "ADDRESS",
         "HEALTH",
@@ -75,6 +79,10 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
             record
                 .uptime_ms
                 .map(|ms| rough(Duration::from_millis(ms)))
+                .unwrap_or_default(),
+            record
+                .restarts
+                .map(|restarts| restarts.to_string())
                 .unwrap_or_default(),
             record.version.clone().unwrap_or_default(),
             record.address.clone().unwrap_or_default(),
@@ -121,6 +129,7 @@ async fn record(
             record.pid = Some(running.pid);
             record.uptime_ms = Some(uptime(running).as_millis() as u64);
         }
+        record.restarts = Some(running.restarts);
         record.address = Some(running.address.clone()).filter(|address| !address.is_empty());
     }
     let Some(connection) = connection else {
@@ -138,6 +147,19 @@ async fn record(
         Err(error) => shown(&error.to_string(), 200),
     };
     record
+}
+
+/// What starts the others again. It answers nobody: that it runs is its health.
+fn supervisor(running: &Running) -> Record {
+    let alive = is_running(running);
+    Record {
+        program: "supervisor",
+        running: Some(alive),
+        pid: alive.then_some(running.pid),
+        uptime_ms: alive.then(|| uptime(running).as_millis() as u64),
+        health: if alive { "ok" } else { "stopped" }.into(),
+        ..Record::default()
+    }
 }
 
 async fn control(

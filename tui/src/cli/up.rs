@@ -7,6 +7,7 @@ mod local;
 mod place;
 mod process;
 mod steps;
+pub(super) mod supervise;
 
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
@@ -15,7 +16,7 @@ use super::context::Context;
 use super::failure::Failure;
 use super::output;
 
-pub(super) use place::{Place, Program, State};
+pub(super) use place::{Place, Program, Running, State};
 pub(super) use process::{is_running, stop, uptime};
 
 /// Start control plane, relay and agent on this machine, and open the full screen

@@ -78,6 +78,11 @@ impl Place {
         self.base.join("relay-token")
     }
 
+    /// What the supervisor has to say.
+    pub(super) fn supervisor_log(&self) -> PathBuf {
+        self.base.join("logs").join("supervisor.log")
+    }
+
     fn state_file(&self) -> PathBuf {
         self.base.join("up.json")
     }
@@ -126,6 +131,9 @@ pub(in crate::cli) struct Running {
     pub(in crate::cli) started_at_ms: u64,
     /// Where it listens, `host:port`; empty for the agent.
     pub(in crate::cli) address: String,
+    /// How often it was started again after it died.
+    #[serde(default)]
+    pub(in crate::cli) restarts: u32,
 }
 
 /// What `up` remembers.
@@ -135,6 +143,8 @@ pub(in crate::cli) struct State {
     control: Option<Running>,
     relay: Option<Running>,
     agent: Option<Running>,
+    /// What starts the others again.
+    pub(in crate::cli) supervisor: Option<Running>,
     /// The name of the account that logs in.
     pub(super) owner: String,
     /// The profile that `up` made.
@@ -202,6 +212,7 @@ mod tests {
             start_time: 8,
             started_at_ms: 9,
             address: "127.0.0.1:7443".into(),
+            restarts: 0,
         };
         state.put(Program::Relay, running.clone());
         state.save(&place).unwrap();

@@ -3,6 +3,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::process::Stdio;
@@ -11,6 +12,7 @@ use std::time::Duration;
 use cmdop_client::clock::now_ms;
 use cmdop_proto::text::shown;
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
+use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader, Interest};
 use tokio::process::Command;
 
@@ -100,6 +102,7 @@ impl Background<'_> {
                     start_time,
                     started_at_ms,
                     address: String::new(),
+                    restarts: 0,
                 };
                 return Ok((running, line));
             }
@@ -188,18 +191,9 @@ pub(in crate::cli) async fn stop(running: &Running) -> Result<bool, Failure> {
     let cannot = |error: io::Error| {
         Failure::internal(format!("cannot stop process {}: {error}", running.pid))
     };
-    let Some(pid) = Pid::from_raw(running.pid as i32) else {
+    let Some((pid, ended)) = watch(running).map_err(cannot)? else {
         return Ok(false);
     };
-    // The descriptor pins the process: from here on its id cannot pass to another one.
-    let Ok(descriptor) = pidfd_open(pid, PidfdFlags::NONBLOCK) else {
-        return Ok(false);
-    };
-    if !is_running(running) {
-        return Ok(false);
-    }
-    let ended = readiness::of(descriptor, Interest::READABLE)
-        .map_err(|_| cannot(io::Error::other("the kernel does not tell of its end")))?;
     for (signal, patience) in [(Signal::TERM, STOP_TIMEOUT), (Signal::KILL, STOP_TIMEOUT)] {
         let _ = kill_process(pid, signal);
         if tokio::time::timeout(patience, ended.readable())
@@ -213,6 +207,31 @@ pub(in crate::cli) async fn stop(running: &Running) -> Result<bool, Failure> {
         "process {} does not end",
         running.pid
     )))
+}
+
+/// Returns when the process is over; at once if it is already.
+pub(super) async fn ended(running: &Running) -> io::Result<()> {
+    if let Some((_, ended)) = watch(running)? {
+        let _ = ended.readable().await?;
+    }
+    Ok(())
+}
+
+/// A descriptor that becomes readable at the process's end; `None` if it does not run.
+fn watch(running: &Running) -> io::Result<Option<(Pid, AsyncFd<OwnedFd>)>> {
+    let Some(pid) = Pid::from_raw(running.pid as i32) else {
+        return Ok(None);
+    };
+    // The descriptor pins the process: from here on its id cannot pass to another one.
+    let Ok(descriptor) = pidfd_open(pid, PidfdFlags::NONBLOCK) else {
+        return Ok(None);
+    };
+    if !is_running(running) {
+        return Ok(None);
+    }
+    let ended = readiness::of(descriptor, Interest::READABLE)
+        .map_err(|_| io::Error::other("the kernel does not tell of its end"))?;
+    Ok(Some((pid, ended)))
 }
 
 fn open_log(path: &Path) -> io::Result<File> {
@@ -268,6 +287,7 @@ mod tests {
             start_time: start_time(pid).unwrap(),
             started_at_ms: now_ms(),
             address: String::new(),
+            restarts: 0,
         }
     }
 

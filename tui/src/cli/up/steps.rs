@@ -31,6 +31,7 @@ pub(super) async fn up(context: &Context, place: &Place) -> Result<Connection, F
     fresh |= relay(context, place, &mut state).await?;
     let connection = local::refresh_relays(context, &connection).await?;
     fresh |= agent(context, place, &mut state, &connection).await?;
+    supervisor(context, place, &mut state).await?;
     if fresh {
         context.progress("checking that a session can be opened");
         let machine = online(place, &connection).await?;
@@ -43,18 +44,14 @@ async fn control(context: &Context, place: &Place, state: &mut State) -> Result<
     if is_up(state, Program::Control) {
         return Ok(false);
     }
-    let mut args = vec!["serve".to_owned()];
-    args.extend(listen(state, Program::Control));
-    start(context, place, state, Program::Control, args).await
+    start(context, place, state, Program::Control, &[]).await
 }
 
 async fn relay(context: &Context, place: &Place, state: &mut State) -> Result<bool, Failure> {
     if is_up(state, Program::Relay) {
         return Ok(false);
     }
-    let mut args = vec!["serve".to_owned()];
-    args.extend(listen(state, Program::Relay));
-    args.extend(["--control".to_owned(), local::control_url(state)]);
+    let mut enrolment = Vec::new();
     let token_file = place.relay_token();
     let enrolled = place
         .data_dir(Program::Relay)
@@ -64,10 +61,10 @@ async fn relay(context: &Context, place: &Place, state: &mut State) -> Result<bo
         let token = admin(place, &["relay-token", "--lifetime", "1h"]).await?;
         private_file::write(&token_file, token.as_bytes())
             .map_err(|error| Failure::usage(error.to_string()))?;
-        args.push("--enroll-token-file".to_owned());
-        args.push(token_file.to_string_lossy().into_owned());
+        enrolment.push("--enroll-token-file".to_owned());
+        enrolment.push(token_file.to_string_lossy().into_owned());
     }
-    let started = start(context, place, state, Program::Relay, args).await;
+    let started = start(context, place, state, Program::Relay, &enrolment).await;
     // Used or not, it must not lie about.
     let _ = std::fs::remove_file(&token_file);
     started
@@ -98,14 +95,27 @@ async fn agent(
         let secret = ("CMDOP_ENROLL_TOKEN", token.token.as_str());
         process::run(&sibling(Program::Agent)?, &args, Some(secret)).await?;
     }
-    start(
-        context,
-        place,
-        state,
-        Program::Agent,
-        vec!["run".to_owned()],
-    )
-    .await
+    start(context, place, state, Program::Agent, &[]).await
+}
+
+/// What a program is started with, once it is enrolled.
+fn arguments(place: &Place, state: &State, program: Program) -> Vec<String> {
+    let mut args = Vec::new();
+    match program {
+        Program::Control => {
+            args.push("serve".to_owned());
+            args.extend(listen(state, program));
+        }
+        Program::Relay => {
+            args.push("serve".to_owned());
+            args.extend(listen(state, program));
+            args.extend(["--control".to_owned(), local::control_url(state)]);
+        }
+        Program::Agent => args.push("run".to_owned()),
+    }
+    args.push("--data-dir".to_owned());
+    args.push(place.data_dir(program).to_string_lossy().into_owned());
+    args
 }
 
 async fn start(
@@ -113,11 +123,24 @@ async fn start(
     place: &Place,
     state: &mut State,
     program: Program,
-    mut args: Vec<String>,
+    more: &[String],
 ) -> Result<bool, Failure> {
     context.progress(&format!("starting {}", program.name()));
-    args.push("--data-dir".to_owned());
-    args.push(place.data_dir(program).to_string_lossy().into_owned());
+    let running = launch(place, state, program, more).await?;
+    state.put(program, running);
+    state.save(place)?;
+    Ok(true)
+}
+
+/// Starts a program on the address that it had, and waits until it says that it is ready.
+pub(super) async fn launch(
+    place: &Place,
+    state: &State,
+    program: Program,
+    more: &[String],
+) -> Result<Running, Failure> {
+    let mut args = arguments(place, state, program);
+    args.extend_from_slice(more);
     let log = place.log(program);
     let background = Background {
         binary: &sibling(program)?,
@@ -142,9 +165,35 @@ async fn start(
             running.address = line;
         }
     }
-    state.put(program, running);
-    state.save(place)?;
-    Ok(true)
+    Ok(running)
+}
+
+/// Starts what starts the others again when they die.
+async fn supervisor(context: &Context, place: &Place, state: &mut State) -> Result<(), Failure> {
+    if state
+        .supervisor
+        .as_ref()
+        .is_some_and(process::is_running)
+    {
+        return Ok(());
+    }
+    context.progress("starting the supervisor");
+    let own = std::env::current_exe()
+        .map_err(|error| Failure::internal(format!("cannot tell where cmdop is: {error}")))?;
+    let log = place.supervisor_log();
+    let background = Background {
+        binary: &own,
+        args: vec![
+            "__supervise".to_owned(),
+            "--data-dir".to_owned(),
+            place.base().to_string_lossy().into_owned(),
+        ],
+        log: &log,
+        directory: place.base(),
+    };
+    let (running, _) = background.start().await?;
+    state.supervisor = Some(running);
+    state.save(place)
 }
 
 fn is_up(state: &State, program: Program) -> bool {
