@@ -23,6 +23,10 @@ const MAX_JTI: usize = 128;
 /// Assertions that are remembered: tens of thousands of machines, each once in ten minutes.
 const MAX_REMEMBERED: usize = 100_000;
 
+/// Assertions of one machine or relay that are remembered, so that none can use up everybody's room: far
+/// more than the few that one needs in the minutes in which they count.
+const MAX_OF_SUBJECT: usize = 64;
+
 /// Who signed the assertion.
 #[derive(Debug)]
 pub(crate) enum Client {
@@ -75,8 +79,8 @@ impl ControlPlane {
         let claims = verified(assertion, key)?;
         self.check(&claims, &who)?;
         let until = self.clock.now_s() + (ASSERTION + 2 * CLOCK_LEEWAY).as_secs() as i64;
-        let key = format!("{}/{}", claims.sub, claims.jti);
-        self.assertions.remember(key, until, self.clock.now_s())?;
+        self.assertions
+            .remember(&claims.sub, claims.jti, until, self.clock.now_s())?;
         Ok(client)
     }
 
@@ -89,15 +93,14 @@ impl ControlPlane {
             )
             .hint("enrol it again with a new enrolment token")
         };
-        if let Ok(machine) = subject.parse() {
-            if let Some(workspace) = self
+        if let Ok(machine) = subject.parse()
+            && let Some(workspace) = self
                 .store
                 .workspace_of(Credential::Machine(subject))
                 .await?
-            {
-                let machine = self.store.workspace(workspace).machine(machine).await?;
-                return machine.map(Client::Machine).ok_or_else(unknown);
-            }
+        {
+            let machine = self.store.workspace(workspace).machine(machine).await?;
+            return machine.map(Client::Machine).ok_or_else(unknown);
         }
         let relay = match subject.parse() {
             Ok(relay) => self.store.relay(relay).await?,
@@ -211,28 +214,68 @@ pub(crate) fn public_key(pem: &str) -> Result<&str, Refusal> {
 /// by somebody who broke TLS to get it, for one short-lived token.
 #[derive(Debug, Default)]
 pub(crate) struct Used {
-    until: Mutex<HashMap<String, i64>>,
+    remembered: Mutex<Remembered>,
+}
+
+#[derive(Debug, Default)]
+struct Remembered {
+    /// By subject, then by `jti`: until when.
+    until: HashMap<String, HashMap<String, i64>>,
+    count: usize,
 }
 
 impl Used {
-    fn remember(&self, key: String, until: i64, now: i64) -> Result<(), Refusal> {
-        let mut used = self.until.lock().unwrap_or_else(PoisonError::into_inner);
-        if used.len() >= MAX_REMEMBERED {
-            used.retain(|_, until| *until > now);
+    fn remember(&self, subject: &str, jti: String, until: i64, now: i64) -> Result<(), Refusal> {
+        let remembered = &mut *self
+            .remembered
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if remembered.count >= MAX_REMEMBERED {
+            remembered.forget_all(now);
         }
-        if used.len() >= MAX_REMEMBERED {
-            return Err(Refusal::exhausted(
-                "busy",
-                "too many assertions in a few minutes",
-            ));
+        if remembered.of(subject) >= MAX_OF_SUBJECT {
+            remembered.forget(subject, now);
         }
-        if used.insert(key, until).is_some_and(|until| until > now) {
+        if remembered.count >= MAX_REMEMBERED || remembered.of(subject) >= MAX_OF_SUBJECT {
             return Err(
-                Refusal::denied("token-revoked", "the assertion was used before")
-                    .hint("make a new one, with a new `jti`, for each request"),
+                Refusal::exhausted("busy", "too many assertions in a few minutes")
+                    .hint("ask for a new token only when the last one is about to expire"),
             );
         }
+        let own = remembered.until.entry(subject.to_owned()).or_default();
+        match own.insert(jti, until) {
+            None => remembered.count += 1,
+            Some(until) if until > now => {
+                return Err(
+                    Refusal::denied("token-revoked", "the assertion was used before")
+                        .hint("make a new one, with a new `jti`, for each request"),
+                );
+            }
+            Some(_) => {}
+        }
         Ok(())
+    }
+}
+
+impl Remembered {
+    fn of(&self, subject: &str) -> usize {
+        self.until.get(subject).map_or(0, HashMap::len)
+    }
+
+    fn forget(&mut self, subject: &str, now: i64) {
+        if let Some(own) = self.until.get_mut(subject) {
+            let before = own.len();
+            own.retain(|_, until| *until > now);
+            self.count -= before - own.len();
+        }
+    }
+
+    fn forget_all(&mut self, now: i64) {
+        self.until.retain(|_, own| {
+            own.retain(|_, until| *until > now);
+            !own.is_empty()
+        });
+        self.count = self.until.values().map(HashMap::len).sum();
     }
 }
 
@@ -271,10 +314,39 @@ mod tests {
     #[test]
     fn an_assertion_is_good_once() {
         let used = Used::default();
-        used.remember("m/1".into(), NOW + 10, NOW).unwrap();
-        assert!(used.remember("m/1".into(), NOW + 10, NOW).is_err());
-        used.remember("m/2".into(), NOW + 10, NOW).unwrap();
-        used.remember("m/1".into(), NOW + 30, NOW + 11).unwrap();
+        let remember =
+            |jti: &str, until, now| used.remember("m", jti.into(), NOW + until, NOW + now);
+        remember("1", 10, 0).unwrap();
+        assert!(remember("1", 10, 0).is_err());
+        remember("2", 10, 0).unwrap();
+        remember("1", 30, 11).unwrap();
+    }
+
+    #[test]
+    fn one_machine_cannot_use_up_the_memory_of_all() {
+        let used = Used::default();
+        let flood = (0..MAX_REMEMBERED)
+            .map(|n| used.remember("hostile", n.to_string(), NOW + 10, NOW))
+            .filter(Result::is_ok);
+        assert_eq!(flood.count(), MAX_OF_SUBJECT);
+        used.remember("other", "1".into(), NOW + 10, NOW).unwrap();
+        let later = used.remember("hostile", "later".into(), NOW + 30, NOW + 11);
+        later.unwrap();
+        let remembered = used.remembered.lock().unwrap();
+        assert_eq!((remembered.count, remembered.of("hostile")), (2, 1));
+    }
+
+    #[test]
+    fn what_is_remembered_of_all_is_bounded_too() {
+        let used = Used::default();
+        for n in 0..MAX_REMEMBERED {
+            used.remember(&n.to_string(), "1".into(), NOW + 10, NOW)
+                .unwrap();
+        }
+        assert!(used.remember("more", "1".into(), NOW + 10, NOW).is_err());
+        used.remember("more", "1".into(), NOW + 30, NOW + 11)
+            .unwrap();
+        assert_eq!(used.remembered.lock().unwrap().until.len(), 1);
     }
 
     #[test]

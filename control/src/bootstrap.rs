@@ -43,7 +43,8 @@ pub enum Error {
 /// Completes whatever part of the first start is not done yet; later starts change nothing.
 ///
 /// The secret's file is written before the secret is known to the database: a crash between the two
-/// leaves a file that opens nothing, and the next start replaces it.
+/// leaves a file that opens nothing, and the next start replaces it. Owner and secret are made in one
+/// step: an owner without a secret would be let in by nothing.
 pub(crate) async fn first_start(
     store: &Store,
     owner: Option<&str>,
@@ -64,9 +65,8 @@ pub(crate) async fn first_start(
     };
     let secret = Secret::random(LOGIN_PREFIX);
     private_file::write(owner_login, secret.expose().as_bytes())?;
-    let account = workspace.add_account(name, Role::Owner, now_ms).await?;
     workspace
-        .add_login_secret(&secret.hash(), account, None)
+        .add_account_with_secret(name, Role::Owner, &secret.hash(), now_ms)
         .await?;
     tracing::info!(owner = name, file = %owner_login.display(), "made the first workspace and its owner");
     Ok(())

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use cmdop_proto::limits::MAX_NAME;
-use cmdop_proto::{Refusal, text};
+use cmdop_proto::{MachineId, Refusal, text};
 
 /// Labels of one machine.
 pub(crate) const MAX_LABELS: usize = 64;
@@ -32,8 +32,16 @@ pub(crate) fn is_account(name: &str) -> bool {
     text::is_name(&name.replace(['@', '+'], "-"))
 }
 
-/// A machine's hostname.
+/// A machine's hostname. Not one that reads as an id: machines are named by either, and a name could
+/// stand for the machine that has that id.
 pub(crate) fn machine(name: &str) -> Result<&str, Refusal> {
+    if name.parse::<MachineId>().is_ok() {
+        return Err(Refusal::invalid(
+            "bad-request",
+            format!("`{name}` cannot be the name of a machine: it reads as the id of one"),
+        )
+        .hint("choose another name (--hostname NAME)"));
+    }
     if text::is_hostname(name) {
         return Ok(name);
     }
@@ -100,6 +108,16 @@ mod tests {
         for bad in ["", "a b", "<script>", "ada@", "a\u{202e}b"] {
             assert!(account(bad).is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn a_machine_is_not_named_as_another_one_is_numbered() {
+        let id = MachineId::new().to_string();
+        for name in [id.clone(), id.to_uppercase(), id.replace('-', "")] {
+            let refusal = machine(&name).unwrap_err();
+            assert!(refusal.message.contains("reads as the id"), "{refusal}");
+        }
+        assert!(machine(&format!("web-{id}")).is_ok());
     }
 
     #[test]

@@ -178,6 +178,24 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn an_account_is_not_made_without_the_secret_that_lets_it_in() {
+        let scratch = Scratch::new().await;
+        let here = scratch.here();
+        here.add_login_secret("h", scratch.account, None)
+            .await
+            .unwrap();
+        // The secret cannot be kept: then there is no account either.
+        let failed = here.add_account_with_secret("eve", Role::Owner, "h", NOW);
+        assert!(failed.await.is_err());
+        assert_eq!(scratch.store.account_named("eve").await.unwrap(), None);
+        let made = here.add_account_with_secret("eve", Role::Owner, "other", NOW);
+        let account = made.await.unwrap();
+        assert!(here.account(account).await.unwrap().is_some());
+        let door = Credential::LoginSecret("other");
+        assert!(scratch.store.workspace_of(door).await.unwrap().is_some());
+    }
+
+    #[tokio::test]
     async fn a_handle_reaches_nothing_of_another_workspace() {
         let scratch = Scratch::new().await;
         let elsewhere = scratch.elsewhere().await;

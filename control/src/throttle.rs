@@ -50,6 +50,13 @@ pub(crate) const STRANGER: Rule = Rule {
     refill: Duration::from_secs(1),
 };
 
+/// Requests to the token endpoint from one address: a whole site of machines may be behind one, and all
+/// of them ask at once when the control plane comes back.
+pub(crate) const TOKENS: Rule = Rule {
+    burst: 1000,
+    refill: Duration::from_millis(50),
+};
+
 /// The buckets.
 #[derive(Debug, Default)]
 pub(crate) struct Throttle {

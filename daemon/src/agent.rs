@@ -55,36 +55,39 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), Error> {
     }
     // Everything but the sessions stops after them: their last words need the link.
     let quit = CancellationToken::new();
-    let (services, work) = (TaskTracker::new(), TaskTracker::new());
+    let services = TaskTracker::new();
     let (keeper, tokens) = token::keep(data_dir.path(), identity.clone(), key);
     services.spawn(keeper.run(quit.clone()));
-    serve_locally(&services, &data_dir, &config, &identity, &work, &quit);
     let (unheard, news) = mpsc::channel::<v1::SessionSummary>(UNHEARD);
+    let work = Work {
+        tracker: TaskTracker::new(),
+        sessions: TaskTracker::new(),
+        stop: stop.clone(),
+        unheard,
+        user: Arc::new(User::current(&config.environment)),
+        hostname: identity.hostname.clone(),
+        log_bytes: config.output_log_bytes,
+        notice: config.notice,
+        max_sessions: config.max_sessions,
+    };
+    serve_locally(&services, &data_dir, &config, &identity, &work, &quit);
+    let tracker = work.tracker.clone();
     let linker = Linker::new(
         relays,
         Trust::Ca(identity.ca_pem.clone()),
         tokens,
         config.link.clone(),
         news,
-        Work {
-            tracker: work.clone(),
-            stop: stop.clone(),
-            unheard,
-            user: Arc::new(User::current(&config.environment)),
-            hostname: identity.hostname.clone(),
-            log_bytes: config.output_log_bytes,
-            notice: config.notice,
-            max_sessions: config.max_sessions,
-        },
+        work,
     );
     services.spawn(linker.run(quit.clone()));
     services.close();
 
     stop.cancelled().await;
     config.link.send_replace(LinkState::Stopping);
-    work.close();
-    if tokio::time::timeout(DRAIN, work.wait()).await.is_err() {
-        tracing::warn!(left = work.len(), "some sessions did not end in time");
+    tracker.close();
+    if tokio::time::timeout(DRAIN, tracker.wait()).await.is_err() {
+        tracing::warn!(left = tracker.len(), "some sessions did not end in time");
     }
     quit.cancel();
     services.wait().await;
@@ -96,7 +99,7 @@ fn serve_locally(
     data_dir: &DataDir,
     config: &Config,
     identity: &Identity,
-    work: &TaskTracker,
+    work: &Work,
     quit: &CancellationToken,
 ) {
     let listener = match local::listen(data_dir.path()) {
@@ -107,7 +110,8 @@ fn serve_locally(
             return;
         }
     };
-    let (identity, work, link) = (identity.clone(), work.clone(), config.link.subscribe());
+    let (all, sessions) = (work.tracker.clone(), work.sessions.clone());
+    let (identity, link) = (identity.clone(), config.link.subscribe());
     let status = move || Status {
         version: cmdop_service::VERSION.into(),
         pid: std::process::id(),
@@ -115,7 +119,8 @@ fn serve_locally(
         hostname: identity.hostname.clone(),
         workspace: identity.workspace_name.clone(),
         link: link.borrow().clone(),
-        sessions: work.len(),
+        sessions: sessions.len(),
+        programs: all.len().saturating_sub(sessions.len()),
     };
     let path = data_dir.path().to_owned();
     services.spawn(local::serve(listener, path, status, quit.clone()));

@@ -80,7 +80,10 @@ pub enum Error {
         refusal: Refusal,
     },
     /// It did not answer.
-    #[error("the control plane did not answer in {} s; try again", TIMEOUT.as_secs())]
+    #[error(
+        "the control plane did not answer in {} s; try again with the same token",
+        TIMEOUT.as_secs()
+    )]
     Timeout,
     /// No key could be made.
     #[error("cannot make a key for this machine: {0}")]
@@ -123,7 +126,7 @@ pub async fn enroll(enrollment: Enrollment) -> Result<Identity, Error> {
     }
     let data_dir = DataDir::open(&enrollment.data_dir, PROGRAM)?;
     refuse_twice(data_dir.path())?;
-    let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519)?;
+    let key = key(data_dir.path())?;
     let join = Box::pin(join(
         &enrollment,
         hostname,
@@ -133,9 +136,22 @@ pub async fn enroll(enrollment: Enrollment) -> Result<Identity, Error> {
     let identity = tokio::time::timeout(TIMEOUT, join)
         .await
         .map_err(|_| Error::Timeout)??;
-    identity::save_key(data_dir.path(), &key.serialize_pem())?;
     identity.save(data_dir.path())?;
     Ok(identity)
+}
+
+/// The machine's key, on disk before the control plane hears of it: when its answer is lost, the token
+/// is spent, and only the same key gets the answer again.
+fn key(data_dir: &Path) -> Result<rcgen::KeyPair, Error> {
+    if let Some(pem) = identity::saved_key(data_dir)?
+        && let Ok(key) = rcgen::KeyPair::from_pem(&pem)
+        && *key.algorithm() == rcgen::PKCS_ED25519
+    {
+        return Ok(key);
+    }
+    let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519)?;
+    identity::save_key(data_dir, &key.serialize_pem())?;
+    Ok(key)
 }
 
 /// Forgets the identity; returns it, if there was one to read.
@@ -311,6 +327,21 @@ mod tests {
                 .contains("cannot reach https://127.0.0.1:1"),
             "{error}"
         );
-        assert!(!dir.path().join("d/machine.key").exists());
+    }
+
+    #[test]
+    fn an_enrolment_that_is_tried_again_comes_with_the_same_key() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = key(dir.path()).unwrap();
+        assert_eq!(
+            identity::load_key(dir.path()).unwrap(),
+            first.serialize_pem(),
+            "it is on disk before it is used"
+        );
+        let second = key(dir.path()).unwrap();
+        assert_eq!(second.public_key_pem(), first.public_key_pem());
+        identity::save_key(dir.path(), "half a ke").unwrap();
+        let third = key(dir.path()).unwrap();
+        assert_ne!(third.public_key_pem(), first.public_key_pem());
     }
 }

@@ -83,7 +83,7 @@ pub(crate) fn checked_command(argv: &[String]) -> Result<(), Refusal> {
 }
 
 /// Everything about the program that can be refused before it starts.
-fn prepare(start: &v1::StartExec, user: &User) -> Result<program::Program, Refusal> {
+async fn prepare(start: &v1::StartExec, user: &User) -> Result<program::Program, Refusal> {
     checked_command(&start.command)?;
     if start.command.is_empty() {
         return Err(Refusal::invalid(
@@ -94,7 +94,7 @@ fn prepare(start: &v1::StartExec, user: &User) -> Result<program::Program, Refus
     let requested = user::checked_environment(start.env.clone())?;
     Ok(program::Program {
         argv: start.command.clone(),
-        cwd: user.directory(&start.cwd)?,
+        cwd: user.directory(&start.cwd).find().await?,
         env: user.environment(&requested),
         stdin: if start.stdin {
             program::Input::Pipe

@@ -272,12 +272,11 @@ impl World {
     /// Waits until no session and no program is left.
     pub(crate) async fn no_sessions(&self) {
         let gone = async {
-            while crate::local::status(self.dir.path())
-                .await
-                .unwrap()
-                .sessions
-                > 0
-            {
+            loop {
+                let status = crate::local::status(self.dir.path()).await.unwrap();
+                if status.sessions + status.programs == 0 {
+                    break;
+                }
                 tokio::task::yield_now().await;
             }
         };
@@ -304,6 +303,11 @@ impl Link {
         };
         self.down.send(Ok(order)).await.unwrap();
         command_id
+    }
+
+    /// Ends the link with this word.
+    pub(crate) async fn fail(&mut self, status: Status) {
+        self.down.send(Err(status)).await.unwrap();
     }
 
     /// What the agent says next.

@@ -91,6 +91,14 @@ impl Identity {
     }
 }
 
+/// The key of an enrolment that was begun, if there is one.
+pub(crate) fn saved_key(data_dir: &Path) -> Result<Option<String>, Error> {
+    match load_key(data_dir) {
+        Err(Error::File(error)) if error.is_missing() => Ok(None),
+        other => other.map(Some),
+    }
+}
+
 /// The private key, PEM.
 pub(crate) fn load_key(data_dir: &Path) -> Result<String, Error> {
     Ok(private_file::read(&data_dir.join(KEY_FILE))?)
@@ -124,22 +132,24 @@ pub(crate) fn remove(data_dir: &Path) -> Result<bool, Error> {
     Ok(existed)
 }
 
+/// An identity as enrolment makes it.
+#[cfg(test)]
+pub(crate) fn sample() -> Identity {
+    Identity {
+        machine_id: MachineId::new(),
+        workspace_id: WorkspaceId::new(),
+        workspace_name: "default".into(),
+        hostname: "web-1".into(),
+        control_url: "https://127.0.0.1:7443".into(),
+        issuer: "https://127.0.0.1:7443".into(),
+        relay_urls: vec!["https://127.0.0.1:7444".into()],
+        ca_pem: "-----BEGIN".into(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    pub(crate) fn sample() -> Identity {
-        Identity {
-            machine_id: MachineId::new(),
-            workspace_id: WorkspaceId::new(),
-            workspace_name: "default".into(),
-            hostname: "web-1".into(),
-            control_url: "https://127.0.0.1:7443".into(),
-            issuer: "https://127.0.0.1:7443".into(),
-            relay_urls: vec!["https://127.0.0.1:7444".into()],
-            ca_pem: "-----BEGIN".into(),
-        }
-    }
 
     #[test]
     fn an_identity_survives_the_disk() {

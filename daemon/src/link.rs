@@ -23,11 +23,22 @@ use crate::state::LinkState;
 use crate::token::Tokens;
 use crate::user::User;
 
+/// How long an agent whose link was taken over leaves it to the other one: two clones of one machine
+/// that are quicker would only end each other's sessions.
+const AFTER_CLONE: Duration = Duration::from_secs(300);
+
+/// What a person is to do about it.
+const CLONED: &str = "another agent has linked with this machine's identity: is this a copy of another \
+                      machine, or does a second agent run on a copy of the data directory? \
+                      On one of the two run `cmdopd unenroll` and enrol it again";
+
 /// What sessions and programs need from the agent around them.
 #[derive(Clone, Debug)]
 pub(crate) struct Work {
     /// Owns their tasks.
     pub(crate) tracker: TaskTracker,
+    /// Counts the sessions among them.
+    pub(crate) sessions: TaskTracker,
     /// The agent is stopping.
     pub(crate) stop: CancellationToken,
     /// Where sessions that ended unheard leave their last word.
@@ -50,8 +61,7 @@ pub(crate) struct Linker {
     news: mpsc::Receiver<v1::SessionSummary>,
     work: Work,
     sessions: HashMap<SessionId, Handle>,
-    /// `None` while a reading is being taken.
-    instruments: Option<Instruments>,
+    instruments: Instruments,
     /// Changes when the agent restarts.
     instance_id: String,
     backoff: Backoff,
@@ -86,7 +96,7 @@ impl Linker {
             news,
             work,
             sessions: HashMap::new(),
-            instruments: Some(instruments),
+            instruments,
             instance_id: uuid::Uuid::new_v4().to_string(),
             backoff: Backoff::new(),
             has_warned: false,
@@ -106,21 +116,37 @@ impl Linker {
             match Box::pin(self.link(&url)).await {
                 Ended::GoingAway => tracing::info!(relay = url, "the relay is leaving"),
                 Ended::Lost(refusal) => {
-                    let wait = self.backoff.next_wait();
-                    tracing::info!(
-                        relay = url,
-                        reason = refusal.reason,
-                        again_in_ms = wait.as_millis() as u64,
-                        "no link: {refusal}"
-                    );
-                    self.set_state(LinkState::Waiting {
-                        reason: refusal.message,
-                    });
+                    let wait = self.wait_after(&url, &refusal);
                     tokio::time::sleep(wait).await;
                 }
             }
             next_relay += 1;
         }
+    }
+
+    /// Says why there is no link, and how long to be without.
+    fn wait_after(&mut self, url: &str, refusal: &Refusal) -> Duration {
+        // Our own links follow one another: who took this one over is somebody else.
+        let is_cloned = refusal.reason == "link-replaced";
+        let reason = if is_cloned {
+            tracing::error!(relay = url, "no link: {CLONED}");
+            CLONED.to_owned()
+        } else {
+            refusal.message.clone()
+        };
+        self.set_state(LinkState::Waiting { reason });
+        let wait = if is_cloned {
+            AFTER_CLONE
+        } else {
+            self.backoff.next_wait()
+        };
+        tracing::info!(
+            relay = url,
+            reason = refusal.reason,
+            again_in_ms = wait.as_millis() as u64,
+            "no link: {refusal}"
+        );
+        wait
     }
 
     fn set_state(&self, state: LinkState) {
@@ -151,15 +177,22 @@ impl Linker {
         summaries
     }
 
-    async fn metrics(&mut self) -> v1::Metrics {
-        // Dropped half-way, the reading is lost, and with it the instruments: take new ones.
-        let instruments = self
-            .instruments
-            .take()
-            .unwrap_or_else(|| Instruments::new(self.work.user.home.clone()));
-        let (instruments, metrics) = instruments.read().await;
-        self.instruments = Some(instruments);
-        metrics
+    /// Waits for the first token of all; later ones are renewed in time. Says why there is none.
+    async fn first_token(&self) {
+        let mut trouble = self.tokens.trouble();
+        let token = self.tokens.renewed_after(None);
+        tokio::pin!(token);
+        loop {
+            // Cancel-safe: both only wait for a change.
+            tokio::select! {
+                biased;
+                () = &mut token => return,
+                Ok(()) = trouble.changed() => {
+                    let reason = trouble.borrow_and_update().clone();
+                    self.set_state(LinkState::Waiting { reason });
+                }
+            }
+        }
     }
 }
 

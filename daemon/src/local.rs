@@ -137,6 +137,7 @@ mod tests {
             workspace: "default".into(),
             link: LinkState::Waiting { reason: "x".into() },
             sessions: 3,
+            programs: 2,
         };
         let stop = CancellationToken::new();
         let told = wanted.clone();

@@ -1,14 +1,31 @@
 //! Reading the machine's instruments, once per heartbeat and not on the runtime's threads.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use cmdop_proto::v1;
 use starship_battery::units::ratio::percent;
 use sysinfo::{CpuRefreshKind, MemoryRefreshKind, RefreshKind, System};
+use tokio::task::JoinHandle;
+
+/// How long a reading may take. A file server that hangs must not hold up heartbeats, or the relay takes
+/// the machine for lost.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Reads, one reading at a time, and remembers the last.
+#[derive(Debug)]
+pub(crate) struct Instruments {
+    home: PathBuf,
+    /// Away while a reading is being taken.
+    readers: Option<Readers>,
+    /// The reading that is under way, perhaps for longer than anybody waits.
+    reading: Option<JoinHandle<(Readers, v1::Metrics)>>,
+    last: v1::Metrics,
+}
 
 /// What is kept between two readings: the processor's share is a difference.
 #[derive(Debug)]
-pub(crate) struct Instruments {
+struct Readers {
     /// `None` on a system that sysinfo cannot read.
     system: Option<System>,
     home: PathBuf,
@@ -17,28 +34,64 @@ pub(crate) struct Instruments {
 impl Instruments {
     /// Instruments that watch the file system of `home`.
     pub(crate) fn new(home: PathBuf) -> Self {
+        Self {
+            readers: Some(Readers::new(home.clone())),
+            home,
+            reading: None,
+            last: v1::Metrics::default(),
+        }
+    }
+
+    /// A reading, or the last one if the machine does not give a new one in time. Cancel-safe.
+    pub(crate) async fn read(&mut self) -> v1::Metrics {
+        self.read_by(Readers::reading).await
+    }
+
+    async fn read_by(
+        &mut self,
+        take: impl FnOnce(&mut Readers) -> v1::Metrics + Send + 'static,
+    ) -> v1::Metrics {
+        // One that is overdue is not waited for again, and no other thread joins it.
+        let patience = if self.reading.is_some() {
+            Duration::ZERO
+        } else {
+            PATIENCE
+        };
+        let (readers, home) = (&mut self.readers, &self.home);
+        let reading = self.reading.get_or_insert_with(|| {
+            let readers = readers.take();
+            let mut readers = readers.unwrap_or_else(|| Readers::new(home.clone()));
+            tokio::task::spawn_blocking(move || {
+                let metrics = take(&mut readers);
+                (readers, metrics)
+            })
+        });
+        let Ok(done) = tokio::time::timeout(patience, reading).await else {
+            if !patience.is_zero() {
+                tracing::warn!("the machine's metrics are late: is a file system hanging?");
+            }
+            return self.last;
+        };
+        self.reading = None;
+        match done {
+            Ok((readers, metrics)) => {
+                self.readers = Some(readers);
+                self.last = metrics;
+            }
+            Err(error) => tracing::warn!(%error, "the instruments could not be read"),
+        }
+        self.last
+    }
+}
+
+impl Readers {
+    fn new(home: PathBuf) -> Self {
         let kind = RefreshKind::nothing()
             .with_cpu(CpuRefreshKind::nothing().with_usage())
             .with_memory(MemoryRefreshKind::nothing().with_ram());
         Self {
             system: System::new_with_specifics(kind).ok(),
             home,
-        }
-    }
-
-    /// One reading, taken on a thread that may block.
-    pub(crate) async fn read(mut self) -> (Self, v1::Metrics) {
-        let home = self.home.clone();
-        let reading = tokio::task::spawn_blocking(move || {
-            let metrics = self.reading();
-            (self, metrics)
-        });
-        match reading.await {
-            Ok(done) => done,
-            Err(error) => {
-                tracing::warn!(%error, "the instruments could not be read");
-                (Self::new(home), v1::Metrics::default())
-            }
         }
     }
 
@@ -109,8 +162,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_reading_is_plausible() {
-        let (instruments, _) = Instruments::new("/".into()).read().await;
-        let (_, metrics) = instruments.read().await;
+        let mut instruments = Instruments::new("/".into());
+        instruments.read().await;
+        let metrics = instruments.read().await;
         assert!(metrics.cpu_cores >= 1);
         assert!((0.0..=100.0).contains(&metrics.cpu_percent));
         assert!(metrics.memory_used_bytes > 0);
@@ -118,5 +172,32 @@ mod tests {
         assert!(metrics.disk_total_bytes >= metrics.disk_used_bytes);
         assert!(metrics.uptime_ms > 0);
         assert!(metrics.process_count >= 1);
+    }
+
+    #[tokio::test]
+    async fn a_reading_that_hangs_gives_the_last_one_and_is_waited_for_once() {
+        let mut instruments = Instruments::new("/".into());
+        let known = |process_count| v1::Metrics {
+            process_count,
+            ..v1::Metrics::default()
+        };
+        instruments.read_by(move |_| known(1)).await;
+        let (release, hanging) = std::sync::mpsc::channel::<()>();
+        let late = instruments.read_by(move |_| {
+            let _ = hanging.recv();
+            known(2)
+        });
+        assert_eq!(late.await, known(1));
+        let begun = tokio::time::Instant::now();
+        for _ in 0..100 {
+            let none = instruments.read_by(|_| panic!("another thread would hang too"));
+            assert_eq!(none.await, known(1));
+        }
+        assert!(begun.elapsed() < PATIENCE);
+        release.send(()).unwrap();
+        while instruments.read_by(move |_| known(3)).await == known(1) {
+            tokio::task::yield_now().await;
+        }
+        assert!(instruments.last.process_count > 1);
     }
 }

@@ -65,6 +65,8 @@ pub(crate) struct Context {
 pub(crate) struct Start {
     pub(crate) record: v1::Session,
     pub(crate) size: Size,
+    pub(crate) cwd: crate::user::Directory,
+    /// Without its directory, which is looked for in the session's own task.
     pub(crate) program: crate::pty::Program,
 }
 
@@ -82,6 +84,26 @@ impl Start {
 
 /// The relay's own default (design: lifecycle).
 const DEFAULT_GRACE: Duration = Duration::from_secs(30);
+
+/// How much of a command records keep: enough to tell sessions apart.
+const SHOWN_COMMAND: usize = 512;
+
+/// A command as records show it: without controls, and cut where it is long.
+fn shown_command(command: &[String]) -> Vec<String> {
+    let mut left = SHOWN_COMMAND;
+    let mut shown = Vec::new();
+    for argument in command {
+        if left == 0 {
+            shown.push("…".into());
+            break;
+        }
+        let argument = cmdop_proto::text::shown(argument, left);
+        // An empty argument counts too: there may be many.
+        left = left.saturating_sub(argument.len().max(8));
+        shown.push(argument);
+    }
+    shown
+}
 
 /// Why no session was started, in the relay's words.
 pub(crate) fn not_started(error: &crate::pty::Error) -> Refusal {

@@ -42,4 +42,7 @@ pub struct Status {
     pub link: LinkState,
     /// Live sessions.
     pub sessions: usize,
+    /// Programs that run without a terminal, for `cmdop exec`.
+    #[serde(default)]
+    pub programs: usize,
 }

@@ -61,6 +61,7 @@ impl Token {
 #[derive(Clone, Debug)]
 pub(crate) struct Tokens {
     present: watch::Receiver<Option<Token>>,
+    trouble: watch::Receiver<String>,
     renew: mpsc::Sender<()>,
 }
 
@@ -71,6 +72,11 @@ impl Tokens {
             .borrow()
             .as_ref()
             .map(|token| token.text.clone())
+    }
+
+    /// Why the last attempt to get a token failed; changes with each one that does.
+    pub(crate) fn trouble(&self) -> watch::Receiver<String> {
+        self.trouble.clone()
     }
 
     /// Asks for a new token and waits until there is another than `seen`. A server has just refused

@@ -3,11 +3,15 @@
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use cmdop_proto::{Refusal, limits};
 
 /// Where programs are looked for when the agent itself was started without a PATH.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// How long a file system has to say whether a directory exists.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What a program may see of the agent's environment; all else (tokens, the agent's own
 /// settings) stays with the agent.
@@ -75,32 +79,66 @@ impl User {
         all
     }
 
-    /// The directory to start in, if it is one.
-    pub(crate) fn directory(&self, requested: &str) -> Result<PathBuf, Refusal> {
-        if requested.is_empty() {
+    /// The directory to start in: still to be found.
+    pub(crate) fn directory(&self, requested: &str) -> Directory {
+        Directory {
+            requested: requested.to_owned(),
+            home: self.home.clone(),
+        }
+    }
+}
+
+/// A directory that somebody wants to start in.
+#[derive(Clone, Debug)]
+pub(crate) struct Directory {
+    /// Empty: home.
+    requested: String,
+    home: PathBuf,
+}
+
+impl Directory {
+    /// Its path, if it is a directory. On a thread of its own and not for ever: a file server that
+    /// hangs must not hold up the link, nor the other sessions.
+    pub(crate) async fn find(self) -> Result<PathBuf, Refusal> {
+        let directory = self.clone();
+        let looking = tokio::task::spawn_blocking(move || directory.look());
+        match tokio::time::timeout(PATIENCE, looking).await {
+            Ok(found) => found.map_err(|panic| Refusal::internal(panic.to_string()))?,
+            Err(_) => Err(self.refusal("its file system does not answer")),
+        }
+    }
+
+    fn look(&self) -> Result<PathBuf, Refusal> {
+        if self.requested.is_empty() {
             // A user without a home still gets a shell.
             let home = self.home.is_dir().then(|| self.home.clone());
             return Ok(home.unwrap_or_else(|| PathBuf::from("/")));
         }
-        let path = self.home.join(requested);
-        let refuse = |why: &str| {
-            Refusal::invalid(
-                "bad-directory",
-                format!(
-                    "cannot start in {}: {why}",
-                    cmdop_proto::text::shown(requested, 256)
-                ),
-            )
-            .hint("name an existing directory of the machine with --cwd")
-        };
+        let path = self.home.join(&self.requested);
         match path.metadata() {
             Ok(data) if data.is_dir() => Ok(path),
-            Ok(_) => Err(refuse("it is not a directory")),
+            Ok(_) => Err(self.refusal("it is not a directory")),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                Err(refuse("there is no such directory"))
+                Err(self.refusal("there is no such directory"))
             }
-            Err(error) => Err(refuse(&error.to_string())),
+            Err(error) => Err(self.refusal(&error.to_string())),
         }
+    }
+
+    fn refusal(&self, why: &str) -> Refusal {
+        let place = if self.requested.is_empty() {
+            "the home directory"
+        } else {
+            &self.requested
+        };
+        Refusal::invalid(
+            "bad-directory",
+            format!(
+                "cannot start in {}: {why}",
+                cmdop_proto::text::shown(place, 256)
+            ),
+        )
+        .hint("name an existing directory of the machine with --cwd")
     }
 }
 
@@ -219,7 +257,7 @@ mod tests {
     #[test]
     fn a_directory_that_is_missing_is_named() {
         let user = User::current(&[]);
-        let refusal = user.directory("/no/such/place").unwrap_err();
+        let refusal = user.directory("/no/such/place").look().unwrap_err();
         assert_eq!(refusal.reason, "bad-directory");
         assert!(refusal.message.contains("/no/such/place"), "{refusal}");
     }

@@ -5,6 +5,9 @@ use crate::lexer::Lexer;
 use crate::normaliser::Normaliser;
 use crate::{COLS, ROWS, fast, scan};
 
+/// How much text is looked at between two looks at the work that was done.
+const TEXT: usize = 4 << 10;
+
 /// What an [`Emulator`] may use and whether it answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Options {
@@ -76,10 +79,23 @@ impl Emulator {
     ///
     /// Never panics and uses memory bounded by the [`Options`] and the size of the screen.
     pub fn feed(&mut self, bytes: &[u8]) {
+        self.feed_within(bytes, usize::MAX);
+    }
+
+    /// The same, but stops soon after about `cells` cells were touched, and tells how many bytes were
+    /// taken: at least one, if there is one. A few bytes may ask for a whole screen of work, so this
+    /// is for who must not be busy with one stream for long.
+    #[must_use = "the rest of the bytes is still to be fed"]
+    pub fn feed_some(&mut self, bytes: &[u8], cells: usize) -> usize {
+        self.feed_within(bytes, cells.max(1))
+    }
+
+    fn feed_within(&mut self, bytes: &[u8], work: usize) -> usize {
+        self.normaliser.work = 0;
         let mut at = 0;
         // Before this offset the fast path is not tried (again).
         let mut try_from = 0;
-        while at < bytes.len() {
+        while at < bytes.len() && self.normaliser.work < work {
             let rest = &bytes[at..];
             let mut length = rest.len();
             if length >= fast::WORTH_TRYING {
@@ -89,6 +105,7 @@ impl Emulator {
                         fast::Skip::Skipped { lines, retry } => {
                             try_from = at + retry;
                             at += lines;
+                            self.normaliser.work += lines;
                             continue;
                         }
                     }
@@ -99,10 +116,17 @@ impl Emulator {
                     Some(ahead) => ahead.min(length),
                 };
             }
-            self.lexer.feed(&rest[..length], &mut self.normaliser);
-            at += length;
+            // Every byte of text may be a line feed, which costs a row.
+            let length = if work < usize::MAX {
+                length.min(TEXT)
+            } else {
+                length
+            };
+            let piece = &rest[..length];
+            at += self.lexer.feed_within(piece, work, &mut self.normaliser);
         }
         self.normaliser.flush();
+        at
     }
 
     /// What the program is to read in answer to its queries, in order. Empty unless the options

@@ -81,6 +81,9 @@ pub(crate) struct Grid {
     rebuilds: u64,
     /// Rebuilds that no event told yet.
     untold: u64,
+    /// How many bytes it was ever fed.
+    #[cfg(test)]
+    pub(crate) taken: u64,
 }
 
 impl std::fmt::Debug for Grid {
@@ -99,6 +102,8 @@ impl Grid {
             parser: parser(rows, cols, ring),
             rebuilds: 0,
             untold: 0,
+            #[cfg(test)]
+            taken: 0,
         }
     }
 
@@ -159,6 +164,10 @@ impl Grid {
     /// Feeds normalised bytes; false if the grid broke and was rebuilt, with default attributes
     /// and the whole screen as its scroll region.
     pub(crate) fn process(&mut self, bytes: &[u8]) -> bool {
+        #[cfg(test)]
+        {
+            self.taken += bytes.len() as u64;
+        }
         let healthy = contain(|| self.parser.process(bytes)).is_some();
         if !healthy {
             self.rebuild();

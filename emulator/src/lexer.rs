@@ -18,6 +18,12 @@ const MAX_DCS: usize = 4096;
 /// How long a control sequence may get before it is ignored.
 const MAX_CSI: usize = 1024;
 
+/// How long the tail may be where bytes are scarce: longer than any other than an OSC's.
+const MAX_SHORT: usize = MAX_DCS;
+
+/// The beginning of a string that means nothing: no OSC has a number with an X.
+const IGNORED_OSC: &[u8] = b"\x1b]X";
+
 /// How many bytes `ESC` and its intermediates keep in the tail; `vte` ignores further ones.
 const MAX_ESCAPE: usize = 5;
 
@@ -71,10 +77,29 @@ impl Lexer {
         &self.tail
     }
 
+    /// The same, or, instead of a long OSC, bytes that make a fresh lexer ignore it to its end.
+    pub(crate) fn short_tail(&self) -> &[u8] {
+        if self.state == State::Osc && self.tail.len() > MAX_SHORT {
+            IGNORED_OSC
+        } else {
+            &self.tail
+        }
+    }
+
     /// Takes a piece of the stream.
     pub(crate) fn feed(&mut self, bytes: &[u8], normaliser: &mut Normaliser) {
+        self.feed_within(bytes, usize::MAX, normaliser);
+    }
+
+    /// Takes a piece of the stream, or the part of it after which `work` is done; gives its length.
+    pub(crate) fn feed_within(
+        &mut self,
+        bytes: &[u8],
+        work: usize,
+        normaliser: &mut Normaliser,
+    ) -> usize {
         let mut at = 0;
-        while at < bytes.len() {
+        while at < bytes.len() && normaliser.work < work {
             let rest = &bytes[at..];
             at += match self.state {
                 State::Ground if self.tail.is_empty() => self.ground(rest, normaliser),
@@ -87,6 +112,7 @@ impl Lexer {
                 }
             };
         }
+        at
     }
 
     /// Text up to the next escape, and the escape.
@@ -243,9 +269,9 @@ impl Lexer {
             _ => return,
         };
         if self.tail.len() + bytes.len() > max {
-            // What a fresh lexer needs to ignore the rest: no OSC has a number with an X.
+            // What a fresh lexer needs to ignore the rest.
             let (state, tail) = match self.state {
-                State::Osc => (State::OscIgnore, b"\x1b]X".to_vec()),
+                State::Osc => (State::OscIgnore, IGNORED_OSC.to_vec()),
                 _ => (State::Ignore, b"\x1bX".to_vec()),
             };
             (self.state, self.tail) = (state, tail);

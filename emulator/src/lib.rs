@@ -25,6 +25,7 @@
 
 mod charset;
 mod compare;
+mod detail;
 mod emulator;
 mod event;
 mod fast;
@@ -58,5 +59,7 @@ pub const ROWS: std::ops::RangeInclusive<u16> = 2..=1000;
 /// The smallest and largest number of columns an [`Emulator`] has; other sizes are clamped.
 pub const COLS: std::ops::RangeInclusive<u16> = 2..=2000;
 
+#[cfg(test)]
+mod amplification;
 #[cfg(test)]
 mod properties;

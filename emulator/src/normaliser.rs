@@ -13,6 +13,7 @@ mod csi;
 mod osc;
 mod private;
 mod queries;
+mod reset;
 
 use std::fmt::Write as _;
 
@@ -46,6 +47,13 @@ pub(crate) struct Normaliser {
     pub(crate) grid: Grid,
     /// Normalised bytes the grid did not get yet.
     out: String,
+    /// What the stream since the last [`Normaliser::begin`] may have cost, in cells touched.
+    pub(crate) work: usize,
+    /// The most that ever waited for the grid.
+    #[cfg(test)]
+    pub(crate) most_waiting: usize,
+    /// The screen is full of E, and nothing was done since.
+    is_aligned: bool,
     /// The attributes to write with.
     pub(crate) pen: Pen,
     /// The attributes the grid has, once it got `out`.
@@ -74,6 +82,10 @@ impl Normaliser {
         Self {
             grid: Grid::new(rows, cols, ring),
             out: String::new(),
+            work: 0,
+            #[cfg(test)]
+            most_waiting: 0,
+            is_aligned: false,
             pen: Pen::default(),
             grid_pen: Pen::default(),
             modes: Modes::default(),
@@ -95,6 +107,10 @@ impl Normaliser {
         if self.out.is_empty() {
             return;
         }
+        #[cfg(test)]
+        {
+            self.most_waiting = self.most_waiting.max(self.out.len());
+        }
         if !self.grid.process(self.out.as_bytes()) {
             self.grid_pen = Pen::default();
             self.region = (0, self.grid.rows() - 1);
@@ -103,6 +119,20 @@ impl Normaliser {
         if self.out.capacity() > 2 * FLUSH {
             self.out = String::new();
         }
+    }
+
+    /// Something comes that costs about `cells`; what waits for the grid stays small.
+    pub(crate) fn begin(&mut self, cells: usize) {
+        self.work = self.work.saturating_add(cells);
+        self.is_aligned = false;
+        if self.out.len() > FLUSH {
+            self.flush();
+        }
+    }
+
+    /// How many cells `rows` rows have, of those that the screen has.
+    fn cells(&self, rows: u16) -> usize {
+        usize::from(rows.min(self.grid.rows())) * usize::from(self.grid.cols())
     }
 
     /// Whether text means what it says: nothing is translated, inserted or held at the margin.
@@ -119,9 +149,7 @@ impl Normaliser {
 
     /// Text and controls without escapes.
     pub(crate) fn text(&mut self, text: &str) {
-        if self.out.len() > FLUSH {
-            self.flush();
-        }
+        self.begin(text.len());
         let rest = self.plain_text(text);
         for character in rest.chars() {
             self.character(character);
@@ -344,40 +372,6 @@ impl Normaliser {
         self.move_to(row, col.min(self.grid.cols() - 1));
         self.modes.kitty_keyboard = *self.kitty[self.screen_index()].last().unwrap_or(&0);
     }
-
-    /// RIS. Title and scrollback stay, as on terminals people use.
-    fn full_reset(&mut self) {
-        self.out.push_str("\x1bc");
-        self.flush();
-        self.grid.ring_mut().close();
-        self.grid_pen = Pen::default();
-        self.modes = Modes::default();
-        self.kitty = [vec![0], vec![0]];
-        self.tabs = Tabs::default();
-        self.soft_state();
-    }
-
-    /// What RIS and DECSTR have in common.
-    fn soft_state(&mut self) {
-        self.pen = Pen::default();
-        self.charset = Charset::default();
-        self.saved = [Saved::default(); 2];
-        self.region = (0, self.grid.rows() - 1);
-        self.modes.insert = false;
-        self.modes.origin = false;
-        self.modes.autowrap = true;
-        self.modes.cursor_visible = true;
-        self.modes.application_cursor = false;
-        self.modes.application_keypad = false;
-    }
-
-    /// DECSTR.
-    pub(crate) fn soft_reset(&mut self) {
-        let (row, col) = self.cursor();
-        self.soft_state();
-        self.write_region();
-        self.move_to(row, col.min(self.grid.cols() - 1));
-    }
 }
 
 impl vte::Perform for Normaliser {
@@ -387,12 +381,14 @@ impl vte::Perform for Normaliser {
     }
 
     fn execute(&mut self, byte: u8) {
+        self.begin(1);
         self.control(byte);
     }
 
     fn csi_dispatch(&mut self, params: &vte::Params, marks: &[u8], ignore: bool, action: char) {
         self.grid.forget_expected();
         if !ignore || action == 'm' {
+            self.begin(self.cost(params, action));
             self.csi(params, marks, action);
         }
     }
@@ -403,6 +399,8 @@ impl vte::Perform for Normaliser {
             return;
         }
         self.printed = None;
+        let is_aligned = self.is_aligned;
+        self.begin(1);
         match (marks, byte) {
             ([], b'7') => self.save_cursor(),
             ([], b'8') => self.restore_cursor(),
@@ -421,6 +419,7 @@ impl vte::Perform for Normaliser {
             ([], b'c') => self.full_reset(),
             ([b'('], set) => self.charset.graphics[0] = set == b'0',
             ([b')'], set) => self.charset.graphics[1] = set == b'0',
+            ([b'#'], b'8') if is_aligned => self.is_aligned = true,
             ([b'#'], b'8') => self.alignment_test(),
             _ => {}
         }
@@ -436,21 +435,6 @@ impl Normaliser {
         self.move_to(0, 0);
         self.printed = None;
         self.flush();
-    }
-
-    /// DECALN: a screen full of E.
-    fn alignment_test(&mut self) {
-        self.region = (0, self.grid.rows() - 1);
-        self.modes.origin = false;
-        self.write_region();
-        Pen::default().write_change(self.grid_pen, &mut self.out);
-        self.grid_pen = Pen::default();
-        let line = "E".repeat(usize::from(self.grid.cols()));
-        for row in 0..self.grid.rows() {
-            self.move_to(row, 0);
-            self.out.push_str(&line);
-        }
-        self.move_to(0, 0);
     }
 }
 

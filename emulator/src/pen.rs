@@ -24,6 +24,17 @@ impl From<vt100::Color> for Color {
     }
 }
 
+impl Color {
+    fn in_palette(self) -> Self {
+        let Self::Rgb(red, green, blue) = self else {
+            return self;
+        };
+        let [red, green, blue] =
+            [red, green, blue].map(|level| ((u16::from(level) * 5 + 127) / 255) as u8);
+        Self::Indexed(16 + 36 * red + 6 * green + blue)
+    }
+}
+
 const BOLD: u8 = 1;
 const DIM: u8 = 2;
 const ITALIC: u8 = 4;
@@ -116,6 +127,15 @@ impl Pen {
             38 => self.fg = color,
             48 => self.bg = color,
             _ => {}
+        }
+    }
+
+    /// The same with the nearest colours of the palette (the 6 × 6 × 6 cube of xterm's 256).
+    pub(crate) fn in_palette(self) -> Self {
+        Self {
+            fg: self.fg.in_palette(),
+            bg: self.bg.in_palette(),
+            ..self
         }
     }
 

@@ -30,6 +30,7 @@ struct Layout {
 
 impl Normaliser {
     pub(crate) fn resize(&mut self, rows: u16, cols: u16) {
+        self.begin(0);
         self.flush();
         self.grid.forget_expected();
         let old_cols = self.grid.cols();

@@ -12,6 +12,7 @@
 use std::fmt::Write as _;
 
 use crate::charset::Charset;
+use crate::detail::{self, Detail};
 use crate::emulator::{Emulator, Options};
 use crate::lexer::Lexer;
 use crate::modes::Modes;
@@ -42,20 +43,118 @@ impl Emulator {
     ///
     /// Not included: waiting events and replies. Feeding a snapshot may cause a title event.
     pub fn snapshot(&self, scrollback_lines: usize) -> Snapshot {
+        self.snapshot_within(scrollback_lines, usize::MAX)
+    }
+
+    /// The same in at most `max_bytes` (which must be 64 KiB or more). What does not fit gives way in
+    /// this order: the oldest history; a long unfinished OSC, whose rest is then ignored; true
+    /// colours; all colours and attributes; the main screen behind an alternate one; and the lower
+    /// part of the text.
+    pub fn snapshot_within(&self, scrollback_lines: usize, max_bytes: usize) -> Snapshot {
         let normaliser = &self.normaliser;
+        let (tail, short) = (self.lexer.tail(), self.lexer.short_tail());
+        let drawings = Drawings::of(normaliser);
+        let mut frame = Frame::new(normaliser, &drawings, Detail::Full, tail);
+        for (detail, tail) in [
+            (Detail::Full, short),
+            (Detail::Palette, short),
+            (Detail::Plain, short),
+        ] {
+            if frame.len() <= max_bytes {
+                break;
+            }
+            frame = Frame::new(normaliser, &drawings, detail, tail);
+        }
+        if frame.len() > max_bytes {
+            let plain = Detail::Plain.of(&drawings.shown);
+            let mut less = Drawings::default();
+            let room = Frame::new(normaliser, &less, Detail::Full, short).len();
+            detail::beginning(&plain, max_bytes.saturating_sub(room)).clone_into(&mut less.shown);
+            frame = Frame::new(normaliser, &less, Detail::Full, short);
+        }
+        let history = frame.history(normaliser, scrollback_lines, max_bytes);
+        Snapshot {
+            bytes: [
+                frame.head.as_bytes(),
+                history.as_bytes(),
+                frame.body.as_bytes(),
+                frame.tail,
+            ]
+            .concat(),
+        }
+    }
+}
+
+/// What the two screens look like, as the grid draws them.
+#[derive(Default)]
+struct Drawings {
+    /// The main screen, if it is hidden by the alternate one.
+    hidden: String,
+    shown: String,
+}
+
+impl Drawings {
+    fn of(normaliser: &Normaliser) -> Self {
+        let grid = &normaliser.grid;
+        let hidden = normaliser
+            .modes
+            .alternate_screen
+            .then(|| grid.main_screen().contents_formatted());
+        Self {
+            hidden: hidden.unwrap_or_default(),
+            shown: grid.screen().contents_formatted(),
+        }
+    }
+}
+
+/// A snapshot without its history, which belongs between head and body.
+struct Frame<'a> {
+    head: String,
+    body: String,
+    tail: &'a [u8],
+}
+
+impl<'a> Frame<'a> {
+    fn new(normaliser: &Normaliser, drawings: &Drawings, detail: Detail, tail: &'a [u8]) -> Self {
         let mut writer = Writer {
             normaliser,
             out: String::from(RESET),
         };
         writer.title();
         writer.tabs();
-        writer.history(scrollback_lines);
-        writer.screens();
+        let head = std::mem::take(&mut writer.out);
+        writer.screens(drawings, detail);
         writer.modes();
         writer.cursor();
-        let mut bytes = writer.out.into_bytes();
-        bytes.extend_from_slice(self.lexer.tail());
-        Snapshot { bytes }
+        Self {
+            head,
+            body: writer.out,
+            tail,
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.head.len() + self.body.len() + self.tail.len()
+    }
+
+    /// As many of the newest `lines` lines of history as there is room for.
+    fn history(&self, normaliser: &Normaliser, lines: usize, max_bytes: usize) -> String {
+        let ring = normaliser.grid.ring();
+        // Each line is followed by a reset and a line break; the last by as many as scroll it off.
+        let end = 16 + usize::from(normaliser.grid.rows());
+        let mut room = max_bytes.saturating_sub(self.len() + end);
+        let fitting = (0..ring.len()).rev().take(lines).take_while(|index| {
+            let needed = ring.line(*index).map_or(0, str::len) + 5;
+            let fits = needed <= room;
+            room = room.saturating_sub(needed);
+            fits
+        });
+        let mut writer = Writer {
+            normaliser,
+            out: String::new(),
+        };
+        writer.history(fitting.count());
+        writer.out
     }
 }
 
@@ -114,19 +213,18 @@ impl Writer<'_> {
         self.out.extend(std::iter::repeat_n('\n', usize::from(row)));
     }
 
-    fn screens(&mut self) {
-        let normaliser = self.normaliser;
-        if normaliser.modes.alternate_screen {
-            self.screen(&normaliser.grid.main_screen(), 0);
+    fn screens(&mut self, drawings: &Drawings, detail: Detail) {
+        let is_alternate = self.normaliser.modes.alternate_screen;
+        if is_alternate {
+            self.screen(&detail.of(&drawings.hidden), 0);
             self.out.push_str("\x1b[?47h");
         }
-        let index = usize::from(normaliser.modes.alternate_screen);
-        self.screen(normaliser.grid.screen(), index);
+        self.screen(&detail.of(&drawings.shown), usize::from(is_alternate));
     }
 
     /// One screen, and what is kept per screen. The grid's drawing starts by clearing it.
-    fn screen(&mut self, screen: &vt100::Screen, index: usize) {
-        self.out.push_str(&screen.contents_formatted());
+    fn screen(&mut self, drawing: &str, index: usize) {
+        self.out.push_str(drawing);
         self.out.push_str("\x1b[m");
         self.saved(self.normaliser.saved[index]);
         let kitty = &self.normaliser.kitty[index];
@@ -253,5 +351,93 @@ impl Writer<'_> {
             " "
         });
         pen
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a keyframe may take.
+    const MAX: usize = 900 << 10;
+
+    fn fed(rows: u16, cols: u16, bytes: &[u8]) -> Emulator {
+        let mut emulator = Emulator::new(rows, cols, Options::default());
+        emulator.feed(bytes);
+        emulator
+    }
+
+    /// A screen full of cells, each in colours of its own, from lines that have scrolled off too.
+    fn colourful(rows: u16, cols: u16, text: &str) -> Vec<u8> {
+        let mut bytes = String::new();
+        for cell in 0..u32::from(rows) * u32::from(cols) * 5 / 4 {
+            let (a, b) = (cell * 83 % 251, cell * 89 % 241);
+            let _ = write!(bytes, "\x1b[1;3;38;2;{a};{b};7;48;2;{b};9;{a}m{text}");
+        }
+        bytes.into_bytes()
+    }
+
+    #[test]
+    fn colours_give_way_to_the_limit_before_text_does() {
+        for (rows, cols, has_colours) in [(60, 200, true), (120, 250, true), (300, 500, false)] {
+            let whole = fed(rows, cols, &colourful(rows, cols, "x"));
+            assert!(whole.snapshot(2000).bytes.len() > MAX || rows < 100);
+            let bytes = whole.snapshot_within(2000, MAX).bytes;
+            assert!(bytes.len() <= MAX, "{} for {rows}x{cols}", bytes.len());
+            let copy = fed(rows, cols, &bytes);
+            assert_eq!(copy.text(0), whole.text(0));
+            assert_eq!(copy.cursor(), whole.cursor());
+            assert_eq!(copy.modes(), whole.modes());
+            assert_eq!(
+                copy.cell(9, 9).unwrap().bg != crate::Color::Default,
+                has_colours
+            );
+        }
+    }
+
+    #[test]
+    fn the_largest_screens_of_all_fit_with_what_is_hidden_behind_them() {
+        let text = colourful(1000, 2000, "e\u{301}\u{302}\u{303}");
+        let mut whole = fed(1000, 2000, &text);
+        whole.feed(b"\x1b[?1049h");
+        whole.feed(&text);
+        let bytes = whole.snapshot_within(2000, MAX).bytes;
+        assert!(bytes.len() <= MAX, "{}", bytes.len());
+        let copy = fed(1000, 2000, &bytes);
+        assert_eq!(
+            copy.cell(0, 0).unwrap().text,
+            whole.cell(0, 0).unwrap().text
+        );
+        assert_eq!(copy.cursor(), whole.cursor());
+        assert!(copy.modes().alternate_screen);
+    }
+
+    #[test]
+    fn history_gives_way_before_the_screen_and_fills_what_is_left() {
+        let mut bytes = colourful(60, 200, "x");
+        for _ in 0..9000 {
+            bytes.extend(b"\r\n");
+            bytes.extend([b'y'; 190]);
+        }
+        let whole = fed(60, 200, &bytes);
+        let limited = whole.snapshot_within(usize::MAX, MAX).bytes;
+        assert!(limited.len() <= MAX && limited.len() > MAX - 400);
+        assert_eq!(fed(60, 200, &limited).difference(&whole, 100), None);
+    }
+
+    #[test]
+    fn the_rest_of_a_long_unfinished_string_is_ignored_when_it_does_not_fit() {
+        let clipboard = [b"ab\x1b]52;c;", &[b'Q'; 1000 << 10][..]].concat();
+        let whole = fed(24, 80, &clipboard);
+        assert!(whole.snapshot(0).bytes.len() > MAX);
+        let bytes = whole.snapshot_within(0, MAX).bytes;
+        assert!(bytes.len() <= MAX);
+        for end in ["\x07", "\x1b\\", "\x18"] {
+            let mut copy = fed(24, 80, &bytes);
+            copy.take_events();
+            copy.feed(format!("QQQ;QQ{end}ok").as_bytes());
+            assert_eq!(copy.text(0), "abok\n");
+            assert_eq!(copy.take_events(), []);
+        }
     }
 }

@@ -111,7 +111,7 @@ pub async fn start(config: Config, stop: CancellationToken) -> Result<Running, E
     };
     let metrics = match config.metrics_listen {
         None => None,
-        Some(address) => Some(listen::bind(address).await?),
+        Some(address) => Some(listen::bind_for("--metrics-listen", address).await?),
     };
     let follow = control::follow(identity, directory.clone(), data_dir);
     let running = assemble(parts, stop, metrics, Some(Box::pin(follow)));

@@ -1,8 +1,8 @@
 //! The directory in which a program keeps its state: private, writable, and used by one process.
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{DirBuilder, File, Metadata, OpenOptions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
@@ -20,6 +20,19 @@ pub enum Error {
         path: PathBuf,
         /// What the system said.
         reason: io::Error,
+    },
+    /// Others could replace what is in it: keys, identities, programs to start.
+    #[error(
+        "others can change the data directory {path} ({why}); it holds secrets: \
+         run `{remedy}`, or name another directory with --data-dir"
+    )]
+    Loose {
+        /// The directory.
+        path: PathBuf,
+        /// Who, in a few words.
+        why: String,
+        /// The command that closes it.
+        remedy: String,
     },
     /// Another process holds it.
     #[error(
@@ -56,6 +69,7 @@ impl DataDir {
             .mode(0o700)
             .create(path)
             .map_err(not_writable)?;
+        refuse_others(path, &std::fs::metadata(path).map_err(not_writable)?)?;
         let lock = OpenOptions::new()
             .write(true)
             .create(true)
@@ -84,6 +98,30 @@ impl DataDir {
     }
 }
 
+/// Whoever owns a directory, or may write in it, can put another file in the place of ours.
+fn refuse_others(path: &Path, found: &Metadata) -> Result<(), Error> {
+    let (owner, mode) = (found.uid(), found.mode() & 0o7777);
+    let user = rustix::process::geteuid().as_raw();
+    let (why, remedy) = if owner != user {
+        (
+            format!("it belongs to user {owner}, and this is user {user}"),
+            format!("chown {user} {}", path.display()),
+        )
+    } else if mode & 0o022 != 0 {
+        (
+            format!("mode {mode:04o}"),
+            format!("chmod 700 {}", path.display()),
+        )
+    } else {
+        return Ok(());
+    };
+    Err(Error::Loose {
+        path: path.to_owned(),
+        why,
+        remedy,
+    })
+}
+
 /// Where `program` keeps its state unless told otherwise: `$CMDOP_HOME/<program>`, or the platform's
 /// data directory.
 pub fn default_path(program: &str) -> Result<PathBuf, Error> {
@@ -97,7 +135,27 @@ pub fn default_path(program: &str) -> Result<PathBuf, Error> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
+
+    #[test]
+    fn a_directory_that_others_can_change_is_refused_with_the_remedy() {
+        let dir = tempfile::tempdir().unwrap();
+        for mode in [0o770, 0o777, 0o1777, 0o702] {
+            std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(mode)).unwrap();
+            let error = DataDir::open(dir.path(), "cmdopd").unwrap_err();
+            assert!(error.to_string().contains("chmod 700"), "{error}");
+        }
+        std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+        DataDir::open(dir.path(), "cmdopd").unwrap();
+        // The root directory belongs to root: to us, if we are root, and then to somebody else here.
+        let foreign = std::fs::metadata("/").unwrap();
+        if foreign.uid() != rustix::process::geteuid().as_raw() {
+            let error = refuse_others(Path::new("/"), &foreign).unwrap_err();
+            assert!(error.to_string().contains("chown"), "{error}");
+        }
+    }
 
     #[test]
     fn a_directory_has_one_owner_at_a_time() {

@@ -1,6 +1,7 @@
 //! What every long-running program of cmdop shares: configuration, private files, TLS, the serving
 //! loop, token checks, logs and shutdown. It knows no session, no account and no machine.
 
+pub mod admission;
 pub mod config;
 pub mod data_dir;
 pub mod listen;

@@ -1,7 +1,8 @@
 //! The serving loop: TCP, TLS, HTTP/2 and gRPC (or HTTP/1.1 for pages), until told to stop.
 //!
 //! A peer that sends garbage, or nothing, costs one handshake slot for at most
-//! [`HANDSHAKE_TIMEOUT`] and never ends the loop.
+//! [`HANDSHAKE_TIMEOUT`], then one connection for at most [`FIRST_BYTES_TIMEOUT`], and never ends the
+//! loop.
 
 use std::io;
 use std::net::SocketAddr;
@@ -15,6 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio::time::Sleep;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_stream::wrappers::ReceiverStream;
@@ -24,8 +26,17 @@ use tonic::transport::server::Connected;
 
 use cmdop_proto::limits;
 
+use crate::admission::{Admission, Limits, Permit};
+
 /// A peer has this long to finish TLS.
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A peer has this long after TLS to say which HTTP it speaks.
+pub const FIRST_BYTES_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What says which HTTP it is: the connection preface of HTTP/2 (RFC 9113, section 3.4). No request of
+/// HTTP/1.1 is shorter, and its further lines have a time limit of their own.
+const FIRST_BYTES: usize = 24;
 
 /// Handshakes at the same time; more wait in the kernel's accept queue.
 const MAX_HANDSHAKES: usize = 256;
@@ -37,6 +48,13 @@ const MAX_STREAMS: u32 = 4096;
 /// behind in the socket.
 const NOT_SENT_LOW_WATER: u32 = 128 << 10;
 
+/// What peers may use of us.
+#[derive(Clone, Copy, Debug)]
+struct Bounds {
+    connections: Limits,
+    first_bytes: Duration,
+}
+
 /// Serves `routes` until `stop`, then waits for the open calls for at most `drain`.
 pub async fn serve(
     listener: TcpListener,
@@ -45,9 +63,30 @@ pub async fn serve(
     stop: CancellationToken,
     drain: Duration,
 ) -> Result<(), tonic::transport::Error> {
+    let bounds = Bounds {
+        connections: Limits::default(),
+        first_bytes: FIRST_BYTES_TIMEOUT,
+    };
+    serve_within(bounds, listener, tls, routes, stop, drain).await
+}
+
+async fn serve_within(
+    bounds: Bounds,
+    listener: TcpListener,
+    tls: Arc<ServerConfig>,
+    routes: Routes,
+    stop: CancellationToken,
+    drain: Duration,
+) -> Result<(), tonic::transport::Error> {
     let (accepted, connections) = mpsc::channel(16);
     let mut tasks = JoinSet::new();
-    tasks.spawn(accept(listener, tls.into(), accepted, stop.clone()));
+    let door = Door {
+        tls: tls.into(),
+        accepted,
+        first_bytes: bounds.first_bytes,
+    };
+    let admission = Admission::new(bounds.connections);
+    tasks.spawn(accept(listener, door, admission, stop.clone()));
     let server = tonic::transport::Server::builder()
         .accept_http1(true)
         .initial_stream_window_size(limits::STREAM_WINDOW)
@@ -74,10 +113,18 @@ pub async fn serve(
     }
 }
 
-async fn accept(
-    listener: TcpListener,
+/// What a connection passes through.
+#[derive(Clone)]
+struct Door {
     tls: TlsAcceptor,
     accepted: mpsc::Sender<io::Result<Connection>>,
+    first_bytes: Duration,
+}
+
+async fn accept(
+    listener: TcpListener,
+    door: Door,
+    admission: Arc<Admission>,
     stop: CancellationToken,
 ) {
     let mut handshakes = JoinSet::new();
@@ -87,9 +134,9 @@ async fn accept(
             () = stop.cancelled() => return,
             Some(_) = handshakes.join_next(), if !handshakes.is_empty() => {}
             connection = listener.accept(), if handshakes.len() < MAX_HANDSHAKES => match connection {
-                Ok((stream, peer)) => {
-                    handshakes.spawn(handshake(tls.clone(), stream, peer, accepted.clone()));
-                }
+                Ok((stream, peer)) => if let Some(permit) = admission.admit(peer.ip()) {
+                    handshakes.spawn(door.clone().handshake(stream, peer, permit));
+                },
                 Err(error) => {
                     // Out of descriptors, or the peer left in the queue: neither ends the server.
                     tracing::warn!(%error, "cannot accept a connection");
@@ -100,23 +147,25 @@ async fn accept(
     }
 }
 
-async fn handshake(
-    tls: TlsAcceptor,
-    stream: TcpStream,
-    peer: SocketAddr,
-    accepted: mpsc::Sender<io::Result<Connection>>,
-) {
-    tune(&stream);
-    match tokio::time::timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await {
-        Ok(Ok(stream)) => {
-            let connection = Connection {
-                stream: Box::new(stream),
-                peer,
-            };
-            let _ = accepted.send(Ok(connection)).await;
+impl Door {
+    async fn handshake(self, stream: TcpStream, peer: SocketAddr, permit: Permit) {
+        tune(&stream);
+        match tokio::time::timeout(HANDSHAKE_TIMEOUT, self.tls.accept(stream)).await {
+            Ok(Ok(stream)) => {
+                let connection = Connection {
+                    stream: Box::new(stream),
+                    peer,
+                    awaited: Some(Awaited {
+                        bytes: FIRST_BYTES,
+                        until: Box::pin(tokio::time::sleep(self.first_bytes)),
+                    }),
+                    _permit: permit,
+                };
+                let _ = self.accepted.send(Ok(connection)).await;
+            }
+            Ok(Err(error)) => tracing::debug!(%peer, %error, "a peer does not speak TLS with us"),
+            Err(_) => tracing::debug!(%peer, "a peer did not finish TLS in time"),
         }
-        Ok(Err(error)) => tracing::debug!(%peer, %error, "a peer does not speak TLS with us"),
-        Err(_) => tracing::debug!(%peer, "a peer did not finish TLS in time"),
     }
 }
 
@@ -132,6 +181,16 @@ fn tune(stream: &TcpStream) {
 pub struct Connection {
     stream: Box<TlsStream<TcpStream>>,
     peer: SocketAddr,
+    /// Until the peer has said which HTTP it speaks.
+    awaited: Option<Awaited>,
+    _permit: Permit,
+}
+
+/// What the peer still owes us, and until when.
+#[derive(Debug)]
+struct Awaited {
+    bytes: usize,
+    until: Pin<Box<Sleep>>,
 }
 
 /// Who is at the other end, in the extensions of every request.
@@ -152,7 +211,19 @@ impl AsyncRead for Connection {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(cx, buf)
+        let before = buf.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
+        let Some(awaited) = &mut self.awaited else {
+            return read;
+        };
+        awaited.bytes = awaited.bytes.saturating_sub(buf.filled().len() - before);
+        if awaited.bytes == 0 {
+            self.awaited = None;
+        } else if read.is_pending() && awaited.until.as_mut().poll(cx).is_ready() {
+            let why = "the peer did not say in time which HTTP it speaks";
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, why)));
+        }
+        read
     }
 }
 
@@ -185,3 +256,6 @@ impl AsyncWrite for Connection {
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -92,20 +92,26 @@ impl KeySet {
 }
 
 fn check_time(claims: &Claims, now: i64) -> Result<(), Refusal> {
-    if now >= claims.exp {
+    let leeway = CLOCK_LEEWAY.as_secs() as i64;
+    if now >= claims.exp.saturating_add(leeway) {
         return Err(Refusal::denied(
             "token-expired",
-            format!("the token expired {} s ago", now - claims.exp),
+            format!(
+                "the token expired {} s ago by this server's clock",
+                now.saturating_sub(claims.exp)
+            ),
         )
-        .hint("log in again with `cmdop login`"));
+        .hint(
+            "log in again with `cmdop login`; if a new token is refused too, this server's clock \
+             is ahead of the control plane's: set both (NTP)",
+        ));
     }
-    let leeway = CLOCK_LEEWAY.as_secs() as i64;
-    if now + leeway < claims.nbf {
+    if now.saturating_add(leeway) < claims.nbf {
         return Err(Refusal::denied(
             "token-not-yet-valid",
             format!(
                 "the token was issued {} s in this server's future: one of the two clocks is wrong",
-                claims.iat - now
+                claims.iat.saturating_sub(now)
             ),
         )
         .hint("set the clocks of the control plane and of this server (NTP)"));
@@ -166,6 +172,21 @@ mod tests {
     }
 
     #[test]
+    fn a_verifier_whose_clock_is_ahead_by_a_minute_takes_a_token_and_later_names_the_clock() {
+        let (key, keys) = issuer();
+        let token = sign(&claims(), &key);
+        let verify = |now| keys.verify(&token, RELAY_AUDIENCE, now);
+        assert!(verify(NOW + 100 + 59).is_ok());
+        let refusal = verify(NOW + 100 + 60).unwrap_err();
+        assert!(refusal.message.contains("60 s ago by this server's clock"));
+        assert!(refusal.hint.contains("clock"), "{}", refusal.hint);
+        let mut endless = claims();
+        (endless.exp, endless.nbf) = (i64::MAX, i64::MIN);
+        let endless = sign(&endless, &key);
+        assert!(keys.verify(&endless, RELAY_AUDIENCE, NOW).is_ok());
+    }
+
+    #[test]
     fn each_fault_has_its_own_message() {
         let (key, keys) = issuer();
         let token = sign(&claims(), &key);
@@ -173,7 +194,7 @@ mod tests {
         let reason = |token: &str, audience: &str, now| {
             keys.verify(token, audience, now).unwrap_err().reason
         };
-        assert_eq!(reason(&token, RELAY_AUDIENCE, NOW + 100), "token-expired");
+        assert_eq!(reason(&token, RELAY_AUDIENCE, NOW + 160), "token-expired");
         assert_eq!(
             reason(&token, RELAY_AUDIENCE, NOW - 200),
             "token-not-yet-valid"

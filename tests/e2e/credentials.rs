@@ -70,7 +70,7 @@ async fn every_wrong_token_is_refused_with_its_own_reason() {
     );
     let now = forge::now();
     assert_eq!(
-        court.reason_for(|claims| claims.exp = now - 5).await,
+        court.reason_for(|claims| claims.exp = now - 65).await,
         "token-expired"
     );
     let tomorrow = now + 86_400;

@@ -31,7 +31,7 @@ async fn a_token_that_the_relay_calls_expired_is_replaced_and_the_call_repeated(
     let genuine = world.owner.access_token().await;
     let forge = Forge::of_control(world.control.data(), &genuine);
     let mut claims = forge::claims(&genuine);
-    claims.exp = forge::now() - 10;
+    claims.exp = forge::now() - 70;
     world.owner.use_access_token(&forge.sign(&claims)).await;
     world.cmdop(&["machines"]).await.ok();
     world.owner.use_access_token(&forge.sign(&claims)).await;

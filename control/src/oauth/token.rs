@@ -1,10 +1,12 @@
 //! `POST /oauth/token`: the one place where something that proves an identity becomes tokens.
 
 use axum::extract::rejection::FormRejection;
-use axum::extract::{Form, State};
+use axum::extract::{Extension, Form, State};
 use axum::response::Response;
 use cmdop_proto::Refusal;
+use cmdop_service::serve::Peer;
 use serde::Deserialize;
+use tokio::time::Instant;
 
 use super::answer::{Refused, uncached};
 use super::device::known_client;
@@ -12,6 +14,7 @@ use crate::assertion::Client;
 use crate::plane::{ControlPlane, Shared};
 use crate::secret::{self, Secret};
 use crate::store::{Credential, LoginError, Method, Polled, RefreshError};
+use crate::throttle::{TOKENS, neighbourhood};
 use crate::tokens::TokenResponse;
 
 /// RFC 8628, section 3.4.
@@ -38,8 +41,10 @@ pub(super) struct Request {
 /// Exchanges what was presented for tokens.
 pub(super) async fn exchange(
     State(plane): State<Shared>,
+    Extension(peer): Extension<Peer>,
     form: Result<Form<Request>, FormRejection>,
 ) -> Result<Response, Refused> {
+    slow_down(&plane, peer)?;
     let Form(request) = form?;
     let grant = request.grant_type.as_deref();
     let tokens = match grant.ok_or_else(|| Refused::missing("grant_type"))? {
@@ -61,6 +66,19 @@ pub(super) async fn exchange(
         }
     };
     Ok(uncached(&tokens))
+}
+
+/// Each request costs a signature or a look into the database: nobody gets any number of them.
+fn slow_down(plane: &ControlPlane, peer: Peer) -> Result<(), Refused> {
+    let from = neighbourhood(peer.0.ip());
+    plane
+        .throttle
+        .take(format!("token/{from}"), TOKENS, Instant::now())
+        .map_err(|wait| {
+            let refusal = Refusal::exhausted("busy", "too many requests from this address")
+                .hint(format!("wait {} s and try again", wait.as_secs() + 1));
+            Refused::new("invalid_request", refusal)
+        })
 }
 
 fn needed<'a>(parameter: &'a Option<String>, name: &str) -> Result<&'a str, Refused> {

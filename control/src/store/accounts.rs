@@ -60,6 +60,34 @@ impl Workspace<'_> {
         role: Role,
         now_ms: u64,
     ) -> Result<AccountId, AddAccountError> {
+        let mut connection = self.store.pool.acquire().await.map_err(Error::from)?;
+        self.insert_account(&mut connection, name, role, now_ms)
+            .await
+    }
+
+    /// Makes an account that a one-time secret (its hash) lets in: both, or neither.
+    pub async fn add_account_with_secret(
+        &self,
+        name: &str,
+        role: Role,
+        secret: &str,
+        now_ms: u64,
+    ) -> Result<AccountId, AddAccountError> {
+        let mut tx = self.store.begin().await?;
+        let account = self.insert_account(&mut tx, name, role, now_ms).await?;
+        self.insert_login_secret(&mut tx, secret, account, None)
+            .await?;
+        self.store.commit(tx).await?;
+        Ok(account)
+    }
+
+    async fn insert_account(
+        &self,
+        connection: &mut SqliteConnection,
+        name: &str,
+        role: Role,
+        now_ms: u64,
+    ) -> Result<AccountId, AddAccountError> {
         let account = AccountId::new();
         let done = sqlx::query(
             "INSERT INTO accounts (id, workspace_id, name, name_key, role, created_at_ms) \
@@ -71,7 +99,7 @@ impl Workspace<'_> {
         .bind(name.to_lowercase())
         .bind(role.as_str())
         .bind(now_ms as i64)
-        .execute(&self.store.pool)
+        .execute(connection)
         .await
         .map_err(Error::from)?;
         if done.rows_affected() == 0 {

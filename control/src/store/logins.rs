@@ -2,6 +2,7 @@
 //! token, and one that comes back after it was replaced ends the whole family, because then two hold it.
 
 use cmdop_proto::{AccountId, LoginId, WorkspaceId};
+use sqlx::SqliteConnection;
 
 use super::accounts::Account;
 use super::revocations::{Claim, revoke};
@@ -107,6 +108,18 @@ impl Workspace<'_> {
         account: AccountId,
         expires_at_ms: Option<u64>,
     ) -> Result<(), Error> {
+        let mut connection = self.store.pool.acquire().await?;
+        self.insert_login_secret(&mut connection, hash, account, expires_at_ms)
+            .await
+    }
+
+    pub(super) async fn insert_login_secret(
+        &self,
+        connection: &mut SqliteConnection,
+        hash: &str,
+        account: AccountId,
+        expires_at_ms: Option<u64>,
+    ) -> Result<(), Error> {
         sqlx::query(
             "INSERT INTO login_secrets (hash, workspace_id, account_id, expires_at_ms) \
              VALUES ($1, $2, $3, $4)",
@@ -115,7 +128,7 @@ impl Workspace<'_> {
         .bind(self.id.to_string())
         .bind(account.to_string())
         .bind(expires_at_ms.map(|end| end as i64))
-        .execute(&self.store.pool)
+        .execute(connection)
         .await?;
         Ok(())
     }

@@ -32,9 +32,9 @@ pub(super) async fn run(job: Job) -> Result<(), Refusal> {
         stream_token: job.start.stream_token.clone(),
         run_id: job.start.run_id.clone(),
     });
-    let prepared = super::prepare(&job.start, &job.user);
     // The program starts while the stream is being opened.
     let starting = async {
+        let prepared = super::prepare(&job.start, &job.user).await;
         let program = prepared.map_err(NotStarted::Machine)?;
         tokio::task::spawn_blocking(move || program.start())
             .await
@@ -168,10 +168,11 @@ impl Run {
             () = stop.cancelled(), if self.forced.is_none() => Event::Stop,
             event = self.talk.next(intake) => Event::Talk(event),
             () = self.process.ended(), if self.ended.is_none() => Event::Ended,
+            // Before what a flood keeps ready for ever.
+            () = at(wake), if wake.is_some() => Event::Deadline,
             () = self.stdout.readable(), if may_read => Event::Stdout,
             () = self.stderr.readable(), if may_read => Event::Stderr,
             () = self.stdin.writable() => Event::Stdin,
-            () = at(wake), if wake.is_some() => Event::Deadline,
         }
     }
 
@@ -293,7 +294,7 @@ impl Run {
 }
 
 async fn at(wake: Option<Instant>) {
-    if let Some(wake) = wake {
+    if let Some(wake) = wake.filter(|wake| *wake > Instant::now()) {
         tokio::time::sleep_until(wake).await;
     }
 }

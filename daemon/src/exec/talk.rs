@@ -57,6 +57,8 @@ pub(super) struct Talk {
     /// channel holds and the connection took.
     early: Vec<Up>,
     attempts: u32,
+    /// The end that came while nobody asked for events.
+    gone: Option<Event>,
 }
 
 enum Link {
@@ -83,6 +85,7 @@ impl Talk {
             frames: VecDeque::new(),
             early: Vec::new(),
             attempts: 1,
+            gone: None,
         }
     }
 
@@ -126,6 +129,9 @@ impl Talk {
 
     /// The next event; requests only if `takes_requests`. Cancel-safe.
     pub(super) async fn next(&mut self, intake: Intake) -> Event {
+        if let Some(gone) = self.gone.take() {
+            return gone;
+        }
         loop {
             let has_frames = !self.frames.is_empty();
             let Self { up, down, .. } = self;
@@ -195,16 +201,20 @@ impl Talk {
         None
     }
 
-    /// Waits for `work` while the stream is being opened.
+    /// Waits for `work` while the stream is being opened. If the caller is gone before it is done, the
+    /// next call of [`Talk::next`] says so.
     pub(super) async fn meanwhile<T>(&mut self, work: impl Future<Output = T>) -> T {
         tokio::pin!(work);
-        loop {
+        while self.gone.is_none() {
             tokio::select! {
                 biased;
                 done = &mut work => return done,
-                event = self.next(Intake::Closed) => drop(event),
+                event = self.next(Intake::Closed) => if let Event::Gone(_) = event {
+                    self.gone = Some(event);
+                },
             }
         }
+        work.await
     }
 
     /// Sends what waits, ends our side, and waits until the relay has ended its own: a stream that
@@ -310,3 +320,6 @@ async fn open(
         Err(status) => Err(failure(status, Some(lease))),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -242,3 +242,21 @@ async fn many_programs_at_once_do_not_mix() {
     assert_eq!(seen, (0..40).collect::<Vec<_>>());
     world.stopped().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_that_nobody_hears_is_killed_when_it_ignores_term() {
+    let mut world = World::new().await;
+    let mut exec = world.exec(sh("trap '' TERM; exec yes")).await;
+    while exec.stdout.is_empty() {
+        exec.next().await;
+    }
+    let pid = rustix::process::Pid::from_raw(exec.pid as i32).unwrap();
+    drop(exec);
+    within("the end of the program", async {
+        while rustix::process::test_kill_process(pid).is_ok() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    world.stopped().await;
+}

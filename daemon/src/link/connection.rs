@@ -39,8 +39,7 @@ pub(super) struct Connection {
 impl Linker {
     /// Links to `url`; returns when that link has ended.
     pub(super) async fn link(&mut self, url: &str) -> Ended {
-        // Waits for the first token of all; later ones are renewed in time.
-        self.tokens.renewed_after(None).await;
+        self.first_token().await;
         // Boxed: a handshake's state is large and short-lived.
         let dialling = Box::pin(dial::dial(url, &self.trust, Lane::Interactive));
         let channel = match dialling.await {
@@ -79,7 +78,7 @@ impl Linker {
             arch: facts::ARCH.into(),
             agent_version: cmdop_service::VERSION.into(),
             sessions: self.summaries().await,
-            metrics: Some(self.metrics().await),
+            metrics: Some(self.instruments.read().await),
             instance_id: self.instance_id.clone(),
             now_ms: now_ms(),
         };
@@ -161,7 +160,7 @@ impl Linker {
 
     async fn beat(&mut self, connection: &Connection) -> Result<(), Ended> {
         let heartbeat = v1::Heartbeat {
-            metrics: Some(self.metrics().await),
+            metrics: Some(self.instruments.read().await),
             now_ms: now_ms(),
         };
         let sent = connection.up.send(message(Up::Heartbeat(heartbeat)));

@@ -72,11 +72,12 @@ impl Linker {
             notice: self.work.notice,
         };
         let up = link.up.clone();
-        spawn(&self.work.tracker, async move {
+        let session = self.work.sessions.track_future(async move {
             if let Err(refusal) = session::run(start, opener, receiver, context).await {
                 refuse(&up, command_id, &refusal);
             }
         });
+        spawn(&self.work.tracker, session);
         Ok(())
     }
 
@@ -101,7 +102,7 @@ impl Linker {
         set(&mut env, "CMDOP_SESSION", &record.id);
         let program = Program {
             argv: record.command.iter().map(OsString::from).collect(),
-            cwd: user.directory(&start.cwd)?,
+            cwd: std::path::PathBuf::new(),
             env,
             size,
         };
@@ -110,6 +111,7 @@ impl Linker {
             Start {
                 record,
                 size,
+                cwd: user.directory(&start.cwd),
                 program,
             },
         ))

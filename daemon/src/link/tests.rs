@@ -6,7 +6,7 @@ use cmdop_proto::v1::agent_message::Message as Up;
 use cmdop_proto::v1::control_message::Message as Order;
 use cmdop_proto::{Refusal, v1};
 
-use crate::fake_relay::{World, start_session, within};
+use crate::fake_relay::{World, start_exec, start_session, within};
 use crate::state::LinkState;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -107,5 +107,77 @@ async fn a_session_asked_for_twice_is_started_once() {
     second.until("once").await;
     assert_eq!(world.link().register.sessions.len(), 0);
     drop(second);
+    world.stopped().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_machine_whose_clone_took_its_link_over_says_so_and_keeps_away() {
+    let mut world = World::new().await;
+    let mut state = world.config.link.subscribe();
+    let refusal = Refusal::unavailable("link-replaced", "a newer link of this machine took over");
+    world.link().fail(refusal.into()).await;
+    let is_told = |state: &LinkState| match state {
+        LinkState::Waiting { reason } => reason.contains("cmdopd unenroll"),
+        _ => false,
+    };
+    within("the reason", state.wait_for(is_told)).await.unwrap();
+    // Much longer than the usual wait.
+    let relinked = tokio::time::timeout(Duration::from_secs(2), world.linked());
+    assert!(relinked.await.is_err());
+    world.stopped().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_machine_without_a_token_says_why() {
+    let world = World::with_config(|config| {
+        std::fs::remove_file(config.data_dir.join(crate::identity::TOKEN_FILE)).unwrap();
+    })
+    .await;
+    let mut state = world.config.link.subscribe();
+    let is_told = |state: &LinkState| match state {
+        LinkState::Waiting { reason } => reason.contains("cannot reach https://127.0.0.1:1"),
+        _ => false,
+    };
+    within("the reason", state.wait_for(is_told)).await.unwrap();
+    world.stopped().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn long_commands_do_not_keep_a_machine_from_registering() {
+    let mut world = World::new().await;
+    let long = format!("echo up; : {}; cat", "x".repeat(100_000));
+    let mut sessions = Vec::new();
+    for _ in 0..12 {
+        let command = ["sh", "-c", &long];
+        let mut session = world.session(&command).await.flowing().await;
+        session.until("up").await;
+        sessions.push(session);
+    }
+    world.cut();
+    let register = world.linked().await.register.clone();
+    assert_eq!(register.sessions.len(), 12);
+    let record = register.sessions[0].session.as_ref().unwrap();
+    assert_eq!(record.command[..2], ["sh", "-c"]);
+    assert!(record.command.concat().len() < 1000);
+    world.stopped().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sessions_and_programs_are_counted_apart() {
+    let mut world = World::new().await;
+    let mut session = world.session(&["cat"]).await.flowing().await;
+    session.input(b"up\r").await;
+    session.until("up").await;
+    let mut execs = Vec::new();
+    for _ in 0..2 {
+        let mut exec = world.exec(start_exec(&["sleep", "1000"])).await;
+        while exec.pid == 0 {
+            exec.next().await;
+        }
+        execs.push(exec);
+    }
+    let status = crate::local::status(world.dir.path()).await.unwrap();
+    assert_eq!((status.sessions, status.programs), (1, 2));
+    drop((session, execs));
     world.stopped().await;
 }

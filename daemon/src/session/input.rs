@@ -3,7 +3,7 @@
 //!
 //! It does no IO. Replays are recognised by client and number, over any number of links.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use bytes::{Buf as _, Bytes};
 use cmdop_proto::{ClientId, CommandId, InputSeq, Refusal, limits, v1};
@@ -15,8 +15,9 @@ const MAX_WAITING: usize = 4 << 20;
 /// Answers of the emulator to a program that asks without reading are dropped beyond this.
 const MAX_REPLIES: usize = 64 << 10;
 
-/// Clients whose last input is remembered; the one that was silent longest is forgotten.
-const MAX_CLIENTS: usize = 64;
+/// Clients whose last input is remembered; the one that was silent longest is forgotten. Every one-shot
+/// `send` is a client of its own, and all that were under way when the link was lost come again.
+const MAX_CLIENTS: usize = 4096;
 
 /// One input that was written, for whoever sent it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,8 +42,11 @@ pub(crate) struct Inputs {
     waiting: VecDeque<Waiting>,
     bytes: usize,
     reply_bytes: usize,
-    /// Highest accepted number of each client; the one heard last is at the end.
-    clients: Vec<(ClientId, InputSeq)>,
+    /// Highest accepted number of each client, and when it was heard last, in turns.
+    clients: HashMap<ClientId, (InputSeq, u64)>,
+    /// The same by turn: the one that was silent longest comes first.
+    turns: BTreeMap<u64, ClientId>,
+    turn: u64,
     written: CommandId,
 }
 
@@ -145,14 +149,21 @@ impl Inputs {
     }
 
     fn is_new(&mut self, client: ClientId, seq: InputSeq) -> bool {
-        let highest = match self.clients.iter().position(|(known, _)| *known == client) {
-            Some(index) => self.clients.remove(index).1,
+        let highest = match self.clients.remove(&client) {
+            Some((highest, turn)) => {
+                self.turns.remove(&turn);
+                highest
+            }
             None => InputSeq(0),
         };
-        if self.clients.len() == MAX_CLIENTS {
-            self.clients.remove(0);
+        if self.clients.len() >= MAX_CLIENTS
+            && let Some((_, silent)) = self.turns.pop_first()
+        {
+            self.clients.remove(&silent);
         }
-        self.clients.push((client, highest.max(seq)));
+        self.turn += 1;
+        self.turns.insert(self.turn, client);
+        self.clients.insert(client, (highest.max(seq), self.turn));
         seq > highest
     }
 }
@@ -226,14 +237,35 @@ mod tests {
     }
 
     #[test]
+    fn a_thousand_one_shot_clients_may_come_again_after_a_lost_link() {
+        let mut inputs = Inputs::default();
+        let clients: Vec<ClientId> = (0..1024).map(|_| ClientId::new()).collect();
+        for client in clients.iter().chain(&clients) {
+            inputs.accept(input(*client, 1, 1, b"x")).unwrap();
+        }
+        assert_eq!(write_all(&mut inputs).0.len(), 1024);
+    }
+
+    #[test]
+    fn the_client_that_was_silent_longest_is_forgotten_first() {
+        let (mut inputs, me) = (Inputs::default(), ClientId::new());
+        for _ in 0..2 * MAX_CLIENTS {
+            inputs.accept(input(ClientId::new(), 1, 1, b"")).unwrap();
+            inputs.accept(input(me, 1, 1, b"x")).unwrap();
+        }
+        assert_eq!(write_all(&mut inputs).0, b"x");
+    }
+
+    #[test]
     fn clients_and_answers_are_bounded() {
         let mut inputs = Inputs::default();
-        for _ in 0..1000 {
+        for _ in 0..2 * MAX_CLIENTS {
             inputs.accept(input(ClientId::new(), 1, 1, b"x")).unwrap();
             inputs.reply(vec![b'r'; 1000]);
         }
         assert_eq!(inputs.clients.len(), MAX_CLIENTS);
-        assert!(inputs.bytes <= 1000 + MAX_REPLIES);
+        assert_eq!(inputs.turns.len(), MAX_CLIENTS);
+        assert!(inputs.bytes <= 2 * MAX_CLIENTS + MAX_REPLIES);
         write_all(&mut inputs);
         assert_eq!((inputs.bytes, inputs.reply_bytes), (0, 0));
     }

@@ -34,12 +34,13 @@ impl Screen {
         }
     }
 
-    /// Takes what the program printed; returns what it is to read in answer to its queries.
-    pub(crate) fn feed(&mut self, data: &[u8]) -> Vec<u8> {
-        self.emulator.feed(data);
+    /// Takes what the program printed, as much of it as is done with `work` cells touched; returns how
+    /// much that was, and what the program is to read in answer to its queries.
+    pub(crate) fn feed(&mut self, data: &[u8], work: usize) -> (usize, Vec<u8>) {
+        let taken = self.emulator.feed_some(data, work);
         // Titles, bells and the like are for clients, which see them in the bytes.
         self.emulator.take_events();
-        self.emulator.take_replies()
+        (taken, self.emulator.take_replies())
     }
 
     /// Takes a new size.
@@ -53,17 +54,13 @@ impl Screen {
         Size::clamped(rows, cols)
     }
 
-    /// The bytes that redraw it with at most `scrollback` lines of history: as many as fit a frame.
+    /// The bytes that redraw it with at most `scrollback` lines of history, as far as they fit a frame:
+    /// history gives way first, then colours, then text.
     pub(crate) fn keyframe(&self, scrollback: u32) -> Vec<u8> {
-        let mut lines = scrollback.min(limits::MAX_KEYFRAME_SCROLLBACK) as usize;
-        loop {
-            let bytes = self.emulator.snapshot(lines).bytes;
-            if bytes.len() <= limits::MAX_KEYFRAME || lines == 0 {
-                return bytes;
-            }
-            // Usually the right share at once; always fewer.
-            lines = (lines * limits::MAX_KEYFRAME / bytes.len()).min(lines - 1);
-        }
+        let lines = scrollback.min(limits::MAX_KEYFRAME_SCROLLBACK) as usize;
+        self.emulator
+            .snapshot_within(lines, limits::MAX_KEYFRAME)
+            .bytes
     }
 
     /// What it shows, with at most `scrollback` lines above; the oldest lines give way to the limit.
@@ -89,19 +86,29 @@ impl Screen {
 mod tests {
     use super::*;
 
+    fn feed(screen: &mut Screen, mut data: &[u8]) -> Vec<u8> {
+        let mut replies = Vec::new();
+        while !data.is_empty() {
+            let (taken, reply) = screen.feed(data, 1 << 20);
+            replies.extend(reply);
+            data = &data[taken..];
+        }
+        replies
+    }
+
     #[test]
     fn a_query_is_answered_once() {
         let mut screen = Screen::new(Size::DEFAULT);
-        assert!(screen.feed(b"\x1b[c").starts_with(b"\x1b[?"));
-        assert!(screen.feed(b"x").is_empty());
+        assert!(feed(&mut screen, b"\x1b[c").starts_with(b"\x1b[?"));
+        assert!(feed(&mut screen, b"x").is_empty());
     }
 
     #[test]
     fn a_keyframe_redraws_the_screen() {
         let mut screen = Screen::new(Size::DEFAULT);
-        screen.feed(b"one\r\n\x1b[31mtwo\x1b[m");
+        feed(&mut screen, b"one\r\n\x1b[31mtwo\x1b[m");
         let mut again = Screen::new(Size::DEFAULT);
-        again.feed(&screen.keyframe(100));
+        feed(&mut again, &screen.keyframe(100));
         assert_eq!(again.capture(0, Look::Ansi), screen.capture(0, Look::Ansi));
     }
 
@@ -109,11 +116,28 @@ mod tests {
     fn a_capture_fits_its_frame() {
         let mut screen = Screen::new(Size::new(24, 200).unwrap());
         for _ in 0..9000 {
-            screen.feed(format!("{}\r\n", "x".repeat(190)).as_bytes());
+            feed(&mut screen, format!("{}\r\n", "x".repeat(190)).as_bytes());
         }
         let text = screen.capture(10_000, Look::Plain);
         assert!(text.len() <= MAX_CAPTURE);
         assert!(text.len() > MAX_CAPTURE - 200 && text.starts_with("xx"));
+        assert!(screen.keyframe(2_000).len() <= limits::MAX_KEYFRAME);
+    }
+
+    #[test]
+    fn a_keyframe_of_the_largest_and_most_colourful_screen_fits_its_frame() {
+        let mut screen = Screen::new(Size::MAX);
+        for cell in 0..Size::MAX.rows() as usize * Size::MAX.cols() as usize {
+            let (a, b) = (cell % 251, cell % 241);
+            feed(
+                &mut screen,
+                format!("\x1b[38;2;{a};{b};7;48;2;{b};9;{a}mx").as_bytes(),
+            );
+        }
+        feed(
+            &mut screen,
+            &[b"\x1b]52;c;", &[b'Q'; 1000 << 10][..]].concat(),
+        );
         assert!(screen.keyframe(2_000).len() <= limits::MAX_KEYFRAME);
     }
 }

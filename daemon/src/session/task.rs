@@ -22,7 +22,7 @@ use crate::session::input::Inputs;
 use crate::session::log::Log;
 use crate::session::screen::Screen;
 use crate::session::stream::{Intake, Opener, Stream};
-use crate::session::{Command, Context, Start};
+use crate::session::{Command, Context, Start, shown_command};
 
 /// What one turn reads at most, so that a flood never keeps a key waiting for longer than it takes
 /// to copy this much.
@@ -34,6 +34,10 @@ const MAX_LAG: u64 = 256 << 10;
 
 /// What the emulator is fed at once.
 const FEED: usize = 128 << 10;
+
+/// How many cells it may touch in one turn: a few bytes can ask for a whole screen of work, and two
+/// of the largest screens take some tens of milliseconds.
+const WORK: usize = 4 << 20;
 
 /// What is still read after the program's end: more than the kernel holds for a terminal, and a bound
 /// against a background job that never stops printing.
@@ -48,12 +52,18 @@ pub(crate) async fn run(
 ) -> Result<(), Refusal> {
     let patience = start.patience(context.notice);
     let span = tracing::info_span!("session", id = %start.record.id);
-    let (pty, process) = Pty::open(start.program)
+    let mut program = start.program;
+    program.cwd = start.cwd.find().await?;
+    let (pty, process) = Pty::open(program)
         .await
         .map_err(|error| super::not_started(&error))?;
     tracing::info!(parent: &span, pid = process.pid().as_raw_nonzero(), "a session starts");
+    let mut record = start.record;
+    // Kept for showing only, and sent with every registration: the summaries of all sessions must fit
+    // one frame.
+    record.command = shown_command(&record.command);
     let mut task = Task {
-        record: start.record,
+        record,
         pty: Some(pty),
         process: Some(process),
         has_ended: false,
@@ -135,6 +145,7 @@ impl Task {
             if self.may_finish() {
                 self.last_words().await;
             }
+            self.renew_keyframe().await;
             self.pump();
             if self.is_over() {
                 break;
@@ -170,10 +181,11 @@ impl Task {
             }
             event = link_event(link, intake) => event,
             () = ended(process.as_mut()), if !self.has_ended => Event::Ended,
+            // Before what a flood keeps ready for ever.
+            () = at(deadline), if deadline.is_some() => Event::Deadline,
             () = writable(pty.as_ref()), if self.inputs.next().is_some() => Event::Writable,
             () = readable(pty.as_ref()), if may_read => Event::Readable,
             () = std::future::ready(()), if has_lag => Event::Lag,
-            () = at(deadline), if deadline.is_some() => Event::Deadline,
         }
     }
 
@@ -184,7 +196,7 @@ impl Task {
             Event::Command(Some(Command::Summary(asked))) => drop(asked.send(self.summary())),
             Event::Opened(Ok(stream)) => self.link = Link::Open(stream),
             Event::Opened(Err(refusal)) => self.lost(&refusal),
-            Event::Down(Ok(Some(message))) => self.obey(message),
+            Event::Down(Ok(Some(message))) => self.obey(message).await,
             Event::Down(Ok(None)) => self.relay_closed(),
             Event::Down(Err(status)) => self.lost(&Refusal::from(status)),
             Event::Ended => self.has_ended = true,
@@ -234,7 +246,7 @@ async fn writable(pty: Option<&Pty>) {
 }
 
 async fn at(deadline: Option<Instant>) {
-    if let Some(deadline) = deadline {
+    if let Some(deadline) = deadline.filter(|deadline| *deadline > Instant::now()) {
         tokio::time::sleep_until(deadline).await;
     }
 }

@@ -49,6 +49,7 @@ pub(crate) struct Keeper {
     key_pem: String,
     path: PathBuf,
     present: watch::Sender<Option<Token>>,
+    trouble: watch::Sender<String>,
     wishes: mpsc::Receiver<()>,
     backoff: Backoff,
     has_warned: bool,
@@ -58,6 +59,7 @@ pub(crate) struct Keeper {
 pub(crate) fn keep(data_dir: &Path, identity: Identity, key_pem: String) -> (Keeper, Tokens) {
     let path = data_dir.join(TOKEN_FILE);
     let (present, receiver) = watch::channel(Token::load(&path));
+    let (trouble, troubles) = watch::channel(String::new());
     // One wish stands for all: it is for "a new one".
     let (renew, wishes) = mpsc::channel(1);
     let keeper = Keeper {
@@ -65,12 +67,14 @@ pub(crate) fn keep(data_dir: &Path, identity: Identity, key_pem: String) -> (Kee
         key_pem,
         path,
         present,
+        trouble,
         wishes,
         backoff: Backoff::new(),
         has_warned: false,
     };
     let tokens = Tokens {
         present: receiver,
+        trouble: troubles,
         renew,
     };
     (keeper, tokens)
@@ -127,6 +131,8 @@ impl Keeper {
             tracing::info!("no new machine token yet: {error}");
             self.backoff.next_wait()
         };
+        self.trouble
+            .send_replace(format!("this machine has no token: {error}"));
         tokio::time::sleep(wait).await;
     }
 

@@ -17,6 +17,19 @@ pub(super) fn number(params: &vte::Params, index: usize, default: u16) -> u16 {
 }
 
 impl Normaliser {
+    /// How many cells a control sequence may touch.
+    pub(super) fn cost(&self, params: &vte::Params, action: char) -> usize {
+        let count = number(params, 0, 1);
+        match action {
+            'J' => self.cells(u16::MAX),
+            'L' | 'M' | 'S' | 'T' => self.cells(count),
+            '@' | 'P' | 'X' | 'K' | 'I' | 'Z' | 'b' | 'g' => self.cells(1),
+            // Each mode may be one that changes the screen.
+            'h' | 'l' => params.len() * self.cells(u16::MAX),
+            _ => 1,
+        }
+    }
+
     pub(super) fn csi(&mut self, params: &vte::Params, marks: &[u8], action: char) {
         // Attributes and insert mode leave the character just printed what it is.
         match (marks, action) {

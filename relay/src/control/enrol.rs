@@ -73,7 +73,7 @@ pub enum EnrolError {
     #[error("cannot enrol at the control plane: {0}")]
     Dial(#[from] dial::Error),
     /// The control plane said no.
-    #[error("the control plane refused to enrol this relay: {0}")]
+    #[error("the control plane refused to enrol this relay: {0}{hint}", hint = hint(.0))]
     Refused(Refusal),
     /// A key or a request for a certificate could not be made.
     #[error("cannot make keys for this relay: {0}")]
@@ -81,6 +81,15 @@ pub enum EnrolError {
     /// An address is not of the form that it must have.
     #[error("`{0}` is not an address of the form https://host:port")]
     Address(String),
+}
+
+/// What to do about it, as the end of a sentence.
+fn hint(refusal: &Refusal) -> String {
+    if refusal.hint.is_empty() {
+        String::new()
+    } else {
+        format!("; {}", refusal.hint)
+    }
 }
 
 /// Where to listen: as configured, but a port that was free by chance once is asked for again,

@@ -28,7 +28,7 @@ impl Task {
                 pty::Read::Bytes(count) => {
                     self.last_words -= count;
                     self.printed(count);
-                    self.catch_up();
+                    self.catch_up().await;
                     if self.is_held_back() {
                         return;
                     }

@@ -38,9 +38,9 @@ impl Task {
     }
 
     pub(super) fn pump(&mut self) {
-        self.renew_keyframe();
         let exit = self.exit;
         if let Link::Open(stream) = &mut self.link
+            && !stream.queue().has_stale_keyframe(&self.log)
             && !stream.pump(&self.log, exit)
         {
             self.leave();
@@ -49,12 +49,12 @@ impl Task {
 
     /// A relay that asked for a keyframe, on a stream that is slower than the program, must not wait
     /// for one that was overtaken.
-    fn renew_keyframe(&mut self) {
+    pub(super) async fn renew_keyframe(&mut self) {
         let Link::Open(stream) = &mut self.link else {
             return;
         };
         if stream.queue().has_stale_keyframe(&self.log) {
-            let keyframe = self.make_keyframe(self.scrollback_wanted);
+            let keyframe = self.make_keyframe(self.scrollback_wanted).await;
             if let Link::Open(stream) = &mut self.link {
                 stream.queue().jump(keyframe);
             }
@@ -67,7 +67,7 @@ impl Task {
         }
     }
 
-    pub(super) fn obey(&mut self, message: v1::SessionDown) {
+    pub(super) async fn obey(&mut self, message: v1::SessionDown) {
         let Link::Open(stream) = &mut self.link else {
             return;
         };
@@ -78,10 +78,10 @@ impl Task {
             Some(Down::LogWanted(wanted)) => {
                 stream.queue().again(Offset(wanted.from), Offset(wanted.to));
             }
-            Some(Down::Resize(size)) => self.resize(size),
+            Some(Down::Resize(size)) => self.resize(size).await,
             Some(Down::Signal(number)) => self.signal(number),
-            Some(Down::KeyframeWanted(wanted)) => self.keyframe(wanted),
-            Some(Down::CaptureWanted(wanted)) => self.capture(wanted),
+            Some(Down::KeyframeWanted(wanted)) => self.keyframe(wanted).await,
+            Some(Down::CaptureWanted(wanted)) => self.capture(wanted).await,
             // A message of a newer relay.
             None => {}
         }

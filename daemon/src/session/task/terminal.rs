@@ -3,7 +3,7 @@
 use cmdop_proto::v1::session_up::Message as Up;
 use cmdop_proto::{Offset, Size, v1};
 
-use super::{FEED, Link, MAX_LAG, TURN, Task};
+use super::{FEED, Link, MAX_LAG, TURN, Task, WORK};
 use crate::process;
 use crate::pty::{self, Pty};
 use crate::session::input::{Accepted, Ack};
@@ -45,7 +45,7 @@ impl Task {
         }));
     }
 
-    pub(super) fn resize(&mut self, size: v1::Size) {
+    pub(super) async fn resize(&mut self, size: v1::Size) {
         let (Ok(size), Some(pty)) = (Size::try_from(size), &self.pty) else {
             return;
         };
@@ -53,7 +53,7 @@ impl Task {
             tracing::warn!(%error, "cannot resize the terminal");
             return;
         }
-        self.catch_up();
+        self.catch_up().await;
         self.screen.resize(size);
         self.record.size = Some(size.into());
         self.answer(Up::Resized(size.into()));
@@ -118,40 +118,44 @@ impl Task {
 
     /// Feeds the emulator one piece of what was sent already.
     pub(super) async fn feed(&mut self) {
-        if self.feed_piece() == FEED {
+        self.feed_piece();
+        if self.fed < self.log.end() {
             tokio::task::yield_now().await;
         }
         self.write();
     }
 
-    pub(super) fn feed_piece(&mut self) -> usize {
+    fn feed_piece(&mut self) {
         let data = self.log.adjacent(self.fed, FEED);
-        let count = data.len();
+        let (count, reply) = self.screen.feed(data, WORK);
         self.fed = self.fed.advance(count);
-        let reply = self.screen.feed(data);
         self.inputs.reply(reply);
-        count
     }
 
-    /// Brings the emulator to the end of the log: at most [`MAX_LAG`] and one turn away.
-    pub(super) fn catch_up(&mut self) {
-        while self.fed < self.log.end() {
+    /// Brings the emulator to the end of the log: at most [`MAX_LAG`] and one turn away. In turns, for
+    /// these bytes may ask for more work than other sessions should wait for.
+    pub(super) async fn catch_up(&mut self) {
+        loop {
             self.feed_piece();
+            if self.fed >= self.log.end() {
+                break;
+            }
+            tokio::task::yield_now().await;
         }
         self.write();
     }
 
-    pub(super) fn keyframe(&mut self, wanted: v1::KeyframeWanted) {
+    pub(super) async fn keyframe(&mut self, wanted: v1::KeyframeWanted) {
         self.scrollback_wanted = wanted.scrollback_lines;
-        let keyframe = self.make_keyframe(wanted.scrollback_lines);
+        let keyframe = self.make_keyframe(wanted.scrollback_lines).await;
         if let Link::Open(stream) = &mut self.link {
             stream.queue().keyframe(keyframe);
         }
     }
 
     /// The screen at the log's end.
-    pub(super) fn make_keyframe(&mut self, scrollback_lines: u32) -> v1::Keyframe {
-        self.catch_up();
+    pub(super) async fn make_keyframe(&mut self, scrollback_lines: u32) -> v1::Keyframe {
+        self.catch_up().await;
         v1::Keyframe {
             offset: self.log.end().0,
             size: Some(self.screen.size().into()),
@@ -159,8 +163,8 @@ impl Task {
         }
     }
 
-    pub(super) fn capture(&mut self, wanted: v1::CaptureWanted) {
-        self.catch_up();
+    pub(super) async fn capture(&mut self, wanted: v1::CaptureWanted) {
+        self.catch_up().await;
         let look = if wanted.ansi { Look::Ansi } else { Look::Plain };
         let text = self.screen.capture(wanted.scrollback_lines, look);
         self.answer(Up::Capture(v1::CaptureReply {

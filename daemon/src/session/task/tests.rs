@@ -500,6 +500,27 @@ async fn a_session_that_nobody_resumes_is_ended_and_reported() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_that_ignores_the_hang_up_is_killed_in_time() {
+    let mut world = World::with_config(|config| config.notice = Duration::from_millis(200)).await;
+    world.linked().await;
+    let mut start = start_session(&["sh", "-c", "trap '' HUP; exec yes"]);
+    start.session.as_mut().unwrap().grace = Some(v1::Grace {
+        limit: Some(v1::grace::Limit::DurationMs(100)),
+    });
+    let mut session = world.start_session(start).await.flowing().await;
+    session.until("y\r\ny\r\n").await;
+    world.cut();
+    drop(session);
+    world.linked().await;
+    // The grace period ends while it prints, and so does the time between HUP and KILL.
+    let AgentUp::Ended(summary) = world.link().message().await else {
+        panic!("not the news of an end");
+    };
+    assert_eq!(summary.session.unwrap().exit, signal(9));
+    world.stopped().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_session_that_cannot_start_is_refused() {
     let mut world = World::new().await;
     for (start, reason) in [
