@@ -11,11 +11,12 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::holder::client::{Holder, Left};
 use crate::identity::{self, Identity};
 use crate::link::{Linker, Work};
 use crate::state::{LinkState, Status};
 use crate::user::User;
-use crate::{Config, PROGRAM, local, token};
+use crate::{Config, PROGRAM, holder, local, token};
 
 /// From the stop to the end of the sessions: they have 5 s between HUP and KILL.
 const DRAIN: Duration = Duration::from_secs(8);
@@ -38,6 +39,9 @@ pub enum Error {
          name one with --relay, or enrol again"
     )]
     NoRelay,
+    /// The holder ended, and with it the sessions.
+    #[error("the process that holds the sessions is gone")]
+    HolderGone,
 }
 
 /// Runs an agent until `stop`, and ends its sessions then.
@@ -59,11 +63,13 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), Error> {
     let (keeper, tokens) = token::keep(data_dir.path(), identity.clone(), key);
     services.spawn(keeper.run(quit.clone()));
     let (unheard, news) = mpsc::channel::<v1::SessionSummary>(UNHEARD);
+    let (holder, left, holder_gone) = holder(&config, &services, &quit).await?;
     let work = Work {
         tracker: TaskTracker::new(),
         sessions: TaskTracker::new(),
         stop: stop.clone(),
         unheard,
+        holder,
         user: Arc::new(User::current(&config.environment)),
         hostname: identity.hostname.clone(),
         log_bytes: config.output_log_bytes,
@@ -72,7 +78,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), Error> {
     };
     serve_locally(&services, &data_dir, &config, &identity, &work, &quit);
     let tracker = work.tracker.clone();
-    let linker = Linker::new(
+    let mut linker = Linker::new(
         relays,
         Trust::Ca(identity.ca_pem.clone()),
         tokens,
@@ -80,10 +86,15 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), Error> {
         news,
         work,
     );
+    linker.adopt(left);
     services.spawn(linker.run(quit.clone()));
     services.close();
 
-    stop.cancelled().await;
+    tokio::select! {
+        () = stop.cancelled() => {}
+        // Whoever comes next finds the terminals hung up; there is nothing left to end in order.
+        () = holder_gone.cancelled() => return Err(Error::HolderGone),
+    }
     config.link.send_replace(LinkState::Stopping);
     tracker.close();
     if tokio::time::timeout(DRAIN, tracker.wait()).await.is_err() {
@@ -92,6 +103,31 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), Error> {
     quit.cancel();
     services.wait().await;
     Ok(())
+}
+
+/// Who keeps the sessions, what an earlier worker left with it, and what is cancelled when it is gone.
+async fn holder(
+    config: &Config,
+    services: &TaskTracker,
+    quit: &CancellationToken,
+) -> Result<(Holder, Vec<Left>, CancellationToken), Error> {
+    let gone = CancellationToken::new();
+    if !holder::is_worker(&config.environment) {
+        return Ok((Holder::Own, Vec::new(), gone));
+    }
+    let lost = |error: std::io::Error| {
+        tracing::error!(%error, "cannot speak with the holder of sessions");
+        Error::HolderGone
+    };
+    let socket = holder::client::socket().map_err(lost)?;
+    let (holder, left, serve) = holder::client::connect(socket).await.map_err(lost)?;
+    // A task of its own: sessions wait for its answers.
+    let (guard, quit) = (gone.clone().drop_guard(), quit.clone());
+    services.spawn(async move {
+        let _ = quit.run_until_cancelled(serve).await;
+        drop(guard);
+    });
+    Ok((holder, left, gone))
 }
 
 fn serve_locally(
@@ -112,9 +148,11 @@ fn serve_locally(
     };
     let (all, sessions) = (work.tracker.clone(), work.sessions.clone());
     let (identity, link) = (identity.clone(), config.link.subscribe());
+    let is_worker = holder::is_worker(&config.environment);
     let status = move || Status {
         version: cmdop_service::VERSION.into(),
         pid: std::process::id(),
+        holder_pid: is_worker.then(std::os::unix::process::parent_id),
         machine_id: identity.machine_id.to_string(),
         hostname: identity.hostname.clone(),
         workspace: identity.workspace_name.clone(),

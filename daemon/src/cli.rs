@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::ffi::OsString;
 use std::io::Write as _;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use cmdop_proto::ErrorKind;
@@ -40,6 +41,9 @@ enum Verb {
     /// How the agent that runs here is doing, as one line of JSON.
     #[command(after_help = "Example:\n  cmdopd status")]
     Status(Place),
+    /// Replace the running agent by the program that is installed now; sessions go on.
+    #[command(after_help = "Example:\n  install -m 755 cmdopd /usr/local/bin/ && cmdopd upgrade")]
+    Upgrade(Place),
     /// Forget this machine's identity and key.
     #[command(after_help = "Example:\n  cmdopd unenroll && cmdopd enroll --control … --token …")]
     Unenroll(Place),
@@ -85,6 +89,10 @@ struct Run {
     log_format: Option<LogFormat>,
 }
 
+/// How long a new agent may take until it is linked, and how often it is asked.
+const UPGRADE_TIMEOUT: Duration = Duration::from_secs(30);
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -103,6 +111,15 @@ pub enum Error {
     /// Asking the running agent.
     #[error(transparent)]
     Status(#[from] local::Error),
+    /// The agent that runs is not one that can be replaced.
+    #[error(
+        "the agent that runs here holds its sessions itself: it cannot be replaced under them; \
+         stop it and start the new one"
+    )]
+    NoHolder,
+    /// The new agent did not come up.
+    #[error("the new agent was not linked within 30 s; `cmdopd status` and its log say more")]
+    UpgradeTimeout,
     /// The system refused signals or a terminal.
     #[error("cannot start: {0}")]
     System(#[from] std::io::Error),
@@ -115,7 +132,7 @@ impl Error {
             Self::Config(_) => ErrorKind::Invalid,
             Self::Enroll(error) => error.kind(),
             Self::DataDir(_) | Self::Run(_) => ErrorKind::Denied,
-            Self::Status(_) => ErrorKind::Unavailable,
+            Self::Status(_) | Self::NoHolder | Self::UpgradeTimeout => ErrorKind::Unavailable,
             Self::System(_) => ErrorKind::Internal,
         };
         kind.exit_code()
@@ -130,8 +147,14 @@ impl Cli {
             Verb::Enroll(arguments) => enroll(arguments).await,
             Verb::Run(arguments) => run(arguments, environment).await,
             Verb::Status(place) => status(place).await,
+            Verb::Upgrade(place) => upgrade(place).await,
             Verb::Unenroll(place) => unenroll(place),
         }
+    }
+
+    /// Whether it asks for an agent, whose sessions are to outlive it.
+    pub fn runs_an_agent(&self) -> bool {
+        matches!(self.verb, Verb::Run(_))
     }
 }
 
@@ -190,6 +213,36 @@ async fn run(arguments: Run, environment: Vec<(OsString, OsString)>) -> Result<(
 async fn status(place: Place) -> Result<(), Error> {
     let status: Status = local::status(&place.resolve(None)?).await?;
     say(&serde_json::to_string(&status).expect("text and numbers are JSON"));
+    Ok(())
+}
+
+async fn upgrade(place: Place) -> Result<(), Error> {
+    let data_dir = place.resolve(None)?;
+    let before = local::status(&data_dir).await?;
+    let holder = before
+        .holder_pid
+        .and_then(|pid| rustix::process::Pid::from_raw(pid as i32))
+        .ok_or(Error::NoHolder)?;
+    rustix::process::kill_process(holder, rustix::process::Signal::USR2)
+        .map_err(std::io::Error::from)?;
+    let replaced = async {
+        loop {
+            tokio::time::sleep(LOOK_AGAIN).await;
+            if let Ok(now) = local::status(&data_dir).await
+                && now.pid != before.pid
+                && matches!(now.link, LinkState::Linked { .. })
+            {
+                return now;
+            }
+        }
+    };
+    let now = tokio::time::timeout(UPGRADE_TIMEOUT, replaced)
+        .await
+        .map_err(|_| Error::UpgradeTimeout)?;
+    say(&format!(
+        "upgraded from {} (process {}) to {} (process {}); {} sessions go on",
+        before.version, before.pid, now.version, now.pid, now.sessions
+    ));
     Ok(())
 }
 

@@ -13,7 +13,7 @@ mod worker;
 
 use std::ffi::OsString;
 use std::io;
-use std::os::fd::AsFd as _;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
@@ -44,8 +44,22 @@ pub fn is_worker(environment: &[(OsString, OsString)]) -> bool {
     environment.iter().any(|(name, _)| name == WORKER)
 }
 
+/// This process as a holder; its exit code is that of its last worker.
+pub fn main() -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    match runtime.and_then(|runtime| runtime.block_on(run())) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            eprintln!("cmdopd: cannot hold sessions: {error}");
+            ExitCode::from(70)
+        }
+    }
+}
+
 /// Runs until it is told to stop, or until a worker ends that never worked; its exit code.
-pub async fn run() -> io::Result<u8> {
+async fn run() -> io::Result<u8> {
     let program = std::env::current_exe()?;
     let arguments: Vec<_> = std::env::args_os().skip(1).collect();
     let mut holder = Holder {
@@ -82,7 +96,7 @@ pub async fn run() -> io::Result<u8> {
         }
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
-            () = holder.signals.stop() => {
+            told = holder.signals.next() => if let Told::Stop = told {
                 holder.kept.end_all().await;
                 return Ok(0);
             }
@@ -126,18 +140,20 @@ impl Holder {
                         (None, false) => Ended::Died(code),
                     });
                 }
-                () = self.signals.stop(), if stopping.is_none() => {
-                    worker.signal(Signal::TERM);
-                    stopping = Some(Instant::now() + STOPPING);
-                }
+                told = self.signals.next(), if stopping.is_none() => match told {
+                    Told::Stop => {
+                        worker.signal(Signal::TERM);
+                        stopping = Some(Instant::now() + STOPPING);
+                    }
+                    Told::Upgrade => {
+                        // All that it has is here: an end in order would only end its sessions.
+                        is_upgrade = true;
+                        worker.signal(Signal::KILL);
+                    }
+                },
                 () = tokio::time::sleep_until(patience), if stopping.is_some() => {
                     worker.signal(Signal::KILL);
                     stopping = Some(Instant::now() + STOPPING);
-                }
-                () = self.signals.upgrade(), if stopping.is_none() => {
-                    // All that it has is here: an end in order would only end its sessions.
-                    is_upgrade = true;
-                    worker.signal(Signal::KILL);
                 }
                 ended = self.kept.next_ended() => {
                     let message = from_holder::Message::Ended(ended);
@@ -224,15 +240,17 @@ impl Signals {
     }
 
     /// Cancel-safe.
-    async fn stop(&mut self) {
+    async fn next(&mut self) -> Told {
         tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => Told::Stop,
+            _ = self.interrupt.recv() => Told::Stop,
+            _ = self.upgrade.recv() => Told::Upgrade,
         }
     }
+}
 
-    /// Cancel-safe.
-    async fn upgrade(&mut self) {
-        self.upgrade.recv().await;
-    }
+/// What a signal says.
+enum Told {
+    Stop,
+    Upgrade,
 }

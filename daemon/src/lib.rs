@@ -13,12 +13,14 @@ mod descriptor;
 pub mod enroll;
 mod exec;
 mod facts;
+pub mod holder;
 #[cfg(test)]
 mod fake_relay;
 pub mod identity;
 mod lane;
 mod link;
 pub mod local;
+mod memory;
 mod metrics;
 mod process;
 mod pty;

@@ -17,6 +17,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::holder::client::Holder;
 use crate::metrics::Instruments;
 use crate::session::{Command, Handle};
 use crate::state::LinkState;
@@ -43,6 +44,8 @@ pub(crate) struct Work {
     pub(crate) stop: CancellationToken,
     /// Where sessions that ended unheard leave their last word.
     pub(crate) unheard: mpsc::Sender<v1::SessionSummary>,
+    /// Who keeps what outlives this process.
+    pub(crate) holder: Holder,
     pub(crate) user: Arc<User>,
     pub(crate) hostname: String,
     pub(crate) log_bytes: usize,

@@ -130,6 +130,7 @@ mod tests {
             .mode();
         assert_eq!(mode & 0o777, 0o600);
         let wanted = Status {
+            holder_pid: Some(1),
             version: "1".into(),
             pid: 7,
             machine_id: "m".into(),

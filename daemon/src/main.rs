@@ -3,17 +3,21 @@
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use cmdop_daemon::cli::Cli;
+use cmdop_daemon::{cli::Cli, holder};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    let environment: Vec<_> = std::env::vars_os().collect();
+    if cli.runs_an_agent() && !holder::is_worker(&environment) {
+        return holder::main();
+    }
     // Two workers: one session's flood must not hold back another's keys, and more would be memory.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build();
     let done = match runtime {
-        Ok(runtime) => runtime.block_on(cli.run(std::env::vars_os().collect())),
+        Ok(runtime) => runtime.block_on(cli.run(environment)),
         Err(error) => {
             eprintln!("cmdopd: cannot start: {error}");
             return ExitCode::from(70);

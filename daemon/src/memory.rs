@@ -16,7 +16,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use cmdop_proto::{ClientId, CommandId, InputSeq, Offset, Size};
 use rustix::fs::{MemfdFlags, OFlags, ftruncate, memfd_create};
-use rustix::io::{Errno, pread, pwrite};
+use rustix::io::{Errno, pread};
 use rustix::pipe::{PipeFlags, SpliceFlags, pipe_with, splice};
 
 use layout::{CHECKPOINT_BYTES, CLIENT_SLOTS, Checkpoint, Field, InputRecord, Layout};

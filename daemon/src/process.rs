@@ -10,13 +10,23 @@ use std::io;
 
 use cmdop_proto::v1;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
+use tokio::sync::watch;
 
-/// A started child; it leads its own process group.
+/// A started process; it leads its own process group.
 #[derive(Debug)]
 pub(crate) struct Process {
     pid: Pid,
-    end: End,
-    reaped: bool,
+    kind: Kind,
+}
+
+#[derive(Debug)]
+enum Kind {
+    /// A child of ours.
+    Child(End),
+    /// A child of the holder, which tells us of its end.
+    Held(watch::Receiver<Option<v1::Exit>>),
+    /// Nothing is to be done any more.
+    Done,
 }
 
 impl Process {
@@ -24,9 +34,17 @@ impl Process {
     pub(crate) fn watch(pid: Pid) -> io::Result<Self> {
         Ok(Self {
             pid,
-            end: End::of(pid)?,
-            reaped: false,
+            kind: Kind::Child(End::of(pid)?),
         })
+    }
+
+    /// Somebody else's child, of whose end `exited` tells. It stays unreaped until its session is
+    /// released.
+    pub(crate) fn held(pid: Pid, exited: watch::Receiver<Option<v1::Exit>>) -> Self {
+        Self {
+            pid,
+            kind: Kind::Held(exited),
+        }
     }
 
     /// Its id, which is also that of its process group.
@@ -36,7 +54,16 @@ impl Process {
 
     /// Returns once the process has ended. May be asked again, and dropped half-way.
     pub(crate) async fn ended(&mut self) {
-        self.end.wait().await;
+        match &mut self.kind {
+            Kind::Child(end) => end.wait().await,
+            Kind::Held(exited) => {
+                if exited.wait_for(Option::is_some).await.is_err() {
+                    // The holder is gone, and with it this process's reason to live.
+                    std::future::pending().await
+                }
+            }
+            Kind::Done => {}
+        }
     }
 
     /// Signals its process group. A group that is gone is no error: that is what was wanted.
@@ -46,29 +73,40 @@ impl Process {
 
     /// How it ended. Call it only after [`Process::ended`].
     pub(crate) fn reap(mut self) -> v1::Exit {
-        self.reaped = true;
-        let status = waitid(
-            WaitId::Pid(self.pid),
-            WaitIdOptions::EXITED | WaitIdOptions::NOHANG,
-        );
-        let outcome = match status {
-            Ok(Some(status)) => match (status.exit_status(), status.terminating_signal()) {
-                (Some(code), _) => v1::exit::Outcome::Code(code as u32 & 0xff),
-                (None, Some(signal)) => v1::exit::Outcome::Signal(signal as u32),
-                (None, None) => return v1::Exit::default(),
-            },
-            _ => return v1::Exit::default(),
-        };
-        v1::Exit {
-            outcome: Some(outcome),
+        match std::mem::replace(&mut self.kind, Kind::Done) {
+            Kind::Child(_) => exit(self.pid, WaitIdOptions::empty()).unwrap_or_default(),
+            Kind::Held(exited) => exited.borrow().unwrap_or_default(),
+            Kind::Done => v1::Exit::default(),
         }
+    }
+
+    /// Leaves it as it is, living or unreaped.
+    pub(crate) fn leave(mut self) {
+        self.kind = Kind::Done;
     }
 }
 
+/// How the child `pid` ended, if it has; it stays unreaped.
+pub(crate) fn exit_of(pid: Pid) -> Option<v1::Exit> {
+    exit(pid, WaitIdOptions::NOWAIT)
+}
+
+fn exit(pid: Pid, how: WaitIdOptions) -> Option<v1::Exit> {
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | how;
+    let status = waitid(WaitId::Pid(pid), options).ok()??;
+    let outcome = match (status.exit_status(), status.terminating_signal()) {
+        (Some(code), _) => Some(v1::exit::Outcome::Code(code as u32 & 0xff)),
+        (None, Some(signal)) => Some(v1::exit::Outcome::Signal(signal as u32)),
+        (None, None) => None,
+    };
+    Some(v1::Exit { outcome })
+}
+
 impl Drop for Process {
-    /// Only when the runtime is torn down: whoever ends a process in order reaps it.
+    /// Only when the runtime is torn down: whoever ends a process in order reaps it. What the holder
+    /// keeps is the holder's to end.
     fn drop(&mut self) {
-        if !self.reaped {
+        if matches!(self.kind, Kind::Child(_)) {
             self.signal_group(Signal::KILL);
         }
     }

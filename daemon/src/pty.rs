@@ -1,22 +1,25 @@
 //! A pseudo-terminal and the program in it: opening, reading and writing without ever blocking,
 //! size and foreground process group.
 //!
-//! It keeps no bytes and decides nothing: when to read is the session's business.
+//! It keeps no bytes and decides nothing: they go between the terminal and the session's memory, and
+//! when to read is the session's business.
 
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
-use cmdop_proto::Size;
+use cmdop_proto::{CommandId, Size};
 use portable_pty::{CommandBuilder, PtySize};
 use rustix::process::Pid;
-use rustix::termios::{Winsize, tcgetpgrp, tcsetwinsize};
+use rustix::termios::{Winsize, tcgetpgrp, tcgetwinsize, tcsetwinsize};
 use tokio::io::Interest;
 use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
 
 use crate::descriptor;
-use crate::process::Process;
+use crate::memory::{Stopped, Taken};
+use crate::session::input::Next;
+use crate::session::log::Log;
 
 /// What to run in a terminal, fully resolved.
 #[derive(Clone, Debug)]
@@ -39,17 +42,6 @@ pub(crate) enum Error {
     Watch(#[from] io::Error),
 }
 
-/// What a read brought.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Read {
-    /// So many bytes; the terminal may hold more.
-    Bytes(usize),
-    /// Nothing now.
-    Empty,
-    /// Nobody holds the other side any more.
-    End,
-}
-
 /// The master side of a terminal; dropping it hangs the terminal up.
 #[derive(Debug)]
 pub(crate) struct Pty {
@@ -57,15 +49,10 @@ pub(crate) struct Pty {
 }
 
 impl Pty {
-    /// Starts `program` as the leader of a session on a new controlling terminal.
-    pub(crate) async fn open(program: Program) -> Result<(Self, Process), Error> {
-        // fork and exec take a millisecond: not on a runtime that carries other sessions' keys.
-        let (master, pid) = tokio::task::spawn_blocking(move || start(&program))
-            .await
-            .map_err(|panic| Error::Start(panic.to_string()))??;
-        let process = Process::watch(pid)?;
-        let master = descriptor::watch(master, Interest::READABLE | Interest::WRITABLE)?;
-        Ok((Self { master }, process))
+    /// Watches a terminal's master side.
+    pub(crate) fn new(terminal: OwnedFd) -> io::Result<Self> {
+        let master = descriptor::watch(terminal, Interest::READABLE | Interest::WRITABLE)?;
+        Ok(Self { master })
     }
 
     /// Waits until it may be worth a read.
@@ -78,28 +65,44 @@ impl Pty {
         self.master.writable().await
     }
 
-    /// Reads what is there. A terminal whose other side is closed answers EIO: that is its end.
-    pub(crate) fn read(&self, buffer: &mut [u8]) -> Read {
-        outcome(
-            self.master
-                .try_io(Interest::READABLE, |fd| read(fd, buffer)),
-        )
+    /// Moves what is there to the log. A terminal whose other side is closed answers EIO: that is its
+    /// end.
+    pub(crate) fn read(&self, log: &mut Log, limit: usize, command: CommandId) -> io::Result<Taken> {
+        let mut taken = Taken {
+            bytes: 0,
+            why: Stopped::Empty,
+        };
+        let read = self.master.try_io(Interest::READABLE, |terminal| {
+            taken = log.take(terminal, limit, command)?;
+            match taken.why {
+                // The runtime is to wait for news.
+                Stopped::Empty => Err(io::ErrorKind::WouldBlock.into()),
+                Stopped::Limit | Stopped::End => Ok(()),
+            }
+        });
+        match read {
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
+            _ => Ok(taken),
+        }
     }
 
     /// The same, asking the kernel even if the runtime has not heard of new bytes yet: after the
     /// program's end, "empty" must be the truth.
-    pub(crate) fn read_now(&self, buffer: &mut [u8]) -> Read {
-        outcome(read(self.master.get_ref(), buffer))
+    pub(crate) fn read_now(
+        &self,
+        log: &mut Log,
+        limit: usize,
+        command: CommandId,
+    ) -> io::Result<Taken> {
+        log.take(self.master.get_ref(), limit, command)
     }
 
-    /// Writes what the terminal takes now; `None` if nothing.
-    pub(crate) fn write(&self, data: &[u8]) -> io::Result<Option<usize>> {
-        let written = self.master.try_io(Interest::WRITABLE, |fd| {
-            loop {
-                match rustix::io::write(fd, data) {
-                    Err(rustix::io::Errno::INTR) => {}
-                    other => return other.map_err(Into::into),
-                }
+    /// Writes what the terminal takes now of the next input; `None` if nothing.
+    pub(crate) fn write(&self, log: &mut Log, next: &Next<'_>) -> io::Result<Option<usize>> {
+        let written = self.master.try_io(Interest::WRITABLE, |terminal| {
+            match log.memory().write(terminal, next.typist, next.done, next.rest)? {
+                Some(count) => Ok(count),
+                None => Err(io::ErrorKind::WouldBlock.into()),
             }
         });
         match written {
@@ -107,6 +110,12 @@ impl Pty {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// Its size now.
+    pub(crate) fn size(&self) -> Option<Size> {
+        let size = tcgetwinsize(self.master.get_ref()).ok()?;
+        Size::new(size.ws_row.into(), size.ws_col.into()).ok()
     }
 
     /// Gives the terminal a new size; its foreground group gets SIGWINCH.
@@ -126,25 +135,9 @@ impl Pty {
     }
 }
 
-fn read(fd: &OwnedFd, buffer: &mut [u8]) -> io::Result<usize> {
-    loop {
-        match rustix::io::read(fd, &mut *buffer) {
-            Err(rustix::io::Errno::INTR) => {}
-            other => return Ok(other?),
-        }
-    }
-}
-
-fn outcome(read: io::Result<usize>) -> Read {
-    match read {
-        Ok(0) => Read::End,
-        Ok(count) => Read::Bytes(count),
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Read::Empty,
-        Err(_) => Read::End,
-    }
-}
-
-fn start(program: &Program) -> Result<(OwnedFd, Pid), Error> {
+/// Starts `program` as the leader of a session on a new controlling terminal; its master side, and
+/// the process.
+pub(crate) fn start(program: &Program) -> Result<(OwnedFd, Pid), Error> {
     let size = PtySize {
         rows: program.size.rows(),
         cols: program.size.cols(),

@@ -12,8 +12,8 @@
 //! the terminal has something to say.
 
 mod end;
-mod input;
-mod log;
+pub(crate) mod input;
+pub(crate) mod log;
 mod screen;
 mod stream;
 mod task;
@@ -25,7 +25,9 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use stream::Opener;
-pub(crate) use task::run;
+pub(crate) use task::{adopt, run};
+
+use crate::holder::client::Holder;
 
 /// Commands that wait for a session; each link sends one or two.
 pub(crate) const COMMANDS: usize = 8;
@@ -54,6 +56,8 @@ pub(crate) struct Context {
     pub(crate) stop: CancellationToken,
     /// Where a session that ended unheard leaves its last word.
     pub(crate) unheard: mpsc::Sender<v1::SessionSummary>,
+    /// Who keeps what outlives the worker.
+    pub(crate) holder: Holder,
     /// How many bytes of output are kept.
     pub(crate) log_bytes: usize,
     /// How long the relay may take to notice that a link is lost: only then its grace period begins.
@@ -70,15 +74,13 @@ pub(crate) struct Start {
     pub(crate) program: crate::pty::Program,
 }
 
-impl Start {
-    /// How long the session lives on without a stream to a relay. `None`: for ever.
-    pub(crate) fn patience(&self, notice: Duration) -> Option<Duration> {
-        use v1::grace::Limit;
-        match self.record.grace.as_ref().and_then(|grace| grace.limit) {
-            Some(Limit::Forever(true)) => None,
-            Some(Limit::DurationMs(ms)) => Some(Duration::from_millis(ms).saturating_add(notice)),
-            Some(Limit::Forever(false)) | None => Some(DEFAULT_GRACE + notice),
-        }
+/// How long a session lives on without a stream to a relay. `None`: for ever.
+fn patience(record: &v1::Session, notice: Duration) -> Option<Duration> {
+    use v1::grace::Limit;
+    match record.grace.as_ref().and_then(|grace| grace.limit) {
+        Some(Limit::Forever(true)) => None,
+        Some(Limit::DurationMs(ms)) => Some(Duration::from_millis(ms).saturating_add(notice)),
+        Some(Limit::Forever(false)) | None => Some(DEFAULT_GRACE + notice),
     }
 }
 

@@ -30,8 +30,11 @@ pub enum LinkState {
 pub struct Status {
     /// The agent's version.
     pub version: String,
-    /// Its process.
+    /// Its process: the worker, which does all but hold the sessions.
     pub pid: u32,
+    /// The process that holds the sessions, and starts the worker again when it dies.
+    #[serde(default)]
+    pub holder_pid: Option<u32>,
     /// The machine's id.
     pub machine_id: String,
     /// The machine's name in its workspace.

@@ -38,7 +38,7 @@ async fn an_agent_whose_link_is_cut_resumes_without_a_lost_or_doubled_byte() {
     .await;
     let mut raw = wire.attach(&session, AttachMode::Operator).await.unwrap();
     raw.until("the record", wire::opened).await;
-    shows(&world, &session, "ready").await;
+    raw.until_output(b"ready").await;
     raw.type_keys(b"\n").await;
     let expected = counted();
     let start = raw.end().unwrap();

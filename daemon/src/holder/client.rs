@@ -8,7 +8,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt as _;
 
-use cmdop_proto::{SessionId, v1};
+use cmdop_proto::v1;
 use rustix::process::Pid;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -104,7 +104,7 @@ fn start_message(record: &v1::Session, program: Program, log_bytes: usize) -> me
     };
     message::Start {
         session_id: record.id.clone(),
-        argv: program.argv.into_iter().map(OsStringExt::into_vec).collect(),
+        argv: program.argv.into_iter().map(std::ffi::OsString::into_vec).collect(),
         cwd: program.cwd.into_os_string().into_vec(),
         env: program.env.into_iter().map(variable).collect(),
         size: Some(program.size.into()),
@@ -239,9 +239,4 @@ impl Link {
 /// The holder at the other end of this process's stdin.
 pub(crate) fn socket() -> io::Result<OwnedFd> {
     Ok(rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3)?)
-}
-
-/// A session's id, if its record has a good one.
-pub(crate) fn id_of(record: &v1::Session) -> Option<SessionId> {
-    record.id.parse().ok()
 }

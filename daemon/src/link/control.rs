@@ -12,6 +12,7 @@ use tokio_util::task::TaskTracker;
 use super::connection::{Connection, message};
 use super::{Ended, Linker};
 use crate::exec::{self, Job};
+use crate::holder::client::Left;
 use crate::pty::Program;
 use crate::session::{self, Command, Context, Handle, Opener, Start};
 use crate::user;
@@ -63,14 +64,8 @@ impl Linker {
             )
             .hint("close one, or raise `max-sessions` in the agent's configuration"));
         }
-        let (commands, receiver) = mpsc::channel(session::COMMANDS);
-        self.sessions.insert(id, Handle { commands });
-        let context = Context {
-            stop: self.work.stop.clone(),
-            unheard: self.work.unheard.clone(),
-            log_bytes: self.work.log_bytes,
-            notice: self.work.notice,
-        };
+        let receiver = self.add(id);
+        let context = self.context();
         let up = link.up.clone();
         let session = self.work.sessions.track_future(async move {
             if let Err(refusal) = session::run(start, opener, receiver, context).await {
@@ -79,6 +74,35 @@ impl Linker {
         });
         spawn(&self.work.tracker, session);
         Ok(())
+    }
+
+    /// Goes on with the sessions that a worker before us left.
+    pub(crate) fn adopt(&mut self, left: Vec<Left>) {
+        for session in left {
+            let Ok(id) = session.record.id.parse::<SessionId>() else {
+                continue;
+            };
+            let receiver = self.add(id);
+            let adopted = session::adopt(session, receiver, self.context());
+            spawn(&self.work.tracker, self.work.sessions.track_future(adopted));
+        }
+    }
+
+    /// Makes room for a session in the table; where it hears of its commands.
+    fn add(&mut self, id: SessionId) -> mpsc::Receiver<Command> {
+        let (commands, receiver) = mpsc::channel(session::COMMANDS);
+        self.sessions.insert(id, Handle { commands });
+        receiver
+    }
+
+    fn context(&self) -> Context {
+        Context {
+            stop: self.work.stop.clone(),
+            unheard: self.work.unheard.clone(),
+            holder: self.work.holder.clone(),
+            log_bytes: self.work.log_bytes,
+            notice: self.work.notice,
+        }
     }
 
     fn checked(&self, start: v1::StartSession) -> Result<(SessionId, Start), Refusal> {

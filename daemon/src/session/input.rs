@@ -8,6 +8,8 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use bytes::{Buf as _, Bytes};
 use cmdop_proto::{ClientId, CommandId, InputSeq, Refusal, limits, v1};
 
+use crate::memory::{Half, Typist};
+
 /// What may wait for a program that does not read. Beyond it the session stops taking messages, which
 /// stops the relay: enough for the largest paste that people make.
 const MAX_WAITING: usize = 4 << 20;
@@ -19,21 +21,13 @@ const MAX_REPLIES: usize = 64 << 10;
 /// `send` is a client of its own, and all that were under way when the link was lost come again.
 const MAX_CLIENTS: usize = 4096;
 
-/// One input that was written, for whoever sent it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Ack {
-    pub(crate) client: ClientId,
-    pub(crate) seq: InputSeq,
-    pub(crate) command: CommandId,
-}
-
 /// What became of an input.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Accepted {
     /// It will be written, and acknowledged then.
     Waiting,
     /// It was written before: acknowledge it again.
-    Written(Ack),
+    Written(Typist),
 }
 
 /// The bytes on their way to the terminal, and what was written before.
@@ -48,16 +42,76 @@ pub(crate) struct Inputs {
     turns: BTreeMap<u64, ClientId>,
     turn: u64,
     written: CommandId,
+    /// What a worker before us began to write: its sender will send it again.
+    half: Option<(Typist, usize)>,
 }
 
 #[derive(Debug)]
 struct Waiting {
     data: Bytes,
-    /// `None`: an answer of our own emulator.
-    ack: Option<Ack>,
+    /// How much of it went before `data`.
+    done: usize,
+    origin: Origin,
+}
+
+/// Where bytes for the terminal come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Origin {
+    /// Somebody, who waits for the acknowledgement.
+    Client(Typist),
+    /// Our own emulator.
+    Reply,
+    /// A worker before us, which had put them before the terminal already.
+    Leftover(Option<Typist>),
+}
+
+impl Waiting {
+    fn ack(&self) -> Option<Typist> {
+        match self.origin {
+            Origin::Client(typist) => Some(typist),
+            Origin::Reply | Origin::Leftover(_) => None,
+        }
+    }
+}
+
+/// What is to be written next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Next<'a> {
+    /// Who typed it; `None`: an answer of our own emulator.
+    pub(crate) typist: Option<Typist>,
+    /// How many of its bytes went before.
+    pub(crate) done: usize,
+    pub(crate) rest: &'a [u8],
 }
 
 impl Inputs {
+    /// What a worker before us left behind.
+    pub(crate) fn left(
+        clients: Vec<(ClientId, InputSeq)>,
+        written: CommandId,
+        half: Option<Half>,
+    ) -> Self {
+        let mut inputs = Self {
+            written,
+            ..Self::default()
+        };
+        for (client, seq) in clients {
+            inputs.is_new(client, seq);
+        }
+        let Some(half) = half else { return inputs };
+        inputs.half = half.typist.map(|typist| (typist, half.done));
+        if half.waiting > 0 {
+            // They are in the pipe before the terminal; only their number counts here.
+            inputs.bytes += half.waiting;
+            inputs.waiting.push_back(Waiting {
+                data: vec![0; half.waiting].into(),
+                done: half.done - half.waiting,
+                origin: Origin::Leftover(half.typist),
+            });
+        }
+        inputs
+    }
+
     /// The id of the newest input that the terminal has taken whole.
     pub(crate) fn written(&self) -> CommandId {
         self.written
@@ -80,7 +134,7 @@ impl Inputs {
                 ),
             ));
         }
-        let ack = Ack {
+        let ack = Typist {
             client: input.client_id.parse()?,
             seq: InputSeq(input.input_seq),
             command: CommandId(input.command_id),
@@ -88,7 +142,10 @@ impl Inputs {
         if !self.is_new(ack.client, ack.seq) {
             return Ok(self.replayed(ack));
         }
-        self.push(input.data, Some(ack));
+        let mut data = input.data;
+        let done = self.done_before(ack).min(data.len());
+        data.advance(done);
+        self.push(data, done, Origin::Client(ack));
         Ok(Accepted::Waiting)
     }
 
@@ -96,27 +153,38 @@ impl Inputs {
     pub(crate) fn reply(&mut self, data: Vec<u8>) {
         if !data.is_empty() && self.reply_bytes + data.len() <= MAX_REPLIES {
             self.reply_bytes += data.len();
-            self.push(data.into(), None);
+            self.push(data.into(), 0, Origin::Reply);
         }
     }
 
     /// What to write next.
-    pub(crate) fn next(&self) -> Option<&[u8]> {
-        self.waiting.front().map(|waiting| &waiting.data[..])
+    pub(crate) fn next(&self) -> Option<Next<'_>> {
+        let waiting = self.waiting.front()?;
+        let typist = match waiting.origin {
+            Origin::Client(typist) => Some(typist),
+            Origin::Reply => None,
+            Origin::Leftover(typist) => typist,
+        };
+        Some(Next {
+            typist,
+            done: waiting.done,
+            rest: &waiting.data,
+        })
     }
 
     /// The terminal took `count` bytes of [`Inputs::next`].
-    pub(crate) fn wrote(&mut self, count: usize) -> Option<Ack> {
+    pub(crate) fn wrote(&mut self, count: usize) -> Option<Typist> {
         let front = self.waiting.front_mut()?;
         front.data.advance(count);
+        front.done += count;
         self.bytes -= count;
-        if front.ack.is_none() {
+        if front.origin == Origin::Reply {
             self.reply_bytes -= count;
         }
         if !front.data.is_empty() {
             return None;
         }
-        let ack = self.waiting.pop_front()?.ack?;
+        let ack = self.waiting.pop_front()?.ack()?;
         self.written = self.written.max(ack.command);
         Some(ack)
     }
@@ -128,20 +196,28 @@ impl Inputs {
         self.reply_bytes = 0;
     }
 
-    fn push(&mut self, data: Bytes, ack: Option<Ack>) {
+    fn push(&mut self, data: Bytes, done: usize, origin: Origin) {
         self.bytes += data.len();
-        self.waiting.push_back(Waiting { data, ack });
+        self.waiting.push_back(Waiting { data, done, origin });
+    }
+
+    /// How much of an input that comes again was written by a worker before us.
+    fn done_before(&mut self, again: Typist) -> usize {
+        let half = self.half.take_if(|(half, _)| {
+            (half.client, half.seq) == (again.client, again.seq)
+        });
+        half.map_or(0, |(_, done)| done)
     }
 
     /// An input that is still on its way is acknowledged when it arrives, under its newest id.
-    fn replayed(&mut self, again: Ack) -> Accepted {
+    fn replayed(&mut self, again: Typist) -> Accepted {
         let same = |waiting: &&mut Waiting| {
             waiting
-                .ack
+                .ack()
                 .is_some_and(|ack| (ack.client, ack.seq) == (again.client, again.seq))
         };
         if let Some(waiting) = self.waiting.iter_mut().find(same) {
-            waiting.ack = Some(again);
+            waiting.origin = Origin::Client(again);
             return Accepted::Waiting;
         }
         self.written = self.written.max(again.command);
@@ -183,9 +259,9 @@ mod tests {
 
     fn write_all(inputs: &mut Inputs) -> (Vec<u8>, Vec<u64>) {
         let (mut bytes, mut acks) = (Vec::new(), Vec::new());
-        while let Some(data) = inputs.next() {
-            let count = data.len().clamp(0, 2);
-            bytes.extend_from_slice(&data[..count]);
+        while let Some(next) = inputs.next() {
+            let count = next.rest.len().clamp(0, 2);
+            bytes.extend_from_slice(&next.rest[..count]);
             acks.extend(inputs.wrote(count).map(|ack| ack.seq.0));
         }
         (bytes, acks)
@@ -212,6 +288,37 @@ mod tests {
         );
         assert_eq!(write_all(&mut inputs), (b"abc".to_vec(), vec![1]));
         assert_eq!(inputs.written(), CommandId(7));
+    }
+
+    #[test]
+    fn what_an_earlier_worker_wrote_of_an_input_is_not_written_again() {
+        let me = ClientId::new();
+        let typist = Typist {
+            client: me,
+            seq: InputSeq(4),
+            command: CommandId(9),
+        };
+        for (done, waiting, rest) in [(0, 0, &b"hello"[..]), (2, 0, b"llo"), (3, 3, b"lo"), (5, 0, b"")] {
+            let half = Half {
+                typist: Some(typist),
+                done,
+                waiting,
+            };
+            let mut inputs = Inputs::left(vec![(me, InputSeq(3))], CommandId(8), Some(half));
+            let again = inputs.accept(input(me, 3, 10, b"old")).unwrap();
+            assert!(matches!(again, Accepted::Written(_)));
+            inputs.accept(input(me, 4, 11, b"hello")).unwrap();
+            if waiting > 0 {
+                let next = inputs.next().unwrap();
+                assert_eq!((next.rest.len(), next.done), (3, 0));
+                assert_eq!(inputs.wrote(3), None);
+            }
+            let next = inputs.next().unwrap();
+            assert_eq!((next.rest, next.done), (rest, done));
+            let ack = inputs.wrote(rest.len()).unwrap();
+            assert_eq!((ack.seq, ack.command), (InputSeq(4), CommandId(11)));
+            assert_eq!((inputs.next(), inputs.bytes), (None, 0));
+        }
     }
 
     #[test]

@@ -4,35 +4,22 @@
 //! Invariants: `start ≤ end`; both only grow; `end - start` never exceeds the capacity.
 
 use std::collections::VecDeque;
+use std::io;
+use std::os::fd::OwnedFd;
 
 use bytes::Bytes;
 use cmdop_proto::{CommandId, Offset};
 
-/// What a fresh log takes; most sessions print little.
-const FIRST_ALLOCATION: usize = 4 << 10;
+use crate::memory::{Memory, Taken};
 
 /// How many changes of the command id are remembered. A log that is all echoes has one a byte; older
 /// bytes then go out under id 0, "before any", which claims too little and never too much.
 const MAX_MARKS: usize = 4096;
 
-/// Writes `data` where `from` lies in `ring`, around its edge if need be.
-fn place(ring: &mut [u8], from: Offset, data: &[u8]) {
-    if data.is_empty() {
-        return;
-    }
-    let at = (from.0 % ring.len() as u64) as usize;
-    let first = data.len().min(ring.len() - at);
-    ring[at..at + first].copy_from_slice(&data[..first]);
-    ring[..data.len() - first].copy_from_slice(&data[first..]);
-}
-
-/// A ring that grows by doubling up to its capacity.
+/// See the module. The bytes themselves are in the session's memory.
 #[derive(Debug)]
 pub(crate) struct Log {
-    ring: Vec<u8>,
-    capacity: usize,
-    start: Offset,
-    end: Offset,
+    memory: Memory,
     marks: VecDeque<Mark>,
 }
 
@@ -52,83 +39,81 @@ pub(crate) struct Piece {
 }
 
 impl Log {
-    /// An empty log that will hold at most `capacity` bytes.
-    pub(crate) fn new(capacity: usize) -> Self {
+    /// The log in this memory. Which commands its bytes answered is not known any more.
+    pub(crate) fn new(memory: Memory) -> Self {
         Self {
-            ring: Vec::new(),
-            capacity: capacity.max(FIRST_ALLOCATION),
-            start: Offset::START,
-            end: Offset::START,
+            memory,
             marks: VecDeque::new(),
         }
     }
 
+    /// Where the log is, and what else outlives the worker.
+    pub(crate) fn memory(&mut self) -> &mut Memory {
+        &mut self.memory
+    }
+
     /// The offset of the oldest byte that is still here.
     pub(crate) fn start(&self) -> Offset {
-        self.start
+        let capacity = self.memory.capacity() as u64;
+        Offset(self.end().0.saturating_sub(capacity))
     }
 
     /// The offset after the newest byte.
     pub(crate) fn end(&self) -> Offset {
-        self.end
+        self.memory.end()
     }
 
-    /// Adds `data`, printed after `command` was written; the oldest bytes give way.
-    pub(crate) fn append(&mut self, data: &[u8], command: CommandId) {
-        if data.is_empty() {
-            return;
+    /// Moves at most `limit` bytes here from the terminal, printed after `command` was written; the
+    /// oldest bytes give way.
+    pub(crate) fn take(
+        &mut self,
+        terminal: &OwnedFd,
+        limit: usize,
+        command: CommandId,
+    ) -> io::Result<Taken> {
+        let from = self.end();
+        let taken = self.memory.take(terminal, limit)?;
+        if taken.bytes > 0 {
+            self.mark(from, command);
         }
-        self.mark(command);
-        // Of more than the ring holds, only the newest part would survive anyway.
-        let kept = &data[data.len().saturating_sub(self.capacity)..];
-        if kept.len() < data.len() {
-            self.end = self.end.advance(data.len() - kept.len());
-            self.start = self.end;
-        }
-        self.make_room(kept.len());
-        place(&mut self.ring, self.end, kept);
-        self.end = self.end.advance(kept.len());
-        let oldest = Offset(self.end.0.saturating_sub(self.ring.len() as u64));
-        self.start = self.start.max(oldest);
+        Ok(taken)
     }
 
     /// At most `limit` bytes from `from` on, all answering the same command. `None` if `from` is no
     /// longer here, or nothing is there yet.
     pub(crate) fn piece(&self, from: Offset, limit: usize) -> Option<Piece> {
-        if from < self.start || from >= self.end {
+        if from < self.start() || from >= self.end() {
             return None;
         }
         let (command, until) = self.command_at(from);
-        let count = (until.min(self.end) - from).min(limit as u64) as usize;
-        let (head, tail) = self.slices(from, count);
-        let data = if tail.is_empty() {
-            Bytes::copy_from_slice(head)
-        } else {
-            [head, tail].concat().into()
-        };
-        Some(Piece {
-            offset: from,
-            data,
-            command,
-        })
-    }
-
-    /// The bytes from `from` on, at most `limit`, as far as they lie side by side in memory.
-    pub(crate) fn adjacent(&self, from: Offset, limit: usize) -> &[u8] {
-        let count = (self.end - from).min(limit as u64) as usize;
-        self.slices(from, count).0
-    }
-
-    fn slices(&self, from: Offset, count: usize) -> (&[u8], &[u8]) {
-        if count == 0 {
-            return (&[], &[]);
+        let count = (until.min(self.end()) - from).min(limit as u64) as usize;
+        let mut data = vec![0; count];
+        match self.memory.read(from, &mut data) {
+            Ok(()) => Some(Piece {
+                offset: from,
+                data: data.into(),
+                command,
+            }),
+            Err(error) => {
+                tracing::error!(%error, "the memory of the session cannot be read");
+                None
+            }
         }
-        let at = self.position(from);
-        let first = count.min(self.ring.len() - at);
-        (&self.ring[at..at + first], &self.ring[..count - first])
     }
 
-    fn mark(&mut self, command: CommandId) {
+    /// Fills `buffer` with the log from `from` on; how many bytes there were.
+    pub(crate) fn copy(&self, from: Offset, buffer: &mut [u8]) -> usize {
+        let count = (self.end() - from).min(buffer.len() as u64) as usize;
+        match self.memory.read(from, &mut buffer[..count]) {
+            Ok(()) => count,
+            Err(error) => {
+                tracing::error!(%error, "the memory of the session cannot be read");
+                0
+            }
+        }
+    }
+
+    fn mark(&mut self, from: Offset, command: CommandId) {
         let newest = self.marks.back().map_or(CommandId(0), |mark| mark.command);
         if command == newest {
             return;
@@ -137,7 +122,7 @@ impl Log {
             self.marks.pop_front();
         }
         self.marks.push_back(Mark {
-            from: self.end,
+            from,
             command,
         });
     }
@@ -152,26 +137,21 @@ impl Log {
         let until = self.marks.get(next).map_or(Offset::MAX, |mark| mark.from);
         (command, until)
     }
+}
 
-    /// Grows the ring until `more` bytes fit beside those that it holds, or it is at its capacity.
-    fn make_room(&mut self, more: usize) {
-        let held = (self.end - self.start) as usize;
-        let wanted = (held + more).min(self.capacity);
-        if wanted <= self.ring.len() {
-            return;
-        }
-        let size = wanted
-            .next_power_of_two()
-            .clamp(FIRST_ALLOCATION, self.capacity);
-        let mut grown = vec![0; size];
-        let (head, tail) = self.slices(self.start, held);
-        place(&mut grown, self.start, head);
-        place(&mut grown, self.start.advance(head.len()), tail);
-        self.ring = grown;
+#[cfg(test)]
+impl Log {
+    /// A log in a memory of its own.
+    pub(crate) fn of(capacity: usize) -> Self {
+        Self::new(Memory::new(capacity).unwrap())
     }
 
-    fn position(&self, offset: Offset) -> usize {
-        (offset.0 % self.ring.len() as u64) as usize
+    /// As if a terminal had printed it.
+    pub(crate) fn append(&mut self, data: &[u8], command: CommandId) {
+        if !data.is_empty() {
+            self.mark(self.end(), command);
+            self.memory.append(data).unwrap();
+        }
     }
 }
 

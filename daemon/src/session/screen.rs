@@ -43,6 +43,15 @@ impl Screen {
         (taken, self.emulator.take_replies())
     }
 
+    /// Draws a picture that [`Screen::keyframe`] made on a screen that is still blank.
+    pub(crate) fn show(&mut self, picture: &[u8]) {
+        let mut rest = picture;
+        while !rest.is_empty() {
+            let (count, _) = self.feed(rest, usize::MAX);
+            rest = &rest[count.max(1).min(rest.len())..];
+        }
+    }
+
     /// Takes a new size.
     pub(crate) fn resize(&mut self, size: Size) {
         self.emulator.resize(size.rows(), size.cols());

@@ -4,17 +4,19 @@ mod ending;
 mod relay;
 mod terminal;
 
+use std::io;
 use std::pin::Pin;
-
 use std::time::Duration;
 
-use cmdop_proto::{Offset, Refusal, v1};
+use cmdop_proto::{Offset, Refusal, Size, v1};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use tracing::Instrument as _;
 
+use crate::holder::client::{Ground, Left};
+use crate::memory::Memory;
 use crate::process::Process;
 use crate::pty::Pty;
 use crate::session::end::Closing;
@@ -50,42 +52,48 @@ pub(crate) async fn run(
     commands: mpsc::Receiver<Command>,
     context: Context,
 ) -> Result<(), Refusal> {
-    let patience = start.patience(context.notice);
     let span = tracing::info_span!("session", id = %start.record.id);
     let mut program = start.program;
     program.cwd = start.cwd.find().await?;
-    let (pty, process) = Pty::open(program)
-        .await
-        .map_err(|error| super::not_started(&error))?;
-    tracing::info!(parent: &span, pid = process.pid().as_raw_nonzero(), "a session starts");
     let mut record = start.record;
     // Kept for showing only, and sent with every registration: the summaries of all sessions must fit
     // one frame.
     record.command = shown_command(&record.command);
-    let mut task = Task {
-        record,
-        pty: Some(pty),
-        process: Some(process),
-        has_ended: false,
-        exit: None,
-        log: Log::new(context.log_bytes),
-        screen: Screen::new(start.size),
-        fed: Offset::START,
-        scrollback_wanted: 0,
-        inputs: Inputs::default(),
-        link: Link::Away,
-        away_since: Instant::now(),
-        patience,
-        closing: None,
-        is_hung_up: false,
-        is_given_up: false,
-        last_words: MAX_LAST_WORDS,
-        buffer: vec![0; TURN],
-        unheard: context.unheard,
-    };
+    let size = program.size;
+    let ground = context
+        .holder
+        .start(&record, program, context.log_bytes)
+        .await
+        .map_err(|error| super::not_started(&error))?;
+    let pid = ground.process.pid().as_raw_nonzero();
+    tracing::info!(parent: &span, pid, "a session starts");
+    let screen = Screen::new(size);
+    let mut task = Task::on(ground, record, screen, &context)
+        .map_err(|error| super::not_started(&error.into()))?;
     task.open(opener);
-    task.live(commands, context.stop).instrument(span).await;
+    task.live(commands, context).instrument(span).await;
     Ok(())
+}
+
+/// Goes on with a session that an earlier worker left, until it is over.
+pub(crate) async fn adopt(left: Left, commands: mpsc::Receiver<Command>, context: Context) {
+    let span = tracing::info_span!("session", id = %left.record.id);
+    let size = left.record.size.and_then(|size| Size::try_from(size).ok());
+    let screen = Screen::new(size.unwrap_or(Size::DEFAULT));
+    let mut task = match Task::on(left.ground, left.record, screen, &context) {
+        Ok(task) => task,
+        Err(error) => {
+            tracing::error!(parent: &span, %error, "a session cannot be taken over");
+            return;
+        }
+    };
+    async {
+        tracing::info!(bytes = task.log.end().0, "a session is taken over");
+        task.restore_screen().await;
+        task.live(commands, context).await;
+    }
+    .instrument(span)
+    .await;
 }
 
 /// The stream to the relay.
@@ -135,12 +143,41 @@ struct Task {
     /// The relay does not want to hear of it any more.
     is_given_up: bool,
     last_words: usize,
+    /// What the screen is fed from.
     buffer: Vec<u8>,
     unheard: mpsc::Sender<v1::SessionSummary>,
 }
 
 impl Task {
-    async fn live(&mut self, mut commands: mpsc::Receiver<Command>, stop: CancellationToken) {
+    /// A session on its terminal, before anything happens.
+    fn on(ground: Ground, record: v1::Session, screen: Screen, context: &Context) -> io::Result<Self> {
+        let mut log = Log::new(Memory::open(ground.parts)?);
+        let memory = log.memory();
+        let inputs = Inputs::left(memory.clients()?, memory.written(), memory.half());
+        Ok(Self {
+            patience: super::patience(&record, context.notice),
+            record,
+            pty: Some(Pty::new(ground.terminal)?),
+            process: Some(ground.process),
+            has_ended: false,
+            exit: None,
+            log,
+            screen,
+            fed: Offset::START,
+            scrollback_wanted: 0,
+            inputs,
+            link: Link::Away,
+            away_since: Instant::now(),
+            closing: None,
+            is_hung_up: false,
+            is_given_up: false,
+            last_words: MAX_LAST_WORDS,
+            buffer: vec![0; FEED],
+            unheard: context.unheard.clone(),
+        })
+    }
+
+    async fn live(&mut self, mut commands: mpsc::Receiver<Command>, context: Context) {
         loop {
             if self.may_finish() {
                 self.last_words().await;
@@ -150,9 +187,10 @@ impl Task {
             if self.is_over() {
                 break;
             }
-            let event = self.next(&mut commands, &stop).await;
+            let event = self.next(&mut commands, &context.stop).await;
             self.handle(event).await;
         }
+        context.holder.release(&self.record.id).await;
         tracing::info!(bytes = self.log.end().0, "a session is over");
     }
 

@@ -5,7 +5,7 @@ use cmdop_proto::CommandId;
 use super::*;
 
 fn log(bytes: usize) -> Log {
-    let mut log = Log::new(8 << 10);
+    let mut log = Log::of(8 << 10);
     log.append(&vec![b'x'; bytes], CommandId(0));
     log
 }

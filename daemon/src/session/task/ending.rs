@@ -4,7 +4,8 @@ use tokio::time::Instant;
 
 use super::{Link, TURN, Task};
 use crate::process::Process;
-use crate::pty::{self, Pty};
+use crate::memory::Stopped;
+use crate::pty::Pty;
 use crate::session::end::{self, Closing};
 
 impl Task {
@@ -19,22 +20,20 @@ impl Task {
         let is_closed = loop {
             let Some(pty) = &self.pty else { break true };
             let limit = self.last_words.min(TURN);
-            // A read of nothing would look like the end.
-            let read = match limit {
-                0 => pty::Read::Empty,
-                _ => pty.read_now(&mut self.buffer[..limit]),
-            };
-            match read {
-                pty::Read::Bytes(count) => {
-                    self.last_words -= count;
-                    self.printed(count);
-                    self.catch_up().await;
-                    if self.is_held_back() {
-                        return;
-                    }
+            let command = self.inputs.written();
+            let read = pty.read_now(&mut self.log, limit, command);
+            let taken = self.printed(read);
+            self.last_words -= taken.bytes;
+            if taken.bytes > 0 {
+                self.catch_up().await;
+                if self.is_held_back() {
+                    return;
                 }
-                pty::Read::Empty => break false,
-                pty::Read::End => break true,
+            }
+            match taken.why {
+                Stopped::Limit if self.last_words > 0 => {}
+                Stopped::Limit | Stopped::Empty => break false,
+                Stopped::End => break true,
             }
         };
         if self.awaits_survivors() {

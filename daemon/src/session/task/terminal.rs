@@ -1,13 +1,23 @@
 //! Bytes to and from the terminal, and the screen that follows them.
 
+use std::io;
+
 use cmdop_proto::v1::session_up::Message as Up;
 use cmdop_proto::{Offset, Size, v1};
 
 use super::{FEED, Link, MAX_LAG, TURN, Task, WORK};
 use crate::process;
-use crate::pty::{self, Pty};
-use crate::session::input::{Accepted, Ack};
-use crate::session::screen::Look;
+use crate::pty::Pty;
+use crate::memory::{Stopped, Taken, Typist};
+use crate::session::input::Accepted;
+use crate::session::screen::{Look, Screen};
+
+/// A picture is kept as often as this while the log fills once: a worker after us has at most this
+/// part of it to go through.
+const CHECKPOINTS: u64 = 4;
+
+/// History in a kept picture. What is older stays with the clients that have it.
+const CHECKPOINT_LINES: u32 = 1000;
 
 impl Task {
     pub(super) fn accept(&mut self, input: v1::AgentInput) {
@@ -23,10 +33,16 @@ impl Task {
 
     /// Writes what the terminal takes now, and waits for nothing.
     pub(super) fn write(&mut self) {
-        while let (Some(pty), Some(data)) = (&self.pty, self.inputs.next()) {
-            match pty.write(data) {
+        while let (Some(pty), Some(next)) = (&self.pty, self.inputs.next()) {
+            // Nothing of it is left where an earlier worker wrote all.
+            let written = match next.rest.len() {
+                0 => Ok(Some(0)),
+                _ => pty.write(&mut self.log, &next),
+            };
+            match written {
                 Ok(Some(count)) => {
                     if let Some(ack) = self.inputs.wrote(count) {
+                        self.remember(ack);
                         self.acknowledge(ack);
                     }
                 }
@@ -37,7 +53,13 @@ impl Task {
         }
     }
 
-    pub(super) fn acknowledge(&mut self, ack: Ack) {
+    fn remember(&mut self, ack: Typist) {
+        if let Err(error) = self.log.memory().set_written(ack) {
+            tracing::error!(%error, "the memory of the session cannot be written");
+        }
+    }
+
+    pub(super) fn acknowledge(&mut self, ack: Typist) {
         self.answer(Up::InputAck(v1::AgentInputAck {
             client_id: ack.client.to_string(),
             input_seq: ack.seq.0,
@@ -55,6 +77,8 @@ impl Task {
         }
         self.catch_up().await;
         self.screen.resize(size);
+        // What follows is of this size, also for a worker after us.
+        self.checkpoint();
         self.record.size = Some(size.into());
         self.answer(Up::Resized(size.into()));
     }
@@ -92,28 +116,29 @@ impl Task {
 
     pub(super) async fn read(&mut self) {
         let limit = self.readable_bytes();
+        let command = self.inputs.written();
         let Some(pty) = &self.pty else { return };
-        let mut filled = 0;
-        let mut last = pty::Read::Empty;
-        while filled < limit {
-            last = pty.read(&mut self.buffer[filled..limit]);
-            let pty::Read::Bytes(count) = last else { break };
-            filled += count;
-        }
-        self.printed(filled);
-        match last {
-            pty::Read::Bytes(_) => tokio::task::yield_now().await,
-            pty::Read::Empty => {}
+        let read = pty.read(&mut self.log, limit, command);
+        match self.printed(read).why {
+            Stopped::Limit => tokio::task::yield_now().await,
+            Stopped::Empty => {}
             // All have closed the terminal, but the leader may live on without it: reading again
             // would turn in circles.
-            pty::Read::End => self.is_hung_up = true,
+            Stopped::End => self.is_hung_up = true,
         }
     }
 
-    pub(super) fn printed(&mut self, count: usize) {
-        self.log
-            .append(&self.buffer[..count], self.inputs.written());
+    /// Sends what came. A memory that takes nothing any more is the end of the terminal.
+    pub(super) fn printed(&mut self, read: io::Result<Taken>) -> Taken {
+        let taken = read.unwrap_or_else(|error| {
+            tracing::error!(%error, "the memory of the session cannot be written");
+            Taken {
+                bytes: 0,
+                why: Stopped::End,
+            }
+        });
         self.pump();
+        taken
     }
 
     /// Feeds the emulator one piece of what was sent already.
@@ -126,10 +151,65 @@ impl Task {
     }
 
     fn feed_piece(&mut self) {
-        let data = self.log.adjacent(self.fed, FEED);
-        let (count, reply) = self.screen.feed(data, WORK);
-        self.fed = self.fed.advance(count);
+        let reply = self.show_piece(FEED);
         self.inputs.reply(reply);
+        let memory = self.log.memory();
+        if let Err(error) = memory.set_fed(self.fed) {
+            tracing::error!(%error, "the memory of the session cannot be written");
+        }
+        let since = memory.checkpoint_at().unwrap_or(Offset::START);
+        if self.fed - since >= memory.capacity() as u64 / CHECKPOINTS {
+            self.checkpoint();
+        }
+    }
+
+    /// Shows the screen at most `most` more bytes; what it answers.
+    fn show_piece(&mut self, most: usize) -> Vec<u8> {
+        let count = self.log.copy(self.fed, &mut self.buffer[..most]);
+        let (count, reply) = self.screen.feed(&self.buffer[..count], WORK);
+        self.fed = self.fed.advance(count);
+        reply
+    }
+
+    /// Keeps a picture for a worker after us.
+    fn checkpoint(&mut self) {
+        let picture = self.screen.keyframe(CHECKPOINT_LINES);
+        let kept = self
+            .log
+            .memory()
+            .set_checkpoint(self.fed, self.screen.size(), &picture);
+        if let Err(error) = kept {
+            tracing::error!(%error, "the memory of the session cannot be written");
+        }
+    }
+
+    /// The screen as the worker before us had it: its last picture, and what came after that.
+    pub(super) async fn restore_screen(&mut self) {
+        let memory = self.log.memory();
+        match memory.checkpoint() {
+            Ok(Some((offset, size, picture))) => {
+                self.screen = Screen::new(size);
+                self.screen.show(&picture);
+                self.fed = offset;
+            }
+            Ok(None) => self.fed = self.log.start(),
+            Err(error) => tracing::error!(%error, "the memory of the session cannot be read"),
+        }
+        let seen = self.log.memory().fed().unwrap_or(self.fed);
+        // What the worker before us had seen, it has answered.
+        while self.fed < seen.min(self.log.end()) {
+            let most = (seen - self.fed).min(FEED as u64) as usize;
+            let _answered = self.show_piece(most);
+            tokio::task::yield_now().await;
+        }
+        if let Some(size) = self.pty.as_ref().and_then(Pty::size) {
+            if size != self.screen.size() {
+                self.catch_up().await;
+                self.screen.resize(size);
+            }
+            self.record.size = Some(size.into());
+        }
+        self.checkpoint();
     }
 
     /// Brings the emulator to the end of the log: at most [`MAX_LAG`] and one turn away. In turns, for
