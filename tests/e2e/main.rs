@@ -11,6 +11,7 @@ mod exec_exit;
 mod exec_many;
 mod exec_streams;
 mod flood;
+mod holder;
 mod hostile;
 mod login;
 mod operators;

@@ -87,6 +87,23 @@ impl Machine {
         self.program.as_mut().expect("the agent runs")
     }
 
+    /// What `cmdopd status` says; null while no worker answers.
+    pub async fn status(&self) -> serde_json::Value {
+        let mut command = self.command();
+        command.arg("status").arg("--data-dir").arg(&self.data);
+        let output = tokio::process::Command::from(command).output();
+        let output = wait::within("cmdopd status ends", output).await;
+        serde_json::from_slice(&output.expect("cmdopd starts").stdout).unwrap_or_default()
+    }
+
+    /// The process id of the agent's worker, which the agent's own process starts again when it dies.
+    pub async fn worker(&self) -> u32 {
+        wait::until("a worker answers", || async {
+            self.status().await["pid"].as_u64().map(|pid| pid as u32)
+        })
+        .await
+    }
+
     /// Starts the agent and waits until it is linked.
     pub async fn run(&mut self) {
         self.start();
