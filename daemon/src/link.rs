@@ -50,6 +50,8 @@ pub(crate) struct Linker {
     news: mpsc::Receiver<v1::SessionSummary>,
     work: Work,
     sessions: HashMap<SessionId, Handle>,
+    /// What ends the programs that run for callers; cancelled when they have ended.
+    runs: HashMap<String, CancellationToken>,
     /// `None` while a reading is being taken.
     instruments: Option<Instruments>,
     /// Changes when the agent restarts.
@@ -86,6 +88,7 @@ impl Linker {
             news,
             work,
             sessions: HashMap::new(),
+            runs: HashMap::new(),
             instruments: Some(instruments),
             instance_id: uuid::Uuid::new_v4().to_string(),
             backoff: Backoff::new(),
