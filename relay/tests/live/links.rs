@@ -204,7 +204,7 @@ async fn the_fleet_is_seen_as_it_changes() {
     let labels = [("role".to_owned(), "web-2".to_owned())].into();
     let list = v1::ListMachinesRequest {
         labels,
-        fleet: String::new(),
+        ..v1::ListMachinesRequest::default()
     };
     let machines = client.fleet.list(list).await.unwrap().into_inner().machines;
     assert_eq!(machines.len(), 1);
