@@ -21,21 +21,29 @@ pub struct Filter {
 
 /// The machines of the workspace as the relay sees them.
 pub async fn list(connection: &Connection, filter: &Filter) -> Result<Vec<v1::Machine>, Error> {
-    let request = v1::ListMachinesRequest {
-        labels: filter.labels.clone(),
-        fleet: filter.fleet.clone(),
-    };
-    let relay = Target::Relay(Lane::Interactive);
-    let response = connection
-        .call(
-            relay,
-            "listing machines",
-            Repeat::Harmless,
-            request,
-            |relay, request| async move { relay.fleet().list(request).await },
-        )
-        .await?;
-    Ok(response.machines)
+    let mut machines: Vec<v1::Machine> = Vec::new();
+    loop {
+        let request = v1::ListMachinesRequest {
+            labels: filter.labels.clone(),
+            fleet: filter.fleet.clone(),
+            after: machines.last().map(|m| m.name.clone()).unwrap_or_default(),
+        };
+        let page = connection
+            .call(
+                Target::Relay(Lane::Interactive),
+                "listing machines",
+                Repeat::Harmless,
+                request,
+                |relay, request| async move { relay.fleet().list(request).await },
+            )
+            .await?;
+        // A relay that says so without a machine would be asked the same for ever.
+        let has_more = page.has_more && !page.machines.is_empty();
+        machines.extend(page.machines);
+        if !has_more {
+            return Ok(machines);
+        }
+    }
 }
 
 /// All machines, then each change as it happens; reconnects by itself.

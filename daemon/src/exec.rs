@@ -34,6 +34,9 @@ pub(crate) struct Job {
     pub(crate) link: mpsc::Sender<v1::AgentMessage>,
     /// The agent is stopping: end the program.
     pub(crate) stop: CancellationToken,
+    /// The relay says that nobody waits for the program: end it. The end of the stream says so too,
+    /// but behind input that the program may never read.
+    pub(crate) caller_gone: CancellationToken,
 }
 
 /// Runs the program to its end.

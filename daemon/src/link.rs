@@ -64,6 +64,8 @@ pub(crate) struct Linker {
     news: mpsc::Receiver<v1::SessionSummary>,
     work: Work,
     sessions: HashMap<SessionId, Handle>,
+    /// What ends the programs that run for callers; cancelled when they have ended.
+    runs: HashMap<String, CancellationToken>,
     instruments: Instruments,
     /// Changes when the agent restarts.
     instance_id: String,
@@ -99,6 +101,7 @@ impl Linker {
             news,
             work,
             sessions: HashMap::new(),
+            runs: HashMap::new(),
             instruments,
             instance_id: uuid::Uuid::new_v4().to_string(),
             backoff: Backoff::new(),

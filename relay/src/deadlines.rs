@@ -1,9 +1,10 @@
 //! When which session wants a tick: one sleeping task for all of them, none while nothing is due.
 //!
-//! A deadline is a hint: a session that is ticked early or twice changes nothing.
+//! A session has at most one deadline here, so what its clients do cannot fill this list. A deadline
+//! is a hint: a session that is ticked early or twice changes nothing.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError, Weak};
+use std::sync::{Mutex, MutexGuard, PoisonError, Weak};
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -20,44 +21,77 @@ pub(crate) struct Deadlines {
 #[derive(Debug, Default)]
 struct Armed {
     count: u64,
-    by_time: BTreeMap<(Instant, u64), Weak<Session>>,
+    by_time: BTreeMap<Deadline, Weak<Session>>,
+}
+
+/// One armed deadline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Deadline {
+    /// When it is due.
+    pub(crate) at: Instant,
+    number: u64,
 }
 
 impl Deadlines {
-    /// `session` wants a tick at `at`.
-    pub(crate) fn arm(&self, at: Instant, session: Weak<Session>) {
-        let mut armed = self.armed.lock().unwrap_or_else(PoisonError::into_inner);
+    fn lock(&self) -> MutexGuard<'_, Armed> {
+        self.armed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// `session` wants a tick at `at`, and no longer at `instead_of`. It may be locked meanwhile: it
+    /// is not touched.
+    pub(crate) fn arm(
+        &self,
+        at: Instant,
+        session: Weak<Session>,
+        instead_of: Option<Deadline>,
+    ) -> Deadline {
+        let mut armed = self.lock();
+        if let Some(old) = instead_of {
+            armed.by_time.remove(&old);
+        }
         armed.count += 1;
-        let key = (at, armed.count);
-        armed.by_time.insert(key, session);
+        let deadline = Deadline {
+            at,
+            number: armed.count,
+        };
+        armed.by_time.insert(deadline, session);
         let is_first = armed
             .by_time
             .first_key_value()
-            .is_some_and(|(first, _)| *first == key);
+            .is_some_and(|(first, _)| *first == deadline);
         drop(armed);
         if is_first {
             self.earlier.notify_one();
         }
+        deadline
     }
 
-    fn due(&self, now: Instant) -> Result<Vec<Weak<Session>>, Option<Instant>> {
-        let mut armed = self.armed.lock().unwrap_or_else(PoisonError::into_inner);
-        let later = armed.by_time.split_off(&(now, u64::MAX));
+    fn due(&self, now: Instant) -> Result<BTreeMap<Deadline, Weak<Session>>, Option<Instant>> {
+        let mut armed = self.lock();
+        let later = armed.by_time.split_off(&Deadline {
+            at: now,
+            number: u64::MAX,
+        });
         let due = std::mem::replace(&mut armed.by_time, later);
         if due.is_empty() {
-            return Err(armed.by_time.first_key_value().map(|((at, _), _)| *at));
+            return Err(armed.by_time.first_key_value().map(|(first, _)| first.at));
         }
-        Ok(due.into_values().collect())
+        Ok(due)
     }
 
     /// Ticks sessions as their time comes, for ever.
     pub(crate) async fn run(&self) {
         loop {
             match self.due(Instant::now()) {
-                Ok(due) => due
-                    .iter()
-                    .filter_map(Weak::upgrade)
-                    .for_each(|session| session.tick()),
+                Ok(due) => {
+                    for (deadline, session) in due {
+                        if let Some(session) = session.upgrade() {
+                            session.tick(deadline);
+                        }
+                    }
+                    // Others run in this task: whatever a session asks for next, they have their turn.
+                    tokio::task::yield_now().await;
+                }
                 // Both branches only wait: nothing is lost when one wins.
                 Err(Some(next)) => tokio::select! {
                     () = tokio::time::sleep_until(next) => {}
@@ -66,5 +100,11 @@ impl Deadlines {
                 Err(None) => self.earlier.notified().await,
             }
         }
+    }
+
+    /// How many are armed.
+    #[cfg(test)]
+    pub(crate) fn count(&self) -> usize {
+        self.lock().by_time.len()
     }
 }

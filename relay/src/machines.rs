@@ -1,7 +1,10 @@
 //! The machines' links: which agent is connected, under which epoch, and what it last said of itself.
 //!
 //! One link a machine. A newer one takes over with a higher epoch, also after a restart of the relay;
-//! the older is told to end and changes nothing from then on.
+//! the older is told to end and changes nothing from then on. Who watches a workspace hears of its own
+//! machines only, and of each no more often than a person could read: no agent can keep others busy.
+
+mod pace;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,8 +12,11 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use cmdop_proto::{LinkEpoch, MachineId, Refusal, SessionId, WorkspaceId, v1};
 use tokio::sync::{broadcast, mpsc};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use v1::control_message::Message as Control;
+
+use pace::Pace;
 
 /// Control messages that may wait for an agent: a burst of execs. An agent that lets more gather
 /// does not read, and is treated as gone.
@@ -120,7 +126,8 @@ impl Link {
 pub(crate) struct Machines {
     epochs: AtomicU64,
     machines: Mutex<HashMap<MachineId, Known>>,
-    changes: broadcast::Sender<(WorkspaceId, MachineId)>,
+    /// Of the workspaces that somebody watches.
+    changes: Mutex<HashMap<WorkspaceId, broadcast::Sender<MachineId>>>,
 }
 
 #[derive(Debug)]
@@ -128,6 +135,7 @@ struct Known {
     workspace: WorkspaceId,
     about: About,
     link: Option<Arc<Link>>,
+    heartbeats: Pace,
 }
 
 impl Machines {
@@ -136,7 +144,7 @@ impl Machines {
             // Above every epoch of an earlier process of this relay, which counted from its own start.
             epochs: AtomicU64::new(cmdop_service::now_ms()),
             machines: Mutex::default(),
-            changes: broadcast::Sender::new(CHANGES),
+            changes: Mutex::default(),
         }
     }
 
@@ -144,22 +152,36 @@ impl Machines {
         self.machines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn lock_changes(&self) -> MutexGuard<'_, HashMap<WorkspaceId, broadcast::Sender<MachineId>>> {
+        self.changes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn changed(&self, workspace: WorkspaceId, machine: MachineId) {
-        // Nobody may be watching.
-        let _ = self.changes.send((workspace, machine));
+        let mut changes = self.lock_changes();
+        let watched = changes.get(&workspace);
+        if watched.is_some_and(|watched| watched.send(machine).is_err()) {
+            // The last watcher left.
+            changes.remove(&workspace);
+        }
     }
 
-    pub(crate) fn watch(&self) -> broadcast::Receiver<(WorkspaceId, MachineId)> {
-        self.changes.subscribe()
+    /// The machines of a workspace, each when something about it changes.
+    pub(crate) fn watch(&self, workspace: WorkspaceId) -> broadcast::Receiver<MachineId> {
+        let mut changes = self.lock_changes();
+        let watched = changes.entry(workspace);
+        watched
+            .or_insert_with(|| broadcast::Sender::new(CHANGES))
+            .subscribe()
     }
 
-    /// A new link. The one that it takes over from, if any, is returned and has been told to end.
+    /// A new link, which ends with `over`. The one that it takes over from, if any, is returned and
+    /// has been told to end.
     pub(crate) fn link(
         &self,
-        workspace: WorkspaceId,
-        machine: MachineId,
+        (workspace, machine): (WorkspaceId, MachineId),
         about: About,
         down: mpsc::Sender<v1::ControlMessage>,
+        over: CancellationToken,
         registered: impl FnOnce(LinkEpoch) -> Control,
     ) -> (Arc<Link>, Option<Arc<Link>>) {
         let mut machines = self.lock();
@@ -169,7 +191,7 @@ impl Machines {
             epoch: LinkEpoch(epoch),
             down,
             commands: Mutex::default(),
-            over: CancellationToken::new(),
+            over,
             reason: OnceLock::new(),
         });
         // Before anybody can find the link: its first message. The channel is new, so it has room.
@@ -178,6 +200,7 @@ impl Machines {
             workspace,
             about,
             link: Some(link.clone()),
+            heartbeats: Pace::default(),
         };
         let old = machines.insert(machine, known).and_then(|known| known.link);
         drop(machines);
@@ -211,18 +234,24 @@ impl Machines {
         true
     }
 
-    /// A heartbeat came on that link.
-    pub(crate) fn heartbeat(&self, link: &Link, metrics: Option<v1::Metrics>) {
+    /// A heartbeat came on that link. `false`: it came too soon, or too late, and counts for nothing.
+    pub(crate) fn heartbeat(
+        &self,
+        link: &Link,
+        metrics: Option<v1::Metrics>,
+        now: Instant,
+    ) -> bool {
         let mut machines = self.lock();
         let Some(known) = machines.get_mut(&link.machine) else {
-            return;
+            return false;
         };
         if known
             .link
             .as_ref()
             .is_none_or(|present| present.epoch != link.epoch)
+            || !known.heartbeats.allows(now)
         {
-            return;
+            return false;
         }
         known.about.last_heartbeat_ms = cmdop_service::now_ms();
         if metrics.is_some() {
@@ -231,6 +260,7 @@ impl Machines {
         let workspace = known.workspace;
         drop(machines);
         self.changed(workspace, link.machine);
+        true
     }
 
     /// The machine left its workspace.
@@ -320,10 +350,40 @@ mod tests {
     use super::*;
 
     fn link(machines: &Machines, machine: MachineId) -> (Arc<Link>, Option<Arc<Link>>) {
+        link_in(machines, WorkspaceId::new(), machine)
+    }
+
+    fn link_in(
+        machines: &Machines,
+        workspace: WorkspaceId,
+        machine: MachineId,
+    ) -> (Arc<Link>, Option<Arc<Link>>) {
         let (down, _) = mpsc::channel(1);
-        machines.link(WorkspaceId::new(), machine, About::default(), down, |_| {
+        let over = CancellationToken::new();
+        let ids = (workspace, machine);
+        machines.link(ids, About::default(), down, over, |_| {
             Control::GoingAway(true)
         })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_agent_that_floods_heartbeats_keeps_no_other_workspace_busy_and_its_own_not_long() {
+        let machines = Machines::new();
+        let (rogue, victim) = (WorkspaceId::new(), WorkspaceId::new());
+        let (link, _) = link_in(&machines, rogue, MachineId::new());
+        let mut own = machines.watch(rogue);
+        let mut other = machines.watch(victim);
+        let taken = (0..1000)
+            .filter(|_| machines.heartbeat(&link, None, Instant::now()))
+            .count();
+        assert!((1..10).contains(&taken), "{taken}");
+        for _ in 0..taken {
+            assert_eq!(own.try_recv().unwrap(), link.machine);
+        }
+        assert!(own.try_recv().is_err() && other.try_recv().is_err());
+        // One that comes when it should is heard again.
+        tokio::time::advance(std::time::Duration::from_secs(1)).await;
+        assert!(machines.heartbeat(&link, None, Instant::now()));
     }
 
     #[test]

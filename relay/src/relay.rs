@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use cmdop_proto::token::Claims;
 use cmdop_proto::{Refusal, WorkspaceId};
 use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
@@ -12,7 +13,7 @@ use tonic::Status;
 use crate::caller::{Account, Agent};
 use crate::context::Context;
 use crate::directory::{Change, Enrolled};
-use crate::live::LiveStreams;
+use crate::live::{LiveStream, LiveStreams};
 use crate::runs::Runs;
 use crate::workspace::{Workspace, Workspaces};
 
@@ -80,10 +81,7 @@ impl Relay {
         };
         tokio::time::timeout(DIRECTORY_DELAY, wait)
             .await
-            .map_err(|_| {
-                Refusal::not_found("machine-unknown", "this machine is not enrolled any more")
-                    .hint("enrol it again with `cmdopd enroll`")
-            })
+            .map_err(|_| unenrolled())
     }
 
     fn require_serving(&self) -> Result<(), Refusal> {
@@ -93,13 +91,44 @@ impl Relay {
         Ok(())
     }
 
+    /// Enters a live stream of this bearer, which a revocation ends by `over`. Its token was checked
+    /// before the stream said what it is for, which may be a while ago: it is checked again now that
+    /// a revocation would find it.
+    pub(crate) fn enter(
+        &self,
+        claims: &Arc<Claims>,
+        over: CancellationToken,
+    ) -> Result<LiveStream, Refusal> {
+        let live = self.live.enter(claims, over);
+        if self.context.directory.is_revoked(claims) {
+            return Err(crate::directory::revoked());
+        }
+        if self.ended.is_cancelled() {
+            return Err(draining());
+        }
+        Ok(live)
+    }
+
+    /// The same for an agent's stream, which its machine's removal ends too.
+    pub(crate) fn enter_agent(
+        &self,
+        agent: &Agent,
+        over: CancellationToken,
+    ) -> Result<LiveStream, Refusal> {
+        let live = self.enter(&agent.claims, over)?;
+        if self.context.directory.machine(agent.machine).is_none() {
+            return Err(unenrolled());
+        }
+        Ok(live)
+    }
+
     /// The sessions that `account` may know of.
     pub(crate) fn workspace_of(&self, account: &Account) -> Arc<Workspace> {
         self.workspaces.of(account.workspace())
     }
 
     /// A machine that is no longer there: its links and streams end, its sessions wait in vain.
-    fn machine_removed(&self, workspace: WorkspaceId, machine: cmdop_proto::MachineId) {
+    pub(crate) fn machine_removed(&self, workspace: WorkspaceId, machine: cmdop_proto::MachineId) {
         tracing::info!(%workspace, %machine, "a machine left its workspace");
         self.context.machines.forget(machine);
         self.live.end_of(&machine.to_string());
@@ -140,6 +169,11 @@ impl Relay {
         tracing::debug!(reason = %refusal.reason, message = %refusal.message, "refused");
         refusal.into()
     }
+}
+
+fn unenrolled() -> Refusal {
+    Refusal::not_found("machine-unknown", "this machine is not enrolled any more")
+        .hint("enrol it again with `cmdopd enroll`")
 }
 
 /// The relay is leaving.

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 
 use cmdop_proto::{Refusal, limits};
 
-/// The last signal number on Linux.
-const MAX_SIGNAL: u32 = 64;
+/// The last signal that has a name. Those beyond, the real-time ones, mean something else to each
+/// program, and agents do not send them.
+const MAX_SIGNAL: u32 = 31;
 
 /// argv and environment that a program could be started with.
 pub(crate) fn check_program(
@@ -76,14 +77,14 @@ fn too_long(what: &str, bytes: usize) -> Refusal {
     .hint("pass long data on stdin or in a file")
 }
 
-/// A signal that exists.
+/// A signal that agents can send.
 pub(crate) fn check_signal(signal: u32) -> Result<(), Refusal> {
     if (1..=MAX_SIGNAL).contains(&signal) {
         return Ok(());
     }
     Err(Refusal::invalid(
         "bad-request",
-        format!("there is no signal {signal}"),
+        format!("there is no signal {signal} to send: they go from 1 to {MAX_SIGNAL}"),
     ))
 }
 
@@ -121,8 +122,10 @@ mod tests {
     }
 
     #[test]
-    fn signals_are_those_of_linux() {
-        assert!(check_signal(0).is_err() && check_signal(65).is_err());
-        assert!(check_signal(9).is_ok());
+    fn signals_are_those_that_an_agent_can_send() {
+        for none in [0, 32, 64, 65, u32::MAX] {
+            assert!(check_signal(none).is_err(), "{none}");
+        }
+        assert!((1..=31).all(|signal| check_signal(signal).is_ok()));
     }
 }

@@ -36,6 +36,7 @@ use lifecycle::{Event, Life, Now};
 use state::{After, State};
 
 use crate::context::Context;
+use crate::deadlines::Deadline;
 use crate::stream_token::StreamToken;
 use crate::workspace::Workspace;
 
@@ -131,17 +132,21 @@ impl Session {
         let mut after = After::default();
         let mut state = self.lock();
         let result = change(&mut state, &mut after);
-        let tick_at = state.life.deadline();
-        let tick_at = (state.tick_at != tick_at).then(|| {
-            state.tick_at = tick_at;
-            tick_at
-        });
+        self.arm(&mut state);
         drop(state);
-        if let Some(Some(at)) = tick_at {
-            self.context.deadlines.arm(at, Arc::downgrade(self));
-        }
         self.follow_up(after);
         result
+    }
+
+    /// Arranges a tick, unless one comes before it is needed: that one arranges the next.
+    fn arm(self: &Arc<Self>, state: &mut State) {
+        let Some(at) = state.deadline() else {
+            return;
+        };
+        if state.tick.is_none_or(|armed| at < armed.at) {
+            let deadlines = &self.context.deadlines;
+            state.tick = Some(deadlines.arm(at, Arc::downgrade(self), state.tick));
+        }
     }
 
     fn follow_up(self: &Arc<Self>, after: After) {
@@ -170,11 +175,14 @@ impl Session {
         }
     }
 
-    /// Time passed.
-    pub(crate) fn tick(self: &Arc<Self>) {
+    /// Time passed: `deadline` is due.
+    pub(crate) fn tick(self: &Arc<Self>, deadline: Deadline) {
         self.with(|state, after| {
-            state.tick_at = None;
-            state.happen(Event::Tick, now(), after);
+            // Another may have taken its place on its way here.
+            if state.tick == Some(deadline) {
+                state.tick = None;
+            }
+            state.tick(now(), after);
         });
     }
 
@@ -201,6 +209,7 @@ impl Session {
         self.lock().facts.name.clone()
     }
 
+    /// Only its workspace renames it, which holds the lock of its index.
     pub(crate) fn rename(self: &Arc<Self>, name: String) {
         self.with(|state, after| {
             state.facts.name = name;
@@ -210,6 +219,11 @@ impl Session {
 
     pub(crate) fn is_ended(&self) -> bool {
         self.lock().life.is_ended()
+    }
+
+    /// Whether it was ended here and its agent, for all that is known, still has it.
+    pub(crate) fn owes_its_agent_the_end(&self) -> bool {
+        self.lock().owes_end
     }
 
     /// Waits until `done` finds what it looks for in the state.
@@ -325,9 +339,13 @@ impl Session {
 
     /// The agent says that it is over, or does not have it any more.
     pub(crate) fn gone_on_agent(self: &Arc<Self>, exit: Option<v1::Exit>, reason: &str) {
-        self.with(|state, after| match exit {
-            Some(exit) => state.happen(Event::Exited(Some(exit)), now(), after),
-            None => state.happen(Event::Over(reason.to_owned()), now(), after),
+        self.with(|state, after| {
+            state.owes_end = false;
+            let event = match exit {
+                Some(exit) => Event::Exited(Some(exit)),
+                None => Event::Over(reason.to_owned()),
+            };
+            state.happen(event, now(), after);
         });
     }
 
@@ -367,10 +385,12 @@ impl Session {
         waker: &Waker,
     ) -> ClientNext {
         let mut after = After::default();
-        let now = Instant::now();
-        let next = self
-            .lock()
-            .next_for_client(attachment, now, waker, &mut after);
+        let mut state = self.lock();
+        let next = state.next_for_client(attachment, Instant::now(), waker, &mut after);
+        if after.asked {
+            self.arm(&mut state);
+        }
+        drop(state);
         after.wakes.wake();
         next
     }
@@ -434,20 +454,20 @@ impl Session {
         refusal: Refusal,
         seq: InputSeq,
     ) {
-        self.with(|state, after| state.refuse_client(attachment, refusal, seq, after));
+        self.with(|state, after| state.refuse_client(attachment, refusal, seq, now(), after));
     }
 
     pub(crate) fn cut_client(self: &Arc<Self>, attachment: AttachmentId, refusal: Refusal) {
-        self.with(|state, after| state.cut_client(attachment, refusal, after));
+        self.with(|state, after| state.cut_client(attachment, refusal, now(), after));
     }
 
     pub(crate) fn client_left(self: &Arc<Self>, attachment: AttachmentId) {
-        self.with(|state, after| state.client_left(attachment, after));
+        self.with(|state, after| state.client_left(attachment, now(), after));
     }
 
     /// Ends every attached client's stream with `refusal`.
     pub(crate) fn cut_all(self: &Arc<Self>, refusal: &Refusal) {
-        self.with(|state, after| state.cut_all(refusal, after));
+        self.with(|state, after| state.cut_all(refusal, now(), after));
     }
 
     pub(crate) fn going_away(self: &Arc<Self>) {
@@ -461,3 +481,6 @@ fn now() -> Now {
         unix_ms: cmdop_service::now_ms(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,15 +1,19 @@
 //! The sessions of one tenant. Whoever looks for one looks inside a workspace: there is no way to
 //! ask across.
 //!
-//! The index is locked for look-ups only, and never while a session is.
+//! The index is locked for look-ups and small changes. A session may be locked meanwhile, for the
+//! length of one question; the index is never locked while a session is.
 
-use std::collections::HashMap;
+mod buried;
+
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cmdop_proto::{MachineId, Refusal, SessionId, WorkspaceId, text};
 use tokio::sync::broadcast;
 
 use crate::session::Session;
+use buried::Buried;
 
 /// Changes that a slow watcher may miss before it has to look at everything again.
 const CHANGES: usize = 256;
@@ -39,6 +43,8 @@ struct Index {
     requests: HashMap<RequestKey, SessionId>,
     /// In the order of their ends.
     ended: std::collections::VecDeque<SessionId>,
+    /// Those that are forgotten, but whose agent may bring them back.
+    buried: Buried,
 }
 
 impl Workspace {
@@ -106,8 +112,12 @@ impl Workspace {
 
     /// Gives a session another name; empty takes it away.
     pub(crate) fn rename(&self, session: &Arc<Session>, name: &str) -> Result<(), Refusal> {
-        let old = session.name();
         let mut index = self.lock();
+        // Asked under the lock: an end or another rename comes before all of this, or after it.
+        if session.is_ended() {
+            return Err(Refusal::not_found("session-ended", "the session is over"));
+        }
+        let old = session.name();
         if !name.is_empty() {
             match index.names.get(name) {
                 Some(other) if *other != session.id => return Err(name_taken(name)),
@@ -117,15 +127,15 @@ impl Workspace {
         if old != name && index.names.get(&old) == Some(&session.id) {
             index.names.remove(&old);
         }
-        drop(index);
         session.rename(name.to_owned());
         Ok(())
     }
 
     /// It ended: its name is free, and its record one of those that are kept for a while.
     pub(crate) fn session_ended(&self, session: &Session) {
-        let name = session.name();
         let mut index = self.lock();
+        // It cannot be renamed any more.
+        let name = session.name();
         if index.names.get(&name) == Some(&session.id) {
             index.names.remove(&name);
         }
@@ -146,11 +156,26 @@ impl Workspace {
     pub(crate) fn forget(&self, id: SessionId) {
         let mut index = self.lock();
         let session = index.sessions.remove(&id);
+        if let Some(session) = session.as_ref().filter(|s| s.owes_its_agent_the_end()) {
+            index.buried.bury(id, session.machine);
+        }
         index.ended.retain(|ended| *ended != id);
         index.requests.retain(|_, made| *made != id);
         drop(index);
         // The session's own drop runs without the lock.
         drop(session);
+    }
+
+    /// Whether this machine's agent has to be told that a session of its is long over.
+    pub(crate) fn is_buried(&self, id: SessionId, machine: MachineId) -> bool {
+        self.lock().buried.holds(id, machine)
+    }
+
+    /// Of the machine's buried sessions, its agent still has `reported` only.
+    pub(crate) fn still_buried(&self, machine: MachineId, reported: &HashSet<SessionId>) {
+        self.lock()
+            .buried
+            .keep(machine, |id| reported.contains(&id));
     }
 
     pub(crate) fn watch(&self) -> broadcast::Receiver<SessionId> {

@@ -53,7 +53,7 @@ pub(super) async fn run(job: Job) -> Result<(), Refusal> {
     };
     let timeout = Duration::from_millis(job.start.timeout_ms);
     match Run::new(talk, started, timeout) {
-        Ok(run) => run.live(job.stop).await,
+        Ok(run) => run.live(job.stop, job.caller_gone).await,
         Err(error) => Err(Refusal::internal(format!(
             "cannot watch a program: {error}"
         ))),
@@ -106,6 +106,7 @@ enum Why {
 
 enum Event {
     Stop,
+    CallerGone,
     Talk(Talked),
     Ended,
     Stdin,
@@ -131,11 +132,16 @@ impl Run {
         })
     }
 
-    async fn live(mut self, stop: CancellationToken) -> Result<(), Refusal> {
+    async fn live(
+        mut self,
+        stop: CancellationToken,
+        caller_gone: CancellationToken,
+    ) -> Result<(), Refusal> {
         let mut refusal = None;
         while !self.is_over() {
-            match self.next(&stop).await {
+            match self.next(&stop, &caller_gone).await {
                 Event::Stop => self.force(Why::Stopping),
+                Event::CallerGone => self.force(Why::CallerGone),
                 Event::Talk(Talked::Request(request)) => self.obey(request),
                 Event::Talk(Talked::Room) => {}
                 Event::Talk(Talked::Gone(why)) => {
@@ -154,7 +160,7 @@ impl Run {
     }
 
     /// Cancel-safe throughout.
-    async fn next(&mut self, stop: &CancellationToken) -> Event {
+    async fn next(&mut self, stop: &CancellationToken, caller_gone: &CancellationToken) -> Event {
         let intake = if self.stdin.has_room() {
             Intake::Open
         } else {
@@ -166,6 +172,7 @@ impl Run {
         tokio::select! {
             biased;
             () = stop.cancelled(), if self.forced.is_none() => Event::Stop,
+            () = caller_gone.cancelled(), if !self.is_unheard() => Event::CallerGone,
             event = self.talk.next(intake) => Event::Talk(event),
             () = self.process.ended(), if self.ended.is_none() => Event::Ended,
             // Before what a flood keeps ready for ever.

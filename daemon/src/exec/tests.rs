@@ -196,6 +196,37 @@ async fn a_program_whose_caller_is_gone_is_ended() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_program_that_reads_nothing_is_ended_when_the_relay_says_that_its_caller_is_gone() {
+    let mut world = World::new().await;
+    let mut start = sh("echo $$; exec sleep 1000");
+    start.stdin = true;
+    let run_id = start.run_id.clone();
+    let mut exec = world.exec(start).await;
+    while exec.stdout.is_empty() {
+        exec.next().await;
+    }
+    // More than the pipe and the agent hold: the agent takes no more from the stream, which stays.
+    for _ in 0..12 {
+        exec.say(Request::Stdin(vec![0; 64 << 10].into())).await;
+    }
+    let end = v1::EndSession {
+        session_id: run_id,
+        reason: "the caller is gone".into(),
+    };
+    let order = v1::control_message::Message::EndSession(end);
+    world.link().order(order).await;
+    let pid = rustix::process::Pid::from_raw(exec.pid as i32).unwrap();
+    within("the end of the program", async {
+        while rustix::process::test_kill_process(pid).is_ok() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    drop(exec);
+    world.stopped().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_signal_reaches_the_program() {
     let mut world = World::new().await;
     let script = "trap 'echo caught; exit 5' USR1; echo ready; while :; do sleep 0.1; done";

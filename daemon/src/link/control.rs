@@ -7,6 +7,7 @@ use cmdop_proto::v1::agent_message::Message as Up;
 use cmdop_proto::v1::control_message::Message as Down;
 use cmdop_proto::{Refusal, SessionId, Size, limits, text, v1};
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::connection::{Connection, message};
@@ -24,7 +25,7 @@ impl Linker {
         match order.message {
             Some(Down::StartSession(start)) => self.start_session(command_id, start, link),
             Some(Down::ResumeSession(resume)) => self.resume_session(command_id, &resume, link),
-            Some(Down::EndSession(end)) => self.end_session(&end),
+            Some(Down::EndSession(end)) => self.end(&end),
             Some(Down::StartExec(start)) => self.start_exec(command_id, start, link),
             Some(Down::GoingAway(true)) => return Some(Ended::GoingAway),
             // `registered` came before; heartbeats need no answer; the rest is of a newer relay.
@@ -157,7 +158,11 @@ impl Linker {
         }
     }
 
-    fn end_session(&mut self, end: &v1::EndSession) {
+    /// Ends a session, or a run: it is named by its id alone.
+    fn end(&mut self, end: &v1::EndSession) {
+        if let Some(run) = self.runs.get(&end.session_id) {
+            return run.cancel();
+        }
         let Ok(id) = end.session_id.parse::<SessionId>() else {
             return;
         };
@@ -178,6 +183,10 @@ impl Linker {
             let refusal = Refusal::invalid("bad-id", "a run id is longer than any id");
             return refuse(&link.up, command_id, &refusal);
         }
+        self.runs
+            .retain(|_, caller_gone| !caller_gone.is_cancelled());
+        let caller_gone = CancellationToken::new();
+        self.runs.insert(start.run_id.clone(), caller_gone.clone());
         let job = Job {
             command_id,
             start,
@@ -186,8 +195,12 @@ impl Linker {
             user: self.work.user.clone(),
             link: link.up.clone(),
             stop: self.work.stop.clone(),
+            caller_gone: caller_gone.clone(),
         };
-        spawn(&self.work.tracker, exec::run(job));
+        spawn(&self.work.tracker, async move {
+            let _over = caller_gone.drop_guard();
+            exec::run(job).await;
+        });
     }
 
     fn opener(&self, link: &Connection, stream_token: String) -> Opener {

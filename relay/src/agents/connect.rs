@@ -5,7 +5,9 @@ use std::sync::Arc;
 use cmdop_proto::{Refusal, limits, text, v1};
 use futures_util::{StreamExt as _, stream};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
 use tonic::{Code, Request, Status, Streaming};
 use v1::agent_message::Message as Up;
 use v1::control_message::Message as Control;
@@ -31,12 +33,14 @@ pub(super) async fn connect(
         return Err(incoming::wrong_first("`register`"));
     };
     check(&register, &enrolled)?;
+    let over = CancellationToken::new();
+    let live = relay.enter_agent(&agent, over.clone())?;
     let (down, messages) = mpsc::channel(MAX_CONTROL);
     let (link, old) = relay.context.machines.link(
-        agent.workspace(),
-        agent.machine,
+        (agent.workspace(), agent.machine),
         about(&register),
         down,
+        over,
         |epoch| registered(relay, epoch),
     );
     tracing::info!(machine = %enrolled.name, epoch = %link.epoch, "an agent is linked");
@@ -44,7 +48,6 @@ pub(super) async fn connect(
         sessions_lost(relay, &agent, &old);
     }
     welcome(relay, &agent, &link, &register.sessions);
-    let live = relay.live.enter(&agent.claims, link.over.clone());
     relay.context.meters.agents.increment(1.0);
     let commands = commands(relay.clone(), agent.clone(), link.clone(), messages);
     relay
@@ -146,6 +149,10 @@ async fn hear(
     relay.context.meters.agents.decrement(1.0);
     relay.context.machines.lost(&link);
     sessions_lost(&relay, &agent, &link);
+    if relay.context.directory.machine(agent.machine).is_none() {
+        // It left its workspace while it was registering.
+        relay.machine_removed(agent.workspace(), agent.machine);
+    }
     tracing::info!(machine = %enrolled.name, epoch = %link.epoch, why, "an agent's link is over");
 }
 
@@ -162,7 +169,10 @@ fn sessions_lost(relay: &Relay, agent: &Agent, link: &Link) {
 fn heard(relay: &Relay, agent: &Agent, link: &Link, message: v1::AgentMessage) {
     match message.message {
         Some(Up::Heartbeat(heartbeat)) => {
-            relay.context.machines.heartbeat(link, heartbeat.metrics);
+            let machines = &relay.context.machines;
+            if !machines.heartbeat(link, heartbeat.metrics, Instant::now()) {
+                return;
+            }
             let now_ms = cmdop_service::now_ms();
             // An agent that does not read is found out by its next command.
             let _ = link.tell(Control::HeartbeatAck(v1::HeartbeatAck { now_ms }));

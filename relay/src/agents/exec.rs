@@ -37,8 +37,8 @@ pub(super) async fn open(
         .runs
         .get(agent.machine, id)
         .ok_or_else(|| Refusal::not_found("run-unknown", "the run is over"))?;
+    let live = relay.enter_agent(&agent, run.over.clone())?;
     let meeting = run.meet(&token)?;
-    let live = relay.live.enter(&agent.claims, run.over.clone());
     // A caller that has left in the meantime ends the stream by its guard.
     let _ = meeting.opened.send(Ok(up));
     Ok(Requests {

@@ -44,10 +44,10 @@ pub(super) async fn open(
         .and_then(|id| relay.workspaces.of(agent.workspace()).get(id))
         .filter(|session| session.machine == agent.machine)
         .ok_or_else(|| Refusal::not_found("session-unknown", "there is no such session here"))?;
+    let over = CancellationToken::new();
+    let live = relay.enter_agent(&agent, over.clone())?;
     let fence = session.open(&token, &summary)?;
     tracing::debug!(session = %session.id, link = %fence.link, "a session's stream is open");
-    let over = CancellationToken::new();
-    let live = relay.live.enter(&agent.claims, over.clone());
     let ended = over.clone().drop_guard();
     relay
         .tasks

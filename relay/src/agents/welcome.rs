@@ -27,6 +27,11 @@ pub(super) fn welcome(
     let workspace = relay.workspaces.of(agent.workspace());
     let mut reported = HashSet::new();
     for summary in summaries {
+        if let Some(id) = buried(&workspace, agent, summary) {
+            reported.insert(id);
+            end(link, id);
+            continue;
+        }
         match recognise(relay, agent, &workspace, summary) {
             Ok(session) => {
                 reported.insert(session.id);
@@ -39,7 +44,7 @@ pub(super) fn welcome(
         }
     }
     for session in workspace.of_machine(agent.machine) {
-        if reported.contains(&session.id) || session.is_ended() {
+        if reported.contains(&session.id) {
             continue;
         }
         if session.is_pending() {
@@ -48,6 +53,25 @@ pub(super) fn welcome(
             session.gone_on_agent(None, "its agent was restarted and no longer has it");
         }
     }
+    workspace.still_buried(agent.machine, &reported);
+}
+
+/// The session, if it was ended and forgotten here, and the agent has not heard of that.
+fn buried(workspace: &Workspace, agent: &Agent, summary: &v1::SessionSummary) -> Option<SessionId> {
+    let record = summary.session.as_ref()?;
+    let is_live = record.status() != v1::SessionStatus::Disconnected;
+    let id = record.id.parse().ok().filter(|_| is_live)?;
+    workspace.is_buried(id, agent.machine).then_some(id)
+}
+
+/// Tells the agent that a session of its is over.
+fn end(link: &Link, id: SessionId) {
+    let end = v1::EndSession {
+        session_id: id.to_string(),
+        reason: "it ended while its agent was away".into(),
+    };
+    // Told again at the next registration.
+    let _ = link.tell(Control::EndSession(end));
 }
 
 /// Tells the agent to start a session that waits for it.
@@ -68,13 +92,7 @@ fn go_on(link: &Link, session: &Arc<Session>, summary: &v1::SessionSummary) {
         return;
     }
     if session.is_ended() {
-        let end = v1::EndSession {
-            session_id: session.id.to_string(),
-            reason: "it ended while its agent was away".into(),
-        };
-        // Told again at the next registration.
-        let _ = link.tell(Control::EndSession(end));
-        return;
+        return end(link, session.id);
     }
     resume(link, session);
 }

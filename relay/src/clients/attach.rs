@@ -34,10 +34,10 @@ pub(super) async fn attach(
         return Err(incoming::wrong_first("`open`"));
     };
     let who = attaching(&account, &open)?;
+    let over = CancellationToken::new();
+    let live = relay.enter(&account.claims, over.clone())?;
     let session = relay.workspace_of(&account).find(&open.session)?;
     let attachment = session.attach(&who)?;
-    let over = CancellationToken::new();
-    let live = relay.live.enter(&account.claims, over.clone());
     let left = over.clone().drop_guard();
     let client = Client {
         relay: relay.clone(),
@@ -69,6 +69,7 @@ fn attaching(account: &Account, open: &v1::AttachOpen) -> Result<Attaching, Refu
     };
     Ok(Attaching {
         id: open.client_id.parse::<ClientId>()?,
+        account: account.claims.sub.clone(),
         mode,
         resume_from: open.resume_from.map(Offset),
         size: open.size.map(Size::try_from).transpose()?,
@@ -114,7 +115,13 @@ impl Client {
                 break self.cut_if_revoked();
             }
             match message {
-                Ok(Some(message)) => self.heard(message.request).await,
+                // Input may wait for room for ever; the end of the stream does not wait for that.
+                // What waits is not in the queue, so nothing is left half done.
+                Ok(Some(message)) => tokio::select! {
+                    biased;
+                    () = self.heard(message.request) => {}
+                    () = &mut over_now => break self.cut_if_revoked(),
+                },
                 Ok(None) => break self.session.client_left(self.attachment),
                 Err(status) => break self.cut(incoming::broken(&status)),
             }

@@ -55,7 +55,7 @@ pub(super) async fn run(
     let (guard, token) = relay
         .runs
         .enter(&link, (id, &machine.name), meeting, most)?;
-    let live = relay.live.enter(&account.claims, guard.run.over.clone());
+    let live = relay.enter(&account.claims, guard.run.over.clone())?;
     relay.context.meters.execs.increment(1);
     let start = v1::control_message::Message::StartExec(start_exec(start, id, token));
     link.tell_for(start, Some(Purpose::Run(id)))?;

@@ -3,8 +3,9 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use cmdop_proto::{MachineId, Refusal, WorkspaceId, v1};
+use cmdop_proto::{MachineId, Refusal, WorkspaceId, limits, v1};
 use futures_util::stream;
+use prost::Message as _;
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
@@ -15,6 +16,9 @@ use super::Events;
 use crate::directory::{Change, Enrolled};
 use crate::live::LiveStream;
 use crate::relay::Relay;
+
+/// A page of machines stays below this, so that it fits a frame with the largest machine to spare.
+const MAX_PAGE: usize = limits::MAX_FRAME - (256 << 10);
 
 pub(super) fn hello(
     relay: &Relay,
@@ -45,13 +49,28 @@ pub(super) fn list(
     };
     let mut machines = relay.context.directory.machines(account.workspace());
     // Fleets are not known to relays yet: no machine is in one.
-    machines.retain(|machine| wanted.fleet.is_empty() && has_labels(machine));
+    machines.retain(|machine| {
+        wanted.fleet.is_empty() && machine.name > wanted.after && has_labels(machine)
+    });
     machines.sort_by(|a, b| a.name.cmp(&b.name));
-    let machines = machines
-        .into_iter()
-        .map(|machine| show(relay, machine))
-        .collect();
-    Ok(v1::ListMachinesResponse { machines })
+    let shown = machines.into_iter().map(|machine| show(relay, machine));
+    Ok(page(shown))
+}
+
+/// As many as fit a frame, and whether there are more.
+fn page(machines: impl Iterator<Item = v1::Machine>) -> v1::ListMachinesResponse {
+    let mut page = v1::ListMachinesResponse::default();
+    let mut bytes = 0;
+    for machine in machines {
+        if bytes > MAX_PAGE {
+            page.has_more = true;
+            break;
+        }
+        // Its tag and its length stand before it.
+        bytes += machine.encoded_len() + 8;
+        page.machines.push(machine);
+    }
+    page
 }
 
 fn show(relay: &Relay, machine: Enrolled) -> v1::Machine {
@@ -94,7 +113,7 @@ pub(super) fn watch(
     let watch = Watch {
         workspace: account.workspace(),
         enrolled: relay.context.directory.follow(),
-        linked: relay.context.machines.watch(),
+        linked: relay.context.machines.watch(account.workspace()),
         pending: VecDeque::new(),
         wants_all: true,
         _live: relay.live.enter(&account.claims, revoked.clone()),
@@ -111,7 +130,7 @@ struct Watch {
     relay: Arc<Relay>,
     workspace: WorkspaceId,
     enrolled: broadcast::Receiver<Change>,
-    linked: broadcast::Receiver<(WorkspaceId, MachineId)>,
+    linked: broadcast::Receiver<MachineId>,
     pending: VecDeque<Event>,
     wants_all: bool,
     _live: LiveStream,
@@ -134,7 +153,7 @@ impl Watch {
             // Both branches are cancel-safe: a change stays in its channel until it is taken.
             let change = tokio::select! {
                 change = self.enrolled.recv() => change,
-                linked = self.linked.recv() => linked.map(|(w, m)| Change::Machine(w, m)),
+                linked = self.linked.recv() => linked.map(|machine| Change::Machine(self.workspace, machine)),
             };
             match change {
                 Ok(Change::Removed(workspace, machine)) if workspace == self.workspace => {
@@ -150,5 +169,36 @@ impl Watch {
                 Err(RecvError::Closed) => return None,
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_page_of_a_large_fleet_fits_a_frame_and_none_is_left_out() {
+        let all: Vec<_> = (0..20_000)
+            .map(|number| v1::Machine {
+                id: MachineId::new().to_string(),
+                name: format!("machine-{number:05}"),
+                metrics: Some(v1::Metrics {
+                    memory_total_bytes: u64::MAX,
+                    ..v1::Metrics::default()
+                }),
+                ..v1::Machine::default()
+            })
+            .collect();
+        let mut got = Vec::new();
+        loop {
+            let page = page(all[got.len()..].iter().cloned());
+            assert!(page.encoded_len() <= limits::MAX_FRAME);
+            let has_more = page.has_more;
+            got.extend(page.machines);
+            if !has_more {
+                break;
+            }
+        }
+        assert!(got == all);
     }
 }

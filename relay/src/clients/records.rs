@@ -73,9 +73,6 @@ pub(super) fn rename(
     }
     let workspace = relay.workspace_of(&account);
     let session = workspace.find(&wanted.session)?;
-    if session.is_ended() {
-        return Err(Refusal::not_found("session-ended", "the session is over"));
-    }
     workspace.rename(&session, &wanted.name)?;
     Ok(session.record())
 }

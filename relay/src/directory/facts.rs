@@ -193,20 +193,52 @@ impl Facts {
         self.machines.get(&id)
     }
 
+    /// The id comes first: a machine may have been enrolled under the id of another as its name.
     pub(super) fn find(&self, workspace: WorkspaceId, name_or_id: &str) -> Option<&Enrolled> {
-        let by_name = self
-            .by_name
-            .get(&(workspace, name_or_id.to_owned()))
-            .copied();
-        let id = by_name.or_else(|| name_or_id.parse().ok())?;
-        self.machines
-            .get(&id)
-            .filter(|machine| machine.workspace == workspace)
+        let by_id = name_or_id.parse().ok().and_then(|id| self.machine(id));
+        let is_theirs = |machine: &&Enrolled| machine.workspace == workspace;
+        by_id.filter(is_theirs).or_else(|| {
+            let name = (workspace, name_or_id.to_owned());
+            self.machine(*self.by_name.get(&name)?)
+        })
     }
 
     pub(super) fn machines(&self, workspace: WorkspaceId) -> impl Iterator<Item = &Enrolled> {
         self.machines
             .values()
             .filter(move |machine| machine.workspace == workspace)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn enrolled(workspace: WorkspaceId, name: &str) -> Enrolled {
+        Enrolled {
+            id: MachineId::new(),
+            workspace,
+            name: name.to_owned(),
+            labels: BTreeMap::new(),
+            os: String::new(),
+            arch: String::new(),
+        }
+    }
+
+    #[test]
+    fn a_machine_that_is_named_as_the_id_of_another_is_not_taken_for_it() {
+        let (workspace, other) = (WorkspaceId::new(), WorkspaceId::new());
+        let mut facts = Facts::default();
+        let victim = enrolled(workspace, "web-1");
+        let impostor = enrolled(workspace, &victim.id.to_string());
+        let found = |facts: &Facts, workspace, name: &str| facts.find(workspace, name).cloned();
+        facts.put(impostor.clone());
+        // As long as nobody has that id, it is a name as any other.
+        let id = victim.id.to_string();
+        assert_eq!(found(&facts, workspace, &id), Some(impostor.clone()));
+        facts.put(victim.clone());
+        assert_eq!(found(&facts, workspace, &id), Some(victim.clone()));
+        assert_eq!(found(&facts, workspace, "web-1"), Some(victim));
+        assert_eq!(found(&facts, other, &id), None);
     }
 }

@@ -2,7 +2,7 @@
 //! checked, bounded, and touches this session only.
 
 use cmdop_proto::{InputSeq, Offset, Size, limits, v1};
-use v1::session_down::Message as Down;
+use tokio::time::Instant;
 use v1::session_up::Message as Up;
 
 use super::FARTHEST;
@@ -40,7 +40,7 @@ impl State {
                 Err(gap) => return Heard::Gap(gap),
             },
             Up::InputAck(ack) => self.input_written(&ack, after),
-            Up::Keyframe(frame) => return self.keyframe_came(frame, after),
+            Up::Keyframe(frame) => self.keyframe_came(frame, after),
             Up::Capture(reply) => {
                 if let Some(waiting) = self.captures.remove(&reply.request_id) {
                     // Whoever asked may have left.
@@ -48,7 +48,7 @@ impl State {
                 }
             }
             Up::Resized(size) => match size.try_into() {
-                Ok(size) => self.resized(size, after),
+                Ok(size) => self.resized(size, now.instant, after),
                 Err(_) => return Heard::Nonsense("a terminal's size is outside the limits"),
             },
             Up::LogStartsAt(start) => self.log_starts_at(Offset(start), after),
@@ -85,19 +85,24 @@ impl State {
         }
     }
 
-    fn keyframe_came(&mut self, frame: v1::Keyframe, after: &mut After) -> Heard {
+    fn keyframe_came(&mut self, frame: v1::Keyframe, after: &mut After) {
         if frame.data.len() > limits::MAX_KEYFRAME {
-            return Heard::Nonsense("a keyframe is larger than the limit");
+            // It counts as no answer, and is asked for again in a while. To close the stream for it
+            // would help nobody: the next stream's answer would be the same.
+            tracing::debug!(
+                bytes = frame.data.len(),
+                "a keyframe is larger than the limit"
+            );
+            return;
         }
         self.keyframes.came(frame);
         for client in &mut self.clients {
             after.wakes.take(&mut client.waker);
         }
-        Heard::Bytes(0)
     }
 
     /// The terminal has this size now.
-    pub(super) fn resized(&mut self, size: Size, after: &mut After) {
+    pub(super) fn resized(&mut self, size: Size, now: Instant, after: &mut After) {
         if size == self.facts.size {
             return;
         }
@@ -110,11 +115,9 @@ impl State {
             .map(|client| client.cursor.scrollback())
             .max();
         if let Some(scrollback_lines) = scrollback_lines
-            && self.keyframes.ask(scrollback_lines)
+            && self.keyframes.ask(scrollback_lines, now)
         {
-            let wanted = Down::KeyframeWanted(v1::KeyframeWanted { scrollback_lines });
-            // An agent that takes no commands is asked again with its next stream.
-            let _ = self.agent.command(wanted, after);
+            self.agent.want_keyframe(scrollback_lines, after);
         }
         self.record_changed(after);
     }

@@ -30,6 +30,10 @@ pub(crate) struct AgentSide {
 struct Open {
     fence: Fence,
     commands: VecDeque<Down>,
+    /// The size that its terminal has to take; only the newest matters.
+    resize: Option<v1::Size>,
+    /// The lines of the keyframe that it has to make; one serves all.
+    keyframe: Option<u32>,
     granted: Option<Offset>,
     /// Its task sleeps and knows that the agent may soon stand still.
     knows_short: bool,
@@ -56,6 +60,10 @@ impl AgentSide {
         }
     }
 
+    pub(super) fn has_stream(&self) -> bool {
+        self.open.is_some()
+    }
+
     pub(super) fn is_open(&self, fence: Fence) -> bool {
         self.open.as_ref().is_some_and(|open| open.fence == fence)
     }
@@ -79,11 +87,17 @@ impl AgentSide {
     /// Only the newest size matters.
     pub(super) fn resize(&mut self, size: v1::Size, after: &mut After) {
         if let Some(open) = &mut self.open {
-            open.commands
-                .retain(|command| !matches!(command, Down::Resize(_)));
+            open.resize = Some(size);
+            after.wakes.take(&mut open.waker);
         }
-        // A full list of commands cannot be: a size never waits twice.
-        let _ = self.command(Down::Resize(size), after);
+    }
+
+    /// Asks for a keyframe with so many lines of scrollback.
+    pub(super) fn want_keyframe(&mut self, scrollback: u32, after: &mut After) {
+        if let Some(open) = &mut self.open {
+            open.keyframe = open.keyframe.max(Some(scrollback));
+            after.wakes.take(&mut open.waker);
+        }
     }
 
     /// Its stream has something to do.
@@ -132,10 +146,12 @@ impl State {
             ));
         }
         self.agent.close(after);
-        let send_from = self.reconcile(summary, after);
+        let send_from = self.reconcile(summary, now.instant, after);
         self.agent.open = Some(Open {
             fence,
             commands: [Down::SendFrom(send_from.0)].into(),
+            resize: None,
+            keyframe: None,
             granted: None,
             knows_short: false,
             waker: None,
@@ -146,15 +162,17 @@ impl State {
             self.agent.resize(size.into(), after);
         }
         self.happen(Event::Opened(fence), now, after);
-        if let Some(scrollback_lines) = self.keyframes.outstanding() {
-            let wanted = Down::KeyframeWanted(v1::KeyframeWanted { scrollback_lines });
-            self.agent.command(wanted, after)?;
-        }
+        self.ask_for_outstanding(now.instant, after);
         Ok(fence)
     }
 
     /// Where the agent's log and ours meet. The agent's is the truth.
-    fn reconcile(&mut self, summary: &v1::SessionSummary, after: &mut After) -> Offset {
+    fn reconcile(
+        &mut self,
+        summary: &v1::SessionSummary,
+        now: Instant,
+        after: &mut After,
+    ) -> Offset {
         let start = Offset(summary.start_offset.min(summary.end_offset));
         let end = Offset(summary.end_offset);
         let ours = self.log.end();
@@ -176,7 +194,7 @@ impl State {
         if let Some(size) = size.and_then(|size| size.try_into().ok())
             && size != self.facts.size
         {
-            self.resized(size, after);
+            self.resized(size, now, after);
         }
         from
     }
@@ -257,6 +275,14 @@ impl State {
         };
         if let Some(command) = open.commands.pop_front() {
             return AgentNext::Send(command);
+        }
+        // The size first: a picture of the old one would be of no use.
+        if let Some(size) = open.resize.take() {
+            return AgentNext::Send(Down::Resize(size));
+        }
+        if let Some(scrollback_lines) = open.keyframe.take() {
+            let wanted = v1::KeyframeWanted { scrollback_lines };
+            return AgentNext::Send(Down::KeyframeWanted(wanted));
         }
         if let Some(input) = self.inputs.next_to_send() {
             return AgentNext::Send(Down::Input(v1::AgentInput {

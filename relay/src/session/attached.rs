@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::task::Waker;
+use std::time::Duration;
 
 use cmdop_proto::{ClientId, CommandId, InputSeq, Refusal, v1};
 use tokio::time::Instant;
@@ -14,6 +15,10 @@ use super::log::Log;
 
 /// Refusals that may wait for a client; one that lets more gather does not read its stream.
 const MAX_REFUSALS: usize = 64;
+
+/// A client whose stream is to end, and who takes nothing of it for so long, is not waited for: it
+/// may have stopped reading for good, and the session's window is kept for its readers.
+const TAKE_END: Duration = Duration::from_secs(30);
 
 /// What an attached client may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +38,8 @@ pub(crate) struct AttachmentId(pub u64);
 pub(crate) struct Client {
     pub(super) attachment: AttachmentId,
     pub(super) id: ClientId,
+    /// Whose it is.
+    pub(super) account: String,
     pub(super) mode: Mode,
     pub(super) cursor: Cursor,
     /// When it last took bytes, or bytes began to wait for it.
@@ -40,9 +47,24 @@ pub(crate) struct Client {
     pub(super) is_in_background: bool,
     pub(super) waker: Option<Waker>,
     pub(super) outbox: Outbox,
+    /// When it is dropped unless it takes something; `None`: its stream goes on.
+    pub(super) end_by: Option<Instant>,
 }
 
 impl Client {
+    /// Its stream is to end; from now on it is dropped if it does not read.
+    pub(super) fn has_to_leave(&mut self, now: Instant) {
+        self.end_by = Some(now + TAKE_END);
+    }
+
+    /// Ends its stream with `end`. The first reason counts.
+    pub(super) fn end(&mut self, end: End, now: Instant) {
+        if self.outbox.end == End::Open {
+            self.outbox.end = end;
+            self.has_to_leave(now);
+        }
+    }
+
     /// Since when bytes wait for it; `None`: it has all.
     pub(super) fn waits_since(&self, log: &Log) -> Option<Instant> {
         (!self.cursor.is_caught_up(log)).then_some(self.waiting_since)
@@ -94,14 +116,13 @@ pub(crate) enum Message {
 }
 
 impl Outbox {
-    /// Lists a refusal; a client that lets too many gather is cut off.
-    pub(super) fn refuse(&mut self, refusal: Refusal, input_seq: InputSeq) {
+    /// Lists a refusal; a client that lets too many gather is to be cut off with the error.
+    pub(super) fn refuse(&mut self, refusal: Refusal, input_seq: InputSeq) -> Result<(), Refusal> {
         if self.refusals.len() >= MAX_REFUSALS {
-            self.end = End::Cut(Refusal::exhausted(
+            return Err(Refusal::exhausted(
                 "too-many-refusals",
                 "the client sends what it may not, and does not read the answers",
             ));
-            return;
         }
         self.refusals.push_back(v1::AttachRefusal {
             grpc_code: refusal.kind.code() as i32 as u32,
@@ -109,6 +130,7 @@ impl Outbox {
             message: refusal.message,
             input_seq: input_seq.0,
         });
+        Ok(())
     }
 
     /// The next message, the urgent first.
@@ -159,10 +181,14 @@ mod tests {
     #[test]
     fn who_gathers_refusals_is_cut_off() {
         let mut outbox = Outbox::default();
-        for n in 0..=MAX_REFUSALS as u64 {
-            outbox.refuse(Refusal::denied("observer-read-only", "no"), InputSeq(n));
+        let mut refuse = |n| outbox.refuse(Refusal::denied("observer-read-only", "no"), n);
+        for n in 0..MAX_REFUSALS as u64 {
+            refuse(InputSeq(n)).unwrap();
         }
-        assert!(matches!(outbox.end, End::Cut(refusal) if refusal.reason == "too-many-refusals"));
+        assert_eq!(
+            refuse(InputSeq(99)).unwrap_err().reason,
+            "too-many-refusals"
+        );
         assert_eq!(outbox.refusals.len(), MAX_REFUSALS);
     }
 }

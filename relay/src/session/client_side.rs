@@ -9,10 +9,9 @@ use bytes::Bytes;
 use cmdop_proto::{ClientId, InputSeq, Offset, Refusal, Size, v1};
 use tokio::time::Instant;
 use v1::attach_response::Response;
-use v1::session_down::Message as Down;
 
 use super::attached::{AttachmentId, Client, End, Message, Mode, Outbox};
-use super::cursor::{Cursor, Next};
+use super::cursor::{self, Cursor, Next};
 use super::input::Accepted;
 use super::lifecycle::{Event, Now};
 use super::state::{After, State};
@@ -26,6 +25,8 @@ const INTERRUPTS: [u8; 3] = [0x03, 0x1c, 0x1a];
 pub(crate) struct Attaching {
     /// Kept over reconnects.
     pub(crate) id: ClientId,
+    /// Whose it is.
+    pub(crate) account: String,
     /// What it may do.
     pub(crate) mode: Mode,
     /// It has every byte below this.
@@ -64,11 +65,20 @@ impl State {
         after: &mut After,
     ) -> Result<AttachmentId, Refusal> {
         self.require_alive()?;
+        let is_anothers = |client: &Client| client.id == who.id && client.account != who.account;
+        if self.clients.iter().any(is_anothers) {
+            return Err(Refusal::denied(
+                "client-id-taken",
+                "another account is attached with this client id",
+            )
+            .hint("attach with a client id of your own"));
+        }
         // The same client again: its old stream is dead, whether or not we have heard of it.
         self.clients.retain_mut(|client| {
             after.wakes.take(&mut client.waker);
             client.id != who.id
         });
+        after.input_moves = true;
         if self.clients.len() >= most {
             return Err(Refusal::exhausted(
                 "too-many-clients",
@@ -78,7 +88,12 @@ impl State {
         }
         let cursor = match who.resume_from {
             Some(from) => Cursor::resumed(&self.log, &self.keyframes, who.scrollback, from),
-            None => Cursor::fresh(&self.log, &self.keyframes, who.scrollback, self.is_one_size),
+            None => Cursor::fresh(
+                &self.log,
+                &self.keyframes,
+                who.scrollback,
+                self.may_replay(),
+            ),
         };
         self.attachments += 1;
         let attachment = AttachmentId(self.attachments);
@@ -86,6 +101,7 @@ impl State {
         self.clients.push(Client {
             attachment,
             id: who.id,
+            account: who.account.clone(),
             mode: who.mode,
             cursor,
             waiting_since: now.instant,
@@ -95,32 +111,66 @@ impl State {
                 opened: Some(self.inputs.newest_written(who.id)),
                 ..Outbox::default()
             },
+            end_by: None,
         });
-        self.happen(Event::CameBack, now, after);
-        if let (Mode::Operator, Some(size)) = (who.mode, who.size) {
-            self.want_size(size, after);
+        if who.mode == Mode::Operator {
+            self.happen(Event::CameBack, now, after);
+            if let Some(size) = who.size {
+                self.want_size(size, after);
+            }
         }
         self.agent.wake(after);
         Ok(attachment)
     }
 
+    /// Whether a client that knows nothing is given the log from its first byte instead of a picture
+    /// (design §5). The empty screen before the first byte is a picture too, and what follows is
+    /// exact, as long as all of it is here and the terminal has had one size. It is cheaper than a
+    /// picture only while it is short: later the agent draws one, and no bell rings again. Without
+    /// the agent it is all there is.
+    fn may_replay(&self) -> bool {
+        let is_short = self.log.end() - Offset::START <= cursor::WORTH_SKIPPING;
+        self.is_one_size && (is_short || !self.life.is_linked())
+    }
+
     pub(super) fn detach(&mut self, attachment: AttachmentId, now: Now, after: &mut After) {
+        self.late.retain(|late| *late != attachment);
+        self.remove(attachment, now, after);
+    }
+
+    /// Those who do not take their end are not waited for.
+    pub(super) fn drop_late(&mut self, now: Now, after: &mut After) {
+        let is_late = |client: &&Client| client.end_by.is_some_and(|by| now.instant >= by);
+        let late = self.clients.iter().filter(is_late);
+        for attachment in late.map(|client| client.attachment).collect::<Vec<_>>() {
+            self.late.push(attachment);
+            self.remove(attachment, now, after);
+        }
+    }
+
+    fn remove(&mut self, attachment: AttachmentId, now: Now, after: &mut After) {
         let before = self.clients.len();
         self.clients
             .retain(|client| client.attachment != attachment);
         if self.clients.len() == before {
             return;
         }
+        after.input_moves = true;
         self.record_changed(after);
         self.agent.wake(after);
-        if !self.clients.is_empty() {
-            self.look_at_background(now, after);
-        }
+        self.look_at_background(now, after);
         self.release_memory();
     }
 
+    /// Operators only: whoever merely watches does not keep a session alive. Where none is attached,
+    /// it stays what it was.
     fn look_at_background(&mut self, now: Now, after: &mut After) {
-        let event = if self.clients.iter().all(|client| client.is_in_background) {
+        let mut operators = self.clients.iter().filter(|client| client.is_operator());
+        let Some(first) = operators.next() else {
+            return;
+        };
+        let is_away = first.is_in_background && operators.all(|client| client.is_in_background);
+        let event = if is_away {
             Event::WentBackground
         } else {
             Event::CameBack
@@ -128,9 +178,12 @@ impl State {
         self.happen(event, now, after);
     }
 
-    /// The mode of an attachment; an attachment that was replaced may do nothing.
+    /// The mode of an attachment; one that was replaced or cut may do nothing.
     fn require_operator(&mut self, attachment: AttachmentId) -> Result<ClientId, Refusal> {
         let client = self.client(attachment).ok_or_else(replaced)?;
+        if let End::Cut(refusal) = &client.outbox.end {
+            return Err(refusal.clone());
+        }
         match client.mode {
             Mode::Operator => Ok(client.id),
             Mode::Observer => Err(Refusal::denied(
@@ -249,10 +302,13 @@ impl State {
         attachment: AttachmentId,
         refusal: Refusal,
         seq: InputSeq,
+        now: Now,
         after: &mut After,
     ) {
         if let Some(client) = self.client(attachment) {
-            client.outbox.refuse(refusal, seq);
+            if let Err(too_many) = client.outbox.refuse(refusal, seq) {
+                client.end(End::Cut(too_many), now.instant);
+            }
             after.wakes.take(&mut client.waker);
         }
     }
@@ -262,25 +318,28 @@ impl State {
         &mut self,
         attachment: AttachmentId,
         refusal: Refusal,
+        now: Now,
         after: &mut After,
     ) {
         if let Some(client) = self.client(attachment) {
-            client.outbox.end = End::Cut(refusal);
+            client.end(End::Cut(refusal), now.instant);
             after.wakes.take(&mut client.waker);
+            after.input_moves = true;
         }
     }
 
-    pub(super) fn cut_all(&mut self, refusal: &Refusal, after: &mut After) {
+    pub(super) fn cut_all(&mut self, refusal: &Refusal, now: Now, after: &mut After) {
         for client in &mut self.clients {
-            client.outbox.end = End::Cut(refusal.clone());
+            client.end(End::Cut(refusal.clone()), now.instant);
             after.wakes.take(&mut client.waker);
         }
+        after.input_moves = true;
     }
 
     /// A client closed its side of the stream.
-    pub(super) fn client_left(&mut self, attachment: AttachmentId, after: &mut After) {
+    pub(super) fn client_left(&mut self, attachment: AttachmentId, now: Now, after: &mut After) {
         if let Some(client) = self.client(attachment) {
-            client.outbox.end = End::Over;
+            client.end(End::Over, now.instant);
             after.wakes.take(&mut client.waker);
         }
     }
@@ -301,7 +360,8 @@ impl State {
         after: &mut After,
     ) -> ClientNext {
         let Some(index) = self.clients.iter().position(|c| c.attachment == attachment) else {
-            return ClientNext::Cut(replaced());
+            let is_late = self.late.contains(&attachment);
+            return ClientNext::Cut(if is_late { late() } else { replaced() });
         };
         let client = &mut self.clients[index];
         if client.outbox.end != End::Open {
@@ -332,8 +392,11 @@ impl State {
             }
             next => {
                 self.clients[index].waker = Some(waker.clone());
-                if let Next::NeedsKeyframe(scrollback) = next {
-                    self.want_keyframe(scrollback, after);
+                if let Next::NeedsKeyframe(scrollback) = next
+                    && self.keyframes.ask(scrollback, now)
+                {
+                    after.asked = true;
+                    self.agent.want_keyframe(scrollback, after);
                 }
                 ClientNext::Sleep
             }
@@ -343,21 +406,22 @@ impl State {
     fn served(&mut self, index: usize, now: Instant, after: &mut After) {
         let client = &mut self.clients[index];
         client.waiting_since = now;
+        if client.end_by.is_some() {
+            client.has_to_leave(now);
+        }
         if client.is_operator() {
             let position = client.cursor.position();
             self.operator_moved(position, after);
         }
     }
+}
 
-    fn want_keyframe(&mut self, scrollback_lines: u32, after: &mut After) {
-        if self.keyframes.ask(scrollback_lines) {
-            let wanted = Down::KeyframeWanted(v1::KeyframeWanted { scrollback_lines });
-            if self.agent.command(wanted, after).is_err() {
-                // Asked again with the agent's next stream, or by the next who needs one.
-                tracing::debug!("the agent takes no commands; a keyframe has to wait");
-            }
-        }
-    }
+/// The stream had to end, and its client read nothing of it.
+fn late() -> Refusal {
+    Refusal::unavailable(
+        "timeout",
+        "the stream was over, and the client did not read to its end in time",
+    )
 }
 
 fn replaced() -> Refusal {

@@ -9,7 +9,7 @@ use super::keyframe::Keyframes;
 use super::log::{Log, Piece, Read};
 
 /// Unsent bytes that are more than a picture of the screen is likely to be.
-const WORTH_SKIPPING: u64 = 32 << 10;
+pub(crate) const WORTH_SKIPPING: u64 = 32 << 10;
 
 /// Where a reader is.
 #[derive(Debug)]
@@ -48,15 +48,15 @@ pub(crate) enum Next {
 }
 
 impl Cursor {
-    /// A reader that knows nothing. It may start with the log itself if that is whole and the
-    /// terminal has had one size all along; else it needs a picture.
+    /// A reader that knows nothing. It starts with the log itself if that is whole and it may; else
+    /// it needs a picture.
     pub(crate) fn fresh(
         log: &Log,
         keyframes: &Keyframes,
         scrollback: u32,
-        is_one_size: bool,
+        may_replay: bool,
     ) -> Self {
-        let place = if log.start() == Offset::START && is_one_size {
+        let place = if log.start() == Offset::START && may_replay {
             Place::At(Offset::START)
         } else {
             Place::Lost {

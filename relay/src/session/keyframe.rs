@@ -2,18 +2,32 @@
 //!
 //! It does not know who waits; it knows whether what is here will do.
 
+use std::time::Duration;
+
 use cmdop_proto::{Offset, v1};
+use tokio::time::Instant;
+
+/// A screen is drawn in milliseconds; an agent that owes one for so long has lost the request, or
+/// answered with something that is none.
+const ANSWER: Duration = Duration::from_secs(10);
 
 /// The newest keyframe, and the request that is under way.
 #[derive(Debug, Default)]
 pub(crate) struct Keyframes {
     newest: Option<Kept>,
-    /// Scrollback lines that the agent was asked for; `None`: nothing is under way.
-    asked: Option<u32>,
+    /// What the agent was asked for; `None`: nothing is under way.
+    asked: Option<Asked>,
     /// The size changed: everybody needs the next one, not only who fell out.
     announce_next: bool,
     /// Counts the announced ones.
     announced: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Asked {
+    /// Lines.
+    scrollback: u32,
+    at: Instant,
 }
 
 #[derive(Debug)]
@@ -43,17 +57,32 @@ impl Keyframes {
     }
 
     /// Whether the agent has to be asked now for one with `scrollback` lines: once for all who wait.
-    pub(crate) fn ask(&mut self, scrollback: u32) -> bool {
-        let needed = self.asked.is_none_or(|asked| asked < scrollback);
+    pub(crate) fn ask(&mut self, scrollback: u32, now: Instant) -> bool {
+        let needed = self.asked.is_none_or(|asked| asked.scrollback < scrollback);
         if needed {
-            self.asked = Some(scrollback);
+            self.asked = Some(Asked {
+                scrollback,
+                at: now,
+            });
         }
         needed
     }
 
-    /// What the agent still owes, to be asked of a new stream.
-    pub(crate) fn outstanding(&self) -> Option<u32> {
-        self.asked
+    /// The lines that the agent still owes, to be asked for once more.
+    pub(crate) fn ask_again(&mut self, now: Instant) -> Option<u32> {
+        let asked = self.asked.as_mut()?;
+        asked.at = now;
+        Some(asked.scrollback)
+    }
+
+    /// When the agent has owed one for too long.
+    pub(crate) fn overdue_at(&self) -> Option<Instant> {
+        self.asked.map(|asked| asked.at + ANSWER)
+    }
+
+    /// Nobody waits for it any more.
+    pub(crate) fn withdraw(&mut self) {
+        self.asked = None;
     }
 
     /// The terminal has another size: an older picture is of no use.
@@ -65,7 +94,7 @@ impl Keyframes {
 
     /// One came from the agent.
     pub(crate) fn came(&mut self, frame: v1::Keyframe) {
-        let scrollback = self.asked.take().unwrap_or(0);
+        let scrollback = self.asked.take().map_or(0, |asked| asked.scrollback);
         self.newest = Some(Kept { frame, scrollback });
         if std::mem::take(&mut self.announce_next) {
             self.announced += 1;
@@ -89,13 +118,14 @@ mod tests {
         }
     }
 
-    #[test]
-    fn the_agent_is_asked_once_for_all_who_wait() {
+    #[tokio::test(start_paused = true)]
+    async fn the_agent_is_asked_once_for_all_who_wait() {
         let mut keyframes = Keyframes::default();
-        assert!(keyframes.ask(100));
-        assert!(!keyframes.ask(100));
-        assert!(!keyframes.ask(0));
-        assert!(keyframes.ask(200));
+        let now = Instant::now();
+        assert!(keyframes.ask(100, now));
+        assert!(!keyframes.ask(100, now));
+        assert!(!keyframes.ask(0, now));
+        assert!(keyframes.ask(200, now));
         keyframes.came(frame(7));
         assert!(keyframes.usable(Offset(7), 200).is_some());
         assert!(keyframes.usable(Offset(8), 0).is_none());

@@ -96,7 +96,14 @@ pub(crate) struct Ended {
     pub(crate) exit: Option<v1::Exit>,
     /// Why, as a sentence.
     pub(crate) reason: String,
-    forget_at: Instant,
+    /// When its record's time is over; `None`: it is, and nothing more comes.
+    forget_at: Option<Instant>,
+}
+
+impl Ended {
+    fn is_forgotten_at(&self, now: Now) -> bool {
+        self.forget_at.is_some_and(|at| now.instant >= at)
+    }
 }
 
 /// What happens to a session.
@@ -165,7 +172,9 @@ impl Life {
     /// What `event` makes of it.
     pub(crate) fn step(self, event: Event, terms: &Terms, now: Now) -> (Self, Effect) {
         match (self, event) {
-            (Self::Ended(ended), Event::Tick) if now.instant >= ended.forget_at => {
+            (Self::Ended(mut ended), Event::Tick) if ended.is_forgotten_at(now) => {
+                // Once: whoever still holds the session may hold it for ever.
+                ended.forget_at = None;
                 let forget = Effect {
                     forget: true,
                     ..NOTHING
@@ -212,7 +221,7 @@ impl Life {
             connected_ms: self.connected_ms(),
             exit,
             reason,
-            forget_at: now.instant + terms.keep_ended,
+            forget_at: Some(now.instant + terms.keep_ended),
         })
     }
 
@@ -226,7 +235,7 @@ impl Life {
                 .into_iter()
                 .flatten()
                 .min(),
-            Self::Ended(ended) => Some(ended.forget_at),
+            Self::Ended(ended) => ended.forget_at,
         }
     }
 
@@ -363,157 +372,4 @@ impl Grace {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const TERMS: Terms = Terms {
-        pending: Duration::from_secs(60),
-        grace: Some(Duration::from_secs(30)),
-        background: Duration::from_secs(3600),
-        keep_ended: Duration::from_secs(600),
-    };
-
-    fn now() -> Now {
-        Now {
-            instant: Instant::now(),
-            unix_ms: 1,
-        }
-    }
-
-    fn fence(link: u64, stream: u64) -> Fence {
-        Fence {
-            link: LinkEpoch(link),
-            stream,
-        }
-    }
-
-    async fn after(seconds: u64) -> Now {
-        tokio::time::advance(Duration::from_secs(seconds)).await;
-        now()
-    }
-
-    fn run(life: Life, events: &[Event]) -> Life {
-        events.iter().fold(life, |life, event| {
-            life.step(event.clone(), &TERMS, now()).0
-        })
-    }
-
-    fn connected() -> Life {
-        run(Life::pending(&TERMS, now()), &[Event::Opened(fence(5, 1))])
-    }
-
-    fn status_after(events: &[Event]) -> v1::SessionStatus {
-        run(connected(), events).status()
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn each_event_leads_where_the_table_says() {
-        use v1::SessionStatus::{Background, Connected, Disconnected, GracePeriod};
-        let lost = Event::Lost(fence(5, 1));
-        let back = Event::Opened(fence(6, 2));
-        let away = Event::WentBackground;
-        let here = Event::CameBack;
-        let exited = Event::Exited(None);
-        let cases: [(&[Event], v1::SessionStatus); 11] = [
-            (&[], Connected),
-            (std::slice::from_ref(&lost), GracePeriod),
-            (&[lost.clone(), back.clone()], Connected),
-            (std::slice::from_ref(&away), Background),
-            (&[away.clone(), here.clone()], Connected),
-            (&[away.clone(), lost.clone()], GracePeriod),
-            (&[away.clone(), lost.clone(), back.clone()], Background),
-            (
-                &[away.clone(), lost.clone(), here.clone(), back.clone()],
-                Connected,
-            ),
-            (std::slice::from_ref(&exited), Disconnected),
-            (&[exited.clone(), back.clone()], Disconnected),
-            (
-                &[
-                    Event::Over("closed".into()),
-                    lost.clone(),
-                    here.clone(),
-                    away.clone(),
-                    back,
-                ],
-                Disconnected,
-            ),
-        ];
-        for (events, wanted) in cases {
-            assert_eq!(status_after(events), wanted, "{events:?}");
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_ghost_link_changes_nothing() {
-        for ghost in [fence(4, 9), fence(5, 0)] {
-            let life = connected();
-            for event in [Event::Lost(ghost), Event::Opened(ghost)] {
-                assert_eq!(
-                    life.clone().step(event, &TERMS, now()),
-                    (life.clone(), NOTHING)
-                );
-            }
-        }
-        let grace = run(connected(), &[Event::Lost(fence(5, 1))]);
-        for ghost in [fence(4, 9), fence(5, 1)] {
-            let event = Event::Opened(ghost);
-            assert_eq!(
-                grace.clone().step(event, &TERMS, now()),
-                (grace.clone(), NOTHING)
-            );
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_session_whose_agent_stays_away_ends_exactly_when_its_grace_is_over() {
-        let life = run(connected(), &[Event::Lost(fence(5, 1))]);
-        let (life, effect) = life.step(Event::Tick, &TERMS, after(29).await);
-        assert_eq!(
-            (life.status(), effect),
-            (v1::SessionStatus::GracePeriod, NOTHING)
-        );
-        let (life, effect) = life.step(Event::Tick, &TERMS, after(1).await);
-        assert_eq!(effect, TIME_IS_UP);
-        assert!(life.ended().unwrap().reason.contains("grace"));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn grace_forever_has_no_deadline() {
-        let terms = Terms {
-            grace: None,
-            ..TERMS
-        };
-        let (life, _) = connected().step(Event::Lost(fence(5, 1)), &terms, now());
-        assert_eq!(life.deadline(), None);
-        let (life, _) = life.step(Event::Tick, &terms, after(100_000_000).await);
-        assert_eq!(life.status(), v1::SessionStatus::GracePeriod);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_session_that_no_agent_opens_ends_with_a_reason() {
-        let life = Life::pending(&TERMS, now());
-        let (life, effect) = life.step(Event::Tick, &TERMS, after(60).await);
-        assert!(effect.end_on_agent);
-        assert!(life.ended().unwrap().reason.contains("60 s"));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn the_background_has_its_own_limit_also_without_an_agent() {
-        let life = run(connected(), &[Event::WentBackground]);
-        let (life, _) = life.step(Event::Tick, &TERMS, after(3590).await);
-        assert_eq!(life.status(), v1::SessionStatus::Background);
-        let (life, _) = life.step(Event::Lost(fence(5, 1)), &TERMS, now());
-        let (life, _) = life.step(Event::Tick, &TERMS, after(10).await);
-        assert!(life.ended().unwrap().reason.contains("background"));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn an_ended_record_is_forgotten_when_its_time_is_up() {
-        let life = run(connected(), &[Event::Exited(None)]);
-        let (life, effect) = life.step(Event::Tick, &TERMS, after(599).await);
-        assert!(!effect.forget);
-        let (_, effect) = life.step(Event::Tick, &TERMS, after(1).await);
-        assert!(effect.forget);
-    }
-}
+mod tests;

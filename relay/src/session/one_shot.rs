@@ -31,6 +31,8 @@ impl Session {
         let send = async {
             let accepted = self.when_room(|state, after| {
                 state.require_linked()?;
+                // Those who waited too long have left.
+                state.sends.retain(|(_, _, waiting)| !waiting.is_closed());
                 if state.sends.len() >= MAX_SENDS {
                     return Err(Refusal::exhausted(
                         "too-many-sends",
@@ -119,7 +121,10 @@ impl Session {
             }
         }
         self.tell_agent_to_end(&reason);
-        self.with(|state, after| state.happen(Event::Over(reason), now(), after));
+        self.with(|state, after| {
+            state.owes_end |= !state.life.is_ended();
+            state.happen(Event::Over(reason), now(), after);
+        });
     }
 }
 

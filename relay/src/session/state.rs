@@ -17,6 +17,7 @@ use super::keyframe::Keyframes;
 use super::lifecycle::{Event, Life, Now, Terms};
 use super::log::Log;
 use super::wakes::Wakes;
+use crate::deadlines::Deadline;
 
 /// What was agreed when the session was made.
 #[derive(Clone, Debug)]
@@ -51,6 +52,8 @@ pub(crate) struct After {
     pub(super) input_moves: bool,
     /// It ended just now.
     pub(super) ended: bool,
+    /// The agent was asked for something that it has to answer in time.
+    pub(super) asked: bool,
 }
 
 /// The state.
@@ -67,6 +70,8 @@ pub(crate) struct State {
     pub(super) keyframes: Keyframes,
     pub(super) inputs: Inputs,
     pub(super) clients: Vec<Client>,
+    /// Attachments that did not take their end in time; their streams are still to be dropped.
+    pub(super) late: Vec<AttachmentId>,
     pub(super) attachments: u64,
     pub(super) agent: AgentSide,
     pub(super) captures: HashMap<u64, oneshot::Sender<v1::CaptureResponse>>,
@@ -80,8 +85,10 @@ pub(crate) struct State {
     pub(super) start_failed: Option<Refusal>,
     /// The size that an operator asked for last; a new stream of the agent is told again.
     pub(super) wanted_size: Option<Size>,
-    /// For when a tick is arranged.
-    pub(super) tick_at: Option<Instant>,
+    /// It was ended here, and its agent may still have it.
+    pub(super) owes_end: bool,
+    /// The tick that is arranged.
+    pub(super) tick: Option<Deadline>,
 }
 
 impl State {
@@ -96,6 +103,7 @@ impl State {
             keyframes: Keyframes::default(),
             inputs: Inputs::after(newest),
             clients: Vec::new(),
+            late: Vec::new(),
             attachments: 0,
             agent: AgentSide::default(),
             captures: HashMap::new(),
@@ -105,7 +113,8 @@ impl State {
             start_told: None,
             start_failed: None,
             wanted_size: None,
-            tick_at: None,
+            owes_end: false,
+            tick: None,
         }
     }
 
@@ -115,16 +124,52 @@ impl State {
         let (life, effect) = self.life.clone().step(event, &self.terms, now);
         self.life = life;
         after.end_on_agent |= effect.end_on_agent;
+        self.owes_end |= effect.end_on_agent;
         after.forget |= effect.forget;
         if effect.changed {
             self.record_changed(after);
         }
         if self.life.is_ended() && !was_ended {
-            self.ended(after);
+            self.ended(now, after);
         }
     }
 
-    fn ended(&mut self, after: &mut After) {
+    /// When a tick will change something.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let keyframe = self.keyframes.overdue_at();
+        let keyframe = keyframe.filter(|_| self.agent.has_stream());
+        let late = self.clients.iter().filter_map(|client| client.end_by).min();
+        [self.life.deadline(), keyframe, late]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Time passed.
+    pub(super) fn tick(&mut self, now: Now, after: &mut After) {
+        self.happen(Event::Tick, now, after);
+        self.drop_late(now, after);
+        self.ask_again(now.instant, after);
+    }
+
+    /// A keyframe that the agent owes for too long is asked for again: somebody waits for it.
+    fn ask_again(&mut self, now: Instant, after: &mut After) {
+        if self.clients.is_empty() {
+            return self.keyframes.withdraw();
+        }
+        let is_due = self.keyframes.overdue_at().is_some_and(|at| now >= at);
+        if is_due && self.agent.has_stream() {
+            self.ask_for_outstanding(now, after);
+        }
+    }
+
+    pub(super) fn ask_for_outstanding(&mut self, now: Instant, after: &mut After) {
+        if let Some(scrollback) = self.keyframes.ask_again(now) {
+            self.agent.want_keyframe(scrollback, after);
+        }
+    }
+
+    fn ended(&mut self, now: Now, after: &mut After) {
         after.ended = true;
         after.input_moves = true;
         self.start = None;
@@ -132,6 +177,7 @@ impl State {
         self.sends.clear();
         self.agent.close(after);
         for client in &mut self.clients {
+            client.has_to_leave(now.instant);
             after.wakes.take(&mut client.waker);
         }
         self.release_memory();

@@ -302,3 +302,39 @@ async fn a_session_with_all_its_clients_away_is_in_the_background() {
     ada.ask(Request::Background(false)).await;
     ada.until_status(v1::SessionStatus::Connected).await;
 }
+
+#[tokio::test]
+async fn a_revoked_client_whose_input_waits_for_room_is_cut_all_the_same() {
+    let world = World::start().await;
+    let machine = world.enrol("web-1");
+    let mut agent = Agent::link(&world, machine).await;
+    let ada = world.account(Role::Member);
+    let mut client = Client::with(&world, &ada).await;
+    let session = client.create("web-1", &[]).await;
+    let mut attached = client.operate(&session.id).await;
+    // Nobody writes what is typed: the queue is full when the ping is answered, and more waits.
+    agent.cut().await;
+    attached.until_status(v1::SessionStatus::GracePeriod).await;
+    for _ in 0..1024 {
+        attached.typing(b"x").await;
+    }
+    attached.ask(Request::Ping(v1::Ping { nonce: 9 })).await;
+    attached
+        .until("a pong", |response| {
+            matches!(response, Response::Pong(_)).then_some(())
+        })
+        .await;
+    attached.typing(b"more").await;
+    // On the same connection: the relay has heard what was sent before.
+    for _ in 0..10 {
+        client.get(&session.id).await;
+    }
+    world.revoke("sub", &ada.sub);
+    assert_eq!(attached.until_end().await, "token-revoked");
+    let agent = Agent::link_again(&world, &agent.logs, machine).await;
+    let mut bob = Client::member(&world).await.operate(&session.id).await;
+    bob.typing(b"bob").await;
+    bob.until_text("bob").await;
+    // What stood in the queue was hers to type; what waited for room was not let in.
+    agent.with_log(&session.id, |log| assert_eq!(log.writes.len(), 1025));
+}

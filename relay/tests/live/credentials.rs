@@ -5,6 +5,7 @@ use std::sync::Arc;
 use cmdop_proto::token::{Bearer, Role};
 use cmdop_proto::v1::control_event::Event;
 use cmdop_proto::{WorkspaceId, v1};
+use tokio_stream::wrappers::ReceiverStream;
 
 use crate::agent::{Agent, Exec};
 use crate::client::{Attach, Client};
@@ -181,4 +182,46 @@ async fn a_session_is_not_stolen_by_another_machine_that_claims_it() {
     ada.typing(b"mine").await;
     ada.until_text("mine").await;
     assert_eq!(client.get(&session.id).await.machine_name, "web-1");
+}
+
+#[tokio::test]
+async fn a_revocation_counts_for_a_stream_that_has_not_said_yet_what_it_is_for() {
+    let world = World::start().await;
+    let machine = world.enrol("web-1");
+    let _agent = Agent::link(&world, machine).await;
+    let mut client = Client::member(&world).await;
+    let session = client.create("web-1", &[]).await;
+    let ada = world.account(Role::Member);
+    let mut late = Client::with(&world, &ada).await;
+    let mut other = Client::with(&world, &ada).await;
+    let (attach, attach_requests) = tokio::sync::mpsc::channel(1);
+    let (run, run_requests) = tokio::sync::mpsc::channel(1);
+    let attaching = late.sessions.attach(ReceiverStream::new(attach_requests));
+    let running = other.execs.run(ReceiverStream::new(run_requests));
+    let revoking = async {
+        // The relay has seen both, and their token was good.
+        for mut client in [late.fleet.clone(), other.fleet.clone()] {
+            client.hello(v1::HelloRequest {}).await.unwrap();
+        }
+        world.revoke("sub", &ada.sub);
+        let open = v1::AttachOpen {
+            session: session.id.clone(),
+            mode: v1::AttachMode::Observer.into(),
+            client_id: cmdop_proto::ClientId::new().to_string(),
+            ..v1::AttachOpen::default()
+        };
+        let request = Some(v1::attach_request::Request::Open(open));
+        attach.send(v1::AttachRequest { request }).await.unwrap();
+        let start = v1::ExecStart {
+            machine: "web-1".into(),
+            command: vec!["cat".into()],
+            ..v1::ExecStart::default()
+        };
+        let request = Some(v1::exec_request::Request::Start(start));
+        run.send(v1::ExecRequest { request }).await.unwrap();
+    };
+    let all = Box::pin(async { tokio::join!(attaching, running, revoking) });
+    let (attached, ran, ()) = soon("the refusals", all).await;
+    assert_eq!(reason(attached.map(drop)), "token-revoked");
+    assert_eq!(reason(ran.map(drop)), "token-revoked");
 }

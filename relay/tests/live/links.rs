@@ -204,9 +204,61 @@ async fn the_fleet_is_seen_as_it_changes() {
     let labels = [("role".to_owned(), "web-2".to_owned())].into();
     let list = v1::ListMachinesRequest {
         labels,
-        fleet: String::new(),
+        ..v1::ListMachinesRequest::default()
     };
     let machines = client.fleet.list(list).await.unwrap().into_inner().machines;
     assert_eq!(machines.len(), 1);
     assert_eq!(machines[0].name, "web-2");
+}
+
+#[tokio::test]
+async fn a_session_that_was_closed_while_its_agent_was_away_stays_closed() {
+    let limits = Limits {
+        keep_ended: Duration::from_millis(100),
+        ..Limits::default()
+    };
+    let world = World::with(limits).await;
+    let machine = world.enrol("web-1");
+    let mut agent = Agent::link(&world, machine).await;
+    let mut client = Client::member(&world).await;
+    let create = v1::CreateSessionRequest {
+        machine: "web-1".into(),
+        grace: Some(v1::Grace {
+            limit: Some(v1::grace::Limit::Forever(true)),
+        }),
+        ..v1::CreateSessionRequest::default()
+    };
+    let session = client
+        .sessions
+        .create(create)
+        .await
+        .unwrap()
+        .into_inner()
+        .id;
+    let mut ada = client.operate(&session).await;
+    agent.cut().await;
+    ada.until_status(v1::SessionStatus::GracePeriod).await;
+    let close = v1::CloseSessionRequest {
+        session: session.clone(),
+    };
+    client.sessions.close(close).await.unwrap();
+    let get = v1::GetSessionRequest {
+        session: session.clone(),
+    };
+    soon("the end of the record", async {
+        while reason(client.sessions.get(get.clone()).await) != "session-unknown" {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    // It is told as often as it comes back with it.
+    for _ in 0..2 {
+        agent = Agent::link_again(&world, &agent.logs, machine).await;
+        let told = agent.ended.wait_for(|ended| ended.contains(&session));
+        soon("the order to end it", told).await.unwrap();
+        assert_eq!(
+            reason(client.sessions.get(get.clone()).await),
+            "session-unknown"
+        );
+    }
 }

@@ -1,0 +1,335 @@
+//! What time, quarrels and silence do to one session, without a connection.
+
+use std::task::Waker;
+use std::time::Duration;
+
+use bytes::Bytes;
+use cmdop_proto::{ClientId, Offset, Size, WorkspaceId, limits};
+use futures_util::FutureExt as _;
+
+use super::agent_side::AgentNext;
+use super::*;
+use crate::config::Limits;
+use crate::deadlines::Deadlines;
+use crate::directory::Directory;
+use crate::machines::Machines;
+use crate::meters::Meters;
+use crate::workspace::Workspaces;
+
+/// A session whose agent is there, in a relay that nobody else uses.
+struct Bench {
+    context: Arc<Context>,
+    workspace: Arc<Workspace>,
+    session: Arc<Session>,
+    fence: Fence,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let context = Arc::new(Context {
+            limits: Limits::default(),
+            directory: Directory::new(),
+            machines: Machines::new(),
+            deadlines: Deadlines::default(),
+            meters: Meters::new(),
+        });
+        let workspace = Workspaces::default().of(WorkspaceId::new());
+        let ids = (SessionId::new(), MachineId::new());
+        let facts = Facts {
+            name: "build".into(),
+            command: Vec::new(),
+            size: Size::DEFAULT,
+            created_at_ms: 0,
+            created_by: String::new(),
+        };
+        let terms = Terms {
+            pending: Duration::from_secs(60),
+            grace: None,
+            background: Duration::from_secs(3600),
+            keep_ended: Duration::from_secs(600),
+        };
+        let entered = workspace.enter(ids.0, "build", None, 9, || {
+            let start = v1::StartSession::default();
+            Session::pending(&context, &workspace, ids, facts, terms, start)
+        });
+        let session = entered.unwrap();
+        let token = session.invite(LinkEpoch(1)).expose();
+        let fence = session.open(&token, &v1::SessionSummary::default());
+        Self {
+            context,
+            workspace,
+            fence: fence.unwrap(),
+            session,
+        }
+    }
+
+    fn attach(&self, mode: Mode) -> AttachmentId {
+        self.attach_as(mode, ClientId::new(), "ada").unwrap()
+    }
+
+    fn attach_as(&self, mode: Mode, id: ClientId, who: &str) -> Result<AttachmentId, Refusal> {
+        self.session.attach(&Attaching {
+            id,
+            account: who.into(),
+            mode,
+            resume_from: None,
+            size: None,
+            scrollback: 7,
+        })
+    }
+
+    fn status(&self) -> v1::SessionStatus {
+        self.session.record().status()
+    }
+
+    /// Lets time pass, and what is due happen.
+    async fn pass(&self, seconds: u64) {
+        tokio::time::advance(Duration::from_secs(seconds)).await;
+        // Each turn of the loop ends in a wait, or gives way.
+        for _ in 0..3 {
+            assert!(self.context.deadlines.run().now_or_never().is_none());
+        }
+    }
+
+    /// Its log is so long now.
+    fn prints(&self, up_to: u64) {
+        let end = self.session.record().end_offset;
+        for start in (end..up_to).step_by(1 << 10) {
+            let data = Bytes::from(vec![b'x'; 1 << 10]);
+            let output = v1::Output {
+                offset: start,
+                data,
+                command_id: 0,
+            };
+            let up = v1::session_up::Message::Output(output);
+            let heard = self.session.hear(self.fence, up);
+            assert_eq!(heard, Heard::Bytes(1 << 10));
+        }
+    }
+
+    fn next(&self, attachment: AttachmentId) -> ClientNext {
+        self.session.next_for_client(attachment, Waker::noop())
+    }
+
+    /// Takes all that there is for the client; why its stream ended, if it did.
+    fn drain(&self, attachment: AttachmentId) -> Option<String> {
+        loop {
+            match self.next(attachment) {
+                ClientNext::Send(_) => {}
+                ClientNext::Cut(refusal) => return Some(refusal.reason),
+                ClientNext::SendEnd | ClientNext::Over => return Some("end".into()),
+                ClientNext::Sleep => return None,
+            }
+        }
+    }
+
+    /// The keyframes that the agent is asked for now.
+    fn keyframes_wanted(&self) -> usize {
+        let mut count = 0;
+        loop {
+            match self.session.next_for_agent(self.fence, Waker::noop()) {
+                AgentNext::Send(v1::session_down::Message::KeyframeWanted(wanted)) => {
+                    assert_eq!(wanted.scrollback_lines, 7);
+                    count += 1;
+                }
+                AgentNext::Send(_) => {}
+                AgentNext::Sleep(_) => return count,
+                AgentNext::Over => panic!("the stream is over"),
+            }
+        }
+    }
+
+    fn keyframe(&self, bytes: usize) -> Heard {
+        let frame = v1::Keyframe {
+            offset: 64 << 10,
+            data: vec![b'x'; bytes].into(),
+            ..v1::Keyframe::default()
+        };
+        let up = v1::session_up::Message::Keyframe(frame);
+        self.session.hear(self.fence, up)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_is_forgotten_while_somebody_holds_it_wants_no_more_ticks() {
+    let bench = Bench::new();
+    bench.session.gone_on_agent(None, "its program ended");
+    bench.pass(601).await;
+    assert!(bench.workspace.get(bench.session.id).is_none());
+    assert_eq!(bench.context.deadlines.count(), 0);
+    // Whatever still happens to it arms nothing.
+    bench.session.going_away();
+    assert_eq!(bench.context.deadlines.count(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_does_not_take_its_end_is_not_waited_for() {
+    let bench = Bench::new();
+    let slow = bench.attach(Mode::Operator);
+    let cut = bench.attach(Mode::Operator);
+    bench.prints(16 << 10);
+    bench.session.cut_client(cut, crate::directory::revoked());
+    bench.pass(29).await;
+    assert_eq!(bench.session.record().operator_count, 2);
+    bench.pass(1).await;
+    assert_eq!(bench.session.record().operator_count, 1);
+    bench.session.gone_on_agent(None, "its program ended");
+    // As long as it reads, it has its time.
+    bench.pass(29).await;
+    while !matches!(
+        bench.next(slow),
+        ClientNext::Send(Message::Plain(v1::attach_response::Response::Output(_)))
+    ) {}
+    bench.pass(29).await;
+    assert_eq!(bench.session.record().operator_count, 1);
+    bench.pass(1).await;
+    assert_eq!(bench.session.record().operator_count, 0);
+    for late in [slow, cut] {
+        assert_eq!(bench.drain(late).as_deref(), Some("timeout"));
+        bench.session.detach(late);
+    }
+    assert!(bench.session.lock().late.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_cut_client_still_sends_is_refused() {
+    let bench = Bench::new();
+    let ada = bench.attach(Mode::Operator);
+    bench.session.cut_client(ada, crate::directory::revoked());
+    let input = v1::Input {
+        input_seq: 1,
+        data: Bytes::from_static(b"x"),
+    };
+    let refused = bench.session.typed(ada, input).await.unwrap_err();
+    assert_eq!(refused.reason, "token-revoked");
+    // The first reason stays, however much is refused.
+    for _ in 0..100 {
+        let refusal = Refusal::invalid("bad-request", "no");
+        bench.session.refuse_client(ada, refusal, InputSeq(0));
+    }
+    assert_eq!(bench.drain(ada).as_deref(), Some("token-revoked"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn going_to_the_background_again_and_again_costs_one_deadline() {
+    let bench = Bench::new();
+    let ada = bench.attach(Mode::Operator);
+    for turn in 0..1000 {
+        if turn % 100 == 0 {
+            bench.pass(61).await;
+        }
+        bench.session.client_background(ada, true).unwrap();
+        assert!(bench.context.deadlines.count() <= 1);
+        bench.session.client_background(ada, false).unwrap();
+    }
+    // The one that is armed still does its work, late as it was armed first.
+    bench.session.client_background(ada, true).unwrap();
+    bench.pass(3599).await;
+    assert_eq!(bench.status(), v1::SessionStatus::Background);
+    bench.pass(1).await;
+    assert_eq!(bench.status(), v1::SessionStatus::Disconnected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_observer_does_not_lift_the_limit_of_the_background() {
+    let bench = Bench::new();
+    let ada = bench.attach(Mode::Operator);
+    let eve = bench.attach(Mode::Observer);
+    bench.session.client_background(ada, true).unwrap();
+    assert_eq!(bench.status(), v1::SessionStatus::Background);
+    bench.attach(Mode::Observer);
+    assert_eq!(bench.status(), v1::SessionStatus::Background);
+    bench.session.detach(eve);
+    assert_eq!(bench.status(), v1::SessionStatus::Background);
+    bench.session.detach(ada);
+    assert_eq!(bench.status(), v1::SessionStatus::Background);
+    bench.attach(Mode::Operator);
+    assert_eq!(bench.status(), v1::SessionStatus::Connected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_newcomer_is_given_a_short_log_and_a_picture_instead_of_a_long_one() {
+    let bench = Bench::new();
+    bench.prints(4 << 10);
+    let early = bench.attach(Mode::Observer);
+    assert_eq!((bench.drain(early), bench.keyframes_wanted()), (None, 0));
+    bench.prints(64 << 10);
+    let late = bench.attach(Mode::Observer);
+    assert_eq!((bench.drain(late), bench.keyframes_wanted()), (None, 1));
+    // Without its agent there is nobody to draw it; what is here is whole.
+    bench.session.stream_lost(bench.fence);
+    let patient = bench.attach(Mode::Observer);
+    bench.drain(patient);
+    let state = bench.session.lock();
+    let reader = state.clients.iter().find(|c| c.attachment == patient);
+    assert_eq!(reader.unwrap().cursor.position(), Offset(64 << 10));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_keyframe_that_does_not_come_is_asked_for_again() {
+    let bench = Bench::new();
+    bench.prints(64 << 10);
+    let ada = bench.attach(Mode::Observer);
+    assert_eq!((bench.drain(ada), bench.keyframes_wanted()), (None, 1));
+    bench.pass(9).await;
+    assert_eq!(bench.keyframes_wanted(), 0);
+    bench.pass(1).await;
+    assert_eq!(bench.keyframes_wanted(), 1);
+    // One that is too large is no answer, and no reason to lose the session.
+    let too_large = bench.keyframe(limits::MAX_KEYFRAME + 1);
+    assert_eq!(too_large, Heard::Bytes(0));
+    assert_eq!(bench.status(), v1::SessionStatus::Connected);
+    assert_eq!((bench.drain(ada), bench.keyframes_wanted()), (None, 0));
+    bench.pass(10).await;
+    assert_eq!(bench.keyframes_wanted(), 1);
+    assert_eq!(bench.keyframe(9), Heard::Bytes(0));
+    bench.drain(ada);
+    bench.pass(60).await;
+    assert_eq!(bench.keyframes_wanted(), 0);
+    assert_eq!(bench.context.deadlines.count(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_agent_that_is_busy_with_commands_is_asked_for_a_keyframe_all_the_same() {
+    let bench = Bench::new();
+    bench.prints(64 << 10);
+    while bench.session.signal(2).is_ok() {}
+    let ada = bench.attach(Mode::Observer);
+    assert_eq!((bench.drain(ada), bench.keyframes_wanted()), (None, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_shots_that_were_given_up_leave_room_for_others() {
+    let bench = Bench::new();
+    for _ in 0..300 {
+        let limit = Duration::from_millis(1);
+        let data = Bytes::from_static(b"x");
+        let sent = bench
+            .session
+            .send(ClientId::new(), InputSeq(1), data, limit);
+        assert_eq!(sent.await.unwrap_err().reason, "timeout");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_account_does_not_take_the_place_of_a_client_whose_id_it_knows() {
+    let bench = Bench::new();
+    let id = ClientId::new();
+    let ada = bench.attach_as(Mode::Operator, id, "ada").unwrap();
+    let eve = bench.attach_as(Mode::Observer, id, "eve").unwrap_err();
+    assert_eq!(eve.reason, "client-id-taken");
+    assert_eq!(bench.drain(ada), None);
+    bench.attach_as(Mode::Operator, id, "ada").unwrap();
+    assert_eq!(bench.drain(ada).as_deref(), Some("replaced"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_ended_takes_no_name() {
+    let bench = Bench::new();
+    bench.workspace.rename(&bench.session, "done").unwrap();
+    bench.session.gone_on_agent(None, "its program ended");
+    let late = bench.workspace.rename(&bench.session, "late");
+    assert_eq!(late.unwrap_err().reason, "session-ended");
+    let names = ["build", "done", "late"];
+    assert!(names.iter().all(|name| bench.workspace.find(name).is_err()));
+}
