@@ -138,7 +138,9 @@ impl Stream {
     /// `false`: the connection is gone.
     pub(crate) fn pump(&mut self, log: &Log, exit: Option<v1::Exit>) -> bool {
         while let Some(up) = &self.up {
-            if !self.queue.has_work(log) && exit.is_none() {
+            let up_to = self.read_up_to;
+            let is_last = exit.is_some() && self.queue.has_sent_all(log);
+            if !self.queue.has_work(log, up_to) && !is_last {
                 self.is_blocked = false;
                 return true;
             }
@@ -150,11 +152,11 @@ impl Stream {
                 }
                 Err(mpsc::error::TrySendError::Closed(())) => return false,
             };
-            match (self.queue.next(log), exit) {
+            match (self.queue.next(log, up_to), exit) {
                 (Some(message), _) => permit.send(SessionUp {
                     message: Some(message),
                 }),
-                (None, Some(exit)) if self.queue.is_started() => {
+                (None, Some(exit)) if is_last => {
                     permit.send(SessionUp {
                         message: Some(Message::Exited(v1::SessionExited {
                             exit: Some(exit),
@@ -239,18 +241,26 @@ impl Queue {
         self.keyframe(keyframe);
     }
 
-    fn is_started(&self) -> bool {
-        self.cursor.is_some()
+    fn has_sent_all(&self, log: &Log) -> bool {
+        self.cursor == Some(log.end())
     }
 
-    fn has_work(&self, log: &Log) -> bool {
-        !self.answers.is_empty()
-            || !self.again.is_empty()
-            || self.keyframe.is_some()
-            || self.cursor.is_some_and(|cursor| cursor != log.end())
+    /// Whether something can be sent, of the log at most what lies below `up_to`.
+    fn has_work(&self, log: &Log, up_to: Offset) -> bool {
+        let Some(cursor) = self.cursor else {
+            return !self.answers.is_empty() || !self.again.is_empty();
+        };
+        let waits = cursor != log.end() && (cursor < up_to || cursor > log.end());
+        let frame_is_next = self
+            .keyframe
+            .as_ref()
+            .is_some_and(|frame| waits || Offset(frame.offset) <= cursor);
+        waits || frame_is_next || !self.answers.is_empty() || !self.again.is_empty()
     }
 
-    fn next(&mut self, log: &Log) -> Option<Message> {
+    /// What the relay gives credit for is all that is sent, so that those who read there can keep up
+    /// also with what gathered here while they were away.
+    fn next(&mut self, log: &Log, up_to: Offset) -> Option<Message> {
         if let Some(answer) = self.answers.pop_front() {
             return Some(answer);
         }
@@ -270,6 +280,10 @@ impl Queue {
                 return self.keyframe.take().map(Message::Keyframe);
             }
             limit = limit.min(before as usize);
+        }
+        limit = limit.min((up_to - cursor).min(limit as u64) as usize);
+        if limit == 0 {
+            return None;
         }
         let (message, end) = output(log, cursor, limit)?;
         self.cursor = Some(end);

@@ -35,6 +35,8 @@ struct Open {
     /// The lines of the keyframe that it has to make; one serves all.
     keyframe: Option<u32>,
     granted: Option<Offset>,
+    /// It was told to send from an earlier offset; what it sent before it heard that may still come.
+    rewinding: bool,
     /// Its task sleeps and knows that the agent may soon stand still.
     knows_short: bool,
     waker: Option<Waker>,
@@ -147,12 +149,15 @@ impl State {
         }
         self.agent.close(after);
         let send_from = self.reconcile(summary, now.instant, after);
+        // Credit first: what gathered at the agent must not come faster than it is read here.
+        let grant = self.grant(now.instant).up_to;
         self.agent.open = Some(Open {
             fence,
-            commands: [Down::SendFrom(send_from.0)].into(),
+            commands: [Down::ReadUpTo(grant.0), Down::SendFrom(send_from.0)].into(),
             resize: None,
             keyframe: None,
-            granted: None,
+            granted: Some(grant),
+            rewinding: false,
             knows_short: false,
             waker: None,
         });
@@ -182,6 +187,10 @@ impl State {
         } else {
             ours.clamp(start, end)
         };
+        let from = match self.fastest_operator() {
+            Some(place) if place >= start => from.min(place),
+            _ => from,
+        };
         self.is_log_unknown = false;
         if from != ours {
             self.log.restart(from);
@@ -197,6 +206,39 @@ impl State {
             self.resized(size, now, after);
         }
         from
+    }
+
+    /// How far the operator who has most of the log has it.
+    fn fastest_operator(&self) -> Option<Offset> {
+        let operators = self.clients.iter().filter(|client| client.is_operator());
+        operators.filter_map(|client| client.cursor.has()).max()
+    }
+
+    /// The only operator is back and has less than the window: the log goes on for all from where it
+    /// is, if the agent still has that.
+    pub(super) fn rewind(&mut self, to: Offset, after: &mut After) {
+        if to >= self.log.start() || self.fastest_operator().is_some() {
+            return;
+        }
+        if let Some(open) = &mut self.agent.open {
+            if open.commands.len() >= MAX_COMMANDS {
+                return;
+            }
+            open.rewinding = true;
+            open.commands.push_back(Down::SendFrom(to.0));
+            after.wakes.take(&mut open.waker);
+        }
+        self.log.restart(to);
+    }
+
+    /// How far the agent may read and send.
+    fn grant(&self, now: Instant) -> credit::Grant {
+        let operators = self.clients.iter().filter(|client| client.is_operator());
+        let operators = operators.map(|client| Operator {
+            position: client.cursor.position(),
+            waiting_since: client.waits_since(&self.log),
+        });
+        credit::grant(operators, now)
     }
 
     /// The stream is lost, or its link. One that was replaced before changes nothing.
@@ -223,6 +265,14 @@ impl State {
     ) -> Result<usize, Gap> {
         let before = self.log.end();
         let command = cmdop_proto::CommandId(output.command_id);
+        if let Some(open) = &mut self.agent.open
+            && open.rewinding
+        {
+            if Offset(output.offset) > before {
+                return Ok(0);
+            }
+            open.rewinding = false;
+        }
         let added = self
             .log
             .append(Offset(output.offset), output.data, command)?;
@@ -292,12 +342,10 @@ impl State {
                 data: input.data.clone(),
             }));
         }
-        let operators = self.clients.iter().filter(|client| client.is_operator());
-        let operators = operators.map(|client| Operator {
-            position: client.cursor.position(),
-            waiting_since: client.waits_since(&self.log),
-        });
-        let grant = credit::grant(operators, now);
+        let grant = self.grant(now);
+        let Some(open) = &mut self.agent.open else {
+            return AgentNext::Over;
+        };
         if open
             .granted
             .is_none_or(|old| credit::is_worth_a_message(old, grant.up_to))

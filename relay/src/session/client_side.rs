@@ -64,7 +64,10 @@ impl State {
         now: Now,
         after: &mut After,
     ) -> Result<AttachmentId, Refusal> {
-        self.require_alive()?;
+        // Who was away at the end gets what it has not seen yet of a session that is over.
+        if !(who.resume_from.is_some() && self.linger_until.is_some()) {
+            self.require_alive()?;
+        }
         let is_anothers = |client: &Client| client.id == who.id && client.account != who.account;
         if self.clients.iter().any(is_anothers) {
             return Err(Refusal::denied(
@@ -85,6 +88,9 @@ impl State {
                 format!("the session has {most} attached clients, which is the limit"),
             )
             .hint("detach another first"));
+        }
+        if let (Mode::Operator, Some(from)) = (who.mode, who.resume_from) {
+            self.rewind(from, after);
         }
         let cursor = match who.resume_from {
             Some(from) => Cursor::resumed(&self.log, &self.keyframes, who.scrollback, from),
@@ -113,6 +119,11 @@ impl State {
             },
             end_by: None,
         });
+        if self.life.is_ended() {
+            let client = self.clients.last_mut().into_iter();
+            client.for_each(|client| client.has_to_leave(now.instant));
+            return Ok(attachment);
+        }
         if who.mode == Mode::Operator {
             self.happen(Event::CameBack, now, after);
             if let Some(size) = who.size {
@@ -159,7 +170,7 @@ impl State {
         self.record_changed(after);
         self.agent.wake(after);
         self.look_at_background(now, after);
-        self.release_memory();
+        self.linger(now.instant);
     }
 
     /// Operators only: whoever merely watches does not keep a session alive. Where none is attached,

@@ -118,6 +118,14 @@ impl Cursor {
         }
     }
 
+    /// Up to where it has every byte; `None`: it waits for a keyframe.
+    pub(crate) fn has(&self) -> Option<Offset> {
+        match self.place {
+            Place::At(at) => Some(at),
+            Place::Lost { .. } => None,
+        }
+    }
+
     /// The lines that it wants in a keyframe.
     pub(crate) fn scrollback(&self) -> u32 {
         self.scrollback

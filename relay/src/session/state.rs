@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use cmdop_proto::{ClientId, CommandId, InputSeq, LinkEpoch, Offset, Refusal, Size, limits, v1};
 use tokio::sync::oneshot;
@@ -18,6 +19,10 @@ use super::lifecycle::{Event, Life, Now, Terms};
 use super::log::Log;
 use super::wakes::Wakes;
 use crate::deadlines::Deadline;
+
+/// How long the output of a session that is over is kept for clients that were away at its end: they
+/// come back within their longest wait, or not.
+const LINGER: Duration = Duration::from_secs(30);
 
 /// What was agreed when the session was made.
 #[derive(Clone, Debug)]
@@ -89,6 +94,8 @@ pub(crate) struct State {
     pub(super) owes_end: bool,
     /// The tick that is arranged.
     pub(super) tick: Option<Deadline>,
+    /// It is over, and its output is kept until then.
+    pub(super) linger_until: Option<Instant>,
 }
 
 impl State {
@@ -115,6 +122,7 @@ impl State {
             wanted_size: None,
             owes_end: false,
             tick: None,
+            linger_until: None,
         }
     }
 
@@ -139,7 +147,8 @@ impl State {
         let keyframe = self.keyframes.overdue_at();
         let keyframe = keyframe.filter(|_| self.agent.has_stream());
         let late = self.clients.iter().filter_map(|client| client.end_by).min();
-        [self.life.deadline(), keyframe, late]
+        let linger = self.linger_until.filter(|_| self.clients.is_empty());
+        [self.life.deadline(), keyframe, late, linger]
             .into_iter()
             .flatten()
             .min()
@@ -149,6 +158,7 @@ impl State {
     pub(super) fn tick(&mut self, now: Now, after: &mut After) {
         self.happen(Event::Tick, now, after);
         self.drop_late(now, after);
+        self.release_memory(now.instant);
         self.ask_again(now.instant, after);
     }
 
@@ -180,7 +190,7 @@ impl State {
             client.has_to_leave(now.instant);
             after.wakes.take(&mut client.waker);
         }
-        self.release_memory();
+        self.linger(now.instant);
     }
 
     /// All who are attached, and all who watch, hear of it.
@@ -192,9 +202,18 @@ impl State {
         }
     }
 
-    /// An ended session that nobody reads any more keeps its record only.
-    pub(super) fn release_memory(&mut self) {
-        if self.life.is_ended() && self.clients.is_empty() {
+    /// An ended session that nobody reads keeps its output for those who were cut off from it.
+    pub(super) fn linger(&mut self, now: Instant) {
+        if self.life.is_ended() && self.clients.is_empty() && self.linger_until.is_none() {
+            self.linger_until = Some(now + LINGER);
+        }
+    }
+
+    /// After that it keeps its record only.
+    fn release_memory(&mut self, now: Instant) {
+        let is_over = self.linger_until.is_some_and(|until| now >= until);
+        if is_over && self.clients.is_empty() {
+            self.linger_until = None;
             self.log.restart(self.log.end());
             self.keyframes.forget();
             self.inputs = Inputs::default();

@@ -13,7 +13,7 @@ fn log(bytes: usize) -> Log {
 /// What goes out until nothing is left, in one letter each with its size or offset.
 fn sent(queue: &mut Queue, log: &Log) -> Vec<String> {
     let mut all = Vec::new();
-    while let Some(message) = queue.next(log) {
+    while let Some(message) = queue.next(log, Offset::MAX) {
         all.push(match message {
             Message::Output(output) => format!("output {}+{}", output.offset, output.data.len()),
             Message::Keyframe(keyframe) => format!("keyframe {}", keyframe.offset),
@@ -22,7 +22,7 @@ fn sent(queue: &mut Queue, log: &Log) -> Vec<String> {
             other => format!("{other:?}"),
         });
     }
-    assert!(!queue.has_work(log) || !queue.is_started());
+    assert!(!queue.has_work(log, Offset::MAX) || !queue.has_sent_all(log));
     all
 }
 
@@ -105,4 +105,20 @@ fn wishes_of_a_hostile_relay_are_bounded() {
     }
     assert!(queue.again.len() <= MAX_AGAIN);
     assert_eq!(sent(&mut queue, &log).len(), MAX_AGAIN);
+}
+
+#[test]
+fn no_more_is_sent_than_there_is_credit_for_and_the_end_comes_after_all() {
+    let log = log_of(10_000);
+    let mut queue = Queue::default();
+    queue.begin(Offset(1000));
+    let mut sent = Vec::new();
+    while let Some(Message::Output(output)) = queue.next(&log, Offset(4000)) {
+        sent.extend_from_slice(&output.data);
+    }
+    assert_eq!(sent.len(), 3000);
+    assert!(!queue.has_work(&log, Offset(4000)) && !queue.has_sent_all(&log));
+    assert!(queue.has_work(&log, Offset(4001)));
+    while queue.next(&log, Offset::MAX).is_some() {}
+    assert!(queue.has_sent_all(&log));
 }
