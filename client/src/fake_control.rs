@@ -82,7 +82,7 @@ impl FakeControl {
 
 async fn reply(
     State(answer): State<Answer>,
-    uri: axum::http::Uri,
+    uri: http::Uri,
     Form(form): Form<HashMap<String, String>>,
 ) -> impl IntoResponse {
     let (status, body) = answer(uri.path(), &form);

@@ -52,6 +52,8 @@ struct Service {
     execs: Calls<v1::ExecUp, v1::ExecDown>,
     /// When set, calls are refused with it.
     refusal: watch::Receiver<Option<Status>>,
+    /// While set, calls are taken but not answered.
+    hold: watch::Receiver<bool>,
 }
 
 impl Service {
@@ -82,6 +84,7 @@ impl Service {
         to.send(call)
             .await
             .map_err(|_| Status::unavailable("the test is over"))?;
+        let _ = self.hold.clone().wait_for(|hold| !hold).await;
         Ok(Response::new(ReceiverStream::new(answers)))
     }
 }
@@ -123,6 +126,7 @@ pub(crate) struct World {
     sessions: mpsc::Receiver<Call<v1::SessionUp, v1::SessionDown>>,
     execs: mpsc::Receiver<Call<v1::ExecUp, v1::ExecDown>>,
     refusal: watch::Sender<Option<Status>>,
+    hold: watch::Sender<bool>,
     cut: watch::Sender<u64>,
     tasks: JoinSet<()>,
     agent: JoinSet<Result<(), Error>>,
@@ -159,11 +163,13 @@ impl World {
         let (sessions_to, sessions) = mpsc::channel(16);
         let (execs_to, execs) = mpsc::channel(64);
         let (refusal, refused) = watch::channel(None);
+        let (hold, held) = watch::channel(false);
         let service = Service {
             links: links_to,
             sessions: sessions_to,
             execs: execs_to,
             refusal: refused,
+            hold: held,
         };
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
@@ -188,6 +194,7 @@ impl World {
             sessions,
             execs,
             refusal,
+            hold,
             cut,
             tasks,
             agent,
@@ -243,6 +250,11 @@ impl World {
     /// From now on every call is refused so; `None`: no longer.
     pub(crate) fn refuse(&self, status: Option<Status>) {
         self.refusal.send_replace(status);
+    }
+
+    /// From now on calls are taken but not answered; `false`: answers all.
+    pub(crate) fn hold(&self, hold: bool) {
+        self.hold.send_replace(hold);
     }
 
     /// Starts a session with a command and takes its stream.

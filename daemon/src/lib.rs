@@ -13,9 +13,9 @@ mod descriptor;
 pub mod enroll;
 mod exec;
 mod facts;
-pub mod holder;
 #[cfg(test)]
 mod fake_relay;
+pub mod holder;
 pub mod identity;
 mod lane;
 mod link;

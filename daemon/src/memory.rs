@@ -71,7 +71,13 @@ impl Parts {
 
     /// The parts whose descriptors these are, in that order.
     pub(crate) fn from_fds(fds: [OwnedFd; Self::COUNT]) -> Self {
-        let [file, output_reader, output_writer, input_reader, input_writer] = fds;
+        let [
+            file,
+            output_reader,
+            output_writer,
+            input_reader,
+            input_writer,
+        ] = fds;
         Self {
             file,
             output: (output_reader, output_writer),
@@ -140,6 +146,7 @@ impl Memory {
     }
 
     /// A memory that nobody keeps.
+    #[cfg(test)]
     pub(crate) fn new(capacity: usize) -> io::Result<Self> {
         Self::open(Parts::new(capacity)?)
     }
@@ -197,7 +204,7 @@ impl Memory {
         if bytes == 0 {
             return Ok(());
         }
-        self.layout.set_end(&self.parts.file, self.end, bytes)?;
+        layout::set_end(&self.parts.file, self.end, bytes)?;
         let mut left = bytes;
         while left > 0 {
             let (at, room) = self.layout.place(self.end.advance(bytes - left));
@@ -218,7 +225,7 @@ impl Memory {
             }
         }
         self.end = self.end.advance(bytes);
-        self.layout.set_end(&self.parts.file, self.end, 0)
+        layout::set_end(&self.parts.file, self.end, 0)
     }
 
     fn take_by_hand(&mut self, terminal: &OwnedFd, limit: usize) -> io::Result<Taken> {
@@ -257,7 +264,7 @@ impl Memory {
             at = at.advance(count);
         }
         self.end = at;
-        self.layout.set_end(&self.parts.file, self.end, 0)
+        layout::set_end(&self.parts.file, self.end, 0)
     }
 
     /// Fills `buffer` with the log from `from` on, all of which must be there.
@@ -280,12 +287,12 @@ impl Memory {
 
     /// What the screen has seen of the log.
     pub(crate) fn fed(&self) -> io::Result<Offset> {
-        self.layout.get(&self.parts.file, Field::Fed).map(Offset)
+        layout::get(&self.parts.file, Field::Fed).map(Offset)
     }
 
     /// The screen has seen the log up to here.
     pub(crate) fn set_fed(&self, fed: Offset) -> io::Result<()> {
-        self.layout.set(&self.parts.file, Field::Fed, fed.0)
+        layout::set(&self.parts.file, Field::Fed, fed.0)
     }
 
     /// Where the newest checkpoint stands; `None`: there is none.
@@ -335,7 +342,7 @@ impl Memory {
 
     /// Who typed how far.
     pub(crate) fn clients(&self) -> io::Result<Vec<(ClientId, InputSeq)>> {
-        self.layout.clients(&self.parts.file)
+        layout::clients(&self.parts.file)
     }
 
     /// Moves the next bytes of an input into the terminal: the first of `rest`, of which `done` bytes
@@ -348,7 +355,7 @@ impl Memory {
         rest: &[u8],
     ) -> io::Result<Option<usize>> {
         if !self.can_splice {
-            return self.write_by_hand(terminal, rest);
+            return write_by_hand(terminal, rest);
         }
         if self.input.waiting == 0 {
             let chunk = &rest[..rest.len().min(CHUNK)];
@@ -381,7 +388,7 @@ impl Memory {
                 Err(Errno::AGAIN) => return Ok(None),
                 Err(Errno::INVAL) => {
                     self.empty_pipe()?;
-                    return self.write_by_hand(terminal, rest);
+                    return write_by_hand(terminal, rest);
                 }
                 Err(error) => return Err(error.into()),
             }
@@ -397,17 +404,6 @@ impl Memory {
         self.input.write(&self.parts.file)
     }
 
-    fn write_by_hand(&mut self, terminal: &OwnedFd, rest: &[u8]) -> io::Result<Option<usize>> {
-        loop {
-            match rustix::io::write(terminal, rest) {
-                Ok(count) => return Ok(Some(count)),
-                Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => return Ok(None),
-                Err(error) => return Err(error.into()),
-            }
-        }
-    }
-
     /// The terminal took this input whole.
     pub(crate) fn set_written(&mut self, typist: Typist) -> io::Result<()> {
         let slot = match self.slots.get(&typist.client) {
@@ -420,10 +416,20 @@ impl Memory {
                 slot
             }
         };
-        self.layout
-            .set_client(&self.parts.file, slot, typist.client, typist.seq)?;
+        layout::set_client(&self.parts.file, slot, typist.client, typist.seq)?;
         self.input.written = self.input.written.max(typist.command);
         self.input.write(&self.parts.file)
+    }
+}
+
+fn write_by_hand(terminal: &OwnedFd, rest: &[u8]) -> io::Result<Option<usize>> {
+    loop {
+        match rustix::io::write(terminal, rest) {
+            Ok(count) => return Ok(Some(count)),
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        }
     }
 }
 

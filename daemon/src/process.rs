@@ -59,7 +59,7 @@ impl Process {
             Kind::Held(exited) => {
                 if exited.wait_for(Option::is_some).await.is_err() {
                     // The holder is gone, and with it this process's reason to live.
-                    std::future::pending().await
+                    std::future::pending::<()>().await;
                 }
             }
             Kind::Done => {}

@@ -67,7 +67,12 @@ impl Pty {
 
     /// Moves what is there to the log. A terminal whose other side is closed answers EIO: that is its
     /// end.
-    pub(crate) fn read(&self, log: &mut Log, limit: usize, command: CommandId) -> io::Result<Taken> {
+    pub(crate) fn read(
+        &self,
+        log: &mut Log,
+        limit: usize,
+        command: CommandId,
+    ) -> io::Result<Taken> {
         let mut taken = Taken {
             bytes: 0,
             why: Stopped::Empty,
@@ -100,7 +105,10 @@ impl Pty {
     /// Writes what the terminal takes now of the next input; `None` if nothing.
     pub(crate) fn write(&self, log: &mut Log, next: &Next<'_>) -> io::Result<Option<usize>> {
         let written = self.master.try_io(Interest::WRITABLE, |terminal| {
-            match log.memory().write(terminal, next.typist, next.done, next.rest)? {
+            match log
+                .memory()
+                .write(terminal, next.typist, next.done, next.rest)?
+            {
                 Some(count) => Ok(count),
                 None => Err(io::ErrorKind::WouldBlock.into()),
             }

@@ -20,7 +20,7 @@ mod task;
 
 use std::time::Duration;
 
-use cmdop_proto::{Refusal, Size, v1};
+use cmdop_proto::{Refusal, v1};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -68,7 +68,6 @@ pub(crate) struct Context {
 #[derive(Debug)]
 pub(crate) struct Start {
     pub(crate) record: v1::Session,
-    pub(crate) size: Size,
     pub(crate) cwd: crate::user::Directory,
     /// Without its directory, which is looked for in the session's own task.
     pub(crate) program: crate::pty::Program,

@@ -20,7 +20,9 @@ async fn kill_worker(world: &mut World) {
     process::signal(before, rustix::process::Signal::KILL);
     wait::until_true_async("another worker is linked", || async {
         let status = machine.status().await;
-        status["pid"].as_u64().is_some_and(|pid| pid != u64::from(before))
+        status["pid"]
+            .as_u64()
+            .is_some_and(|pid| pid != u64::from(before))
             && status["link"]["state"] == "linked"
     })
     .await;
@@ -40,11 +42,23 @@ async fn fifty_sessions_outlive_their_worker_and_their_exit_codes_are_told() {
         sessions.push(world.new_session(&args).await);
     }
     // This one ends while no worker is there to see it.
-    let args = ["web-1", "--", "/bin/sh", "-c", "echo $$; trap 'exit 99' USR1; while :; do sleep 0.01; done"];
+    let args = [
+        "web-1",
+        "--",
+        "/bin/sh",
+        "-c",
+        "echo $$; trap 'exit 99' USR1; while :; do sleep 0.01; done",
+    ];
     let dying = world.new_session(&args).await;
     let mut shell = 0;
     wait::until_true_async("the program says who it is", || async {
-        world.cmdop(&["capture", &dying]).await.out().trim().parse::<u32>().is_ok()
+        world
+            .cmdop(&["capture", &dying])
+            .await
+            .out()
+            .trim()
+            .parse::<u32>()
+            .is_ok()
     })
     .await;
     if let Ok(pid) = world.cmdop(&["capture", &dying]).await.out().trim().parse() {
@@ -54,7 +68,11 @@ async fn fifty_sessions_outlive_their_worker_and_their_exit_codes_are_told() {
     process::signal(worker, rustix::process::Signal::KILL);
     process::signal(shell, rustix::process::Signal::USR1);
     wait::until_true_async("another worker is linked", || async {
-        world.cmdop(&["machines", "--json"]).await.out().contains("\"online\"")
+        world
+            .cmdop(&["machines", "--json"])
+            .await
+            .out()
+            .contains("\"online\"")
             && world.session(&dying).await["exit_code"] == 99
     })
     .await;
@@ -194,7 +212,11 @@ async fn an_upgrade_replaces_the_worker_under_its_sessions() {
     assert_ne!(world.machine("web-1").worker().await, before);
     world.cmdop(&["send", &session, "--enter", "on"]).await.ok();
     wait::until_true_async("the echo", || async {
-        world.cmdop(&["capture", &session]).await.out().contains("on")
+        world
+            .cmdop(&["capture", &session])
+            .await
+            .out()
+            .contains("on")
     })
     .await;
 }

@@ -136,8 +136,12 @@ async fn a_first_message_that_is_wrong_is_refused_with_a_reason() {
     let first = |request| cmdop_proto::v1::AttachRequest { request };
     for request in [
         first(None),
-        first(Some(attach_request::Request::Ping(Default::default()))),
-        first(Some(attach_request::Request::Open(Default::default()))),
+        first(Some(attach_request::Request::Ping(
+            cmdop_proto::v1::Ping::default(),
+        ))),
+        first(Some(attach_request::Request::Open(
+            cmdop_proto::v1::AttachOpen::default(),
+        ))),
     ] {
         let status = match wire.sessions().attach(tokio_stream::once(request)).await {
             Ok(response) => response.into_inner().message().await.unwrap_err(),

@@ -3,6 +3,8 @@
 //! One module a subject, one test a promise. Each test makes its own small world, so that they run in
 //! any order and side by side.
 
+#![allow(clippy::unwrap_used, reason = "what a test unwraps it asserts")]
+
 mod absence;
 mod clock;
 mod credentials;

@@ -28,7 +28,10 @@ fn pages(directory: &Path) -> BTreeMap<String, String> {
     paths
         .filter_map(|path| {
             let name = path.file_name()?.to_string_lossy().into_owned();
-            Some((name, std::fs::read_to_string(&path).expect("a page is text")))
+            Some((
+                name,
+                std::fs::read_to_string(&path).expect("a page is text"),
+            ))
         })
         .collect()
 }

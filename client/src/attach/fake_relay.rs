@@ -119,7 +119,7 @@ async fn serve(listener: TcpListener, tls: TlsAcceptor, service: Service) {
     let server = tonic::transport::Server::builder()
         .add_service(SessionServiceServer::new(service))
         .serve_with_incoming(ReceiverStream::new(incoming));
-    let (_, served) = tokio::join!(accept, server);
+    let ((), served) = tokio::join!(accept, server);
     served.unwrap();
 }
 

@@ -81,8 +81,10 @@ fn slow_down(plane: &ControlPlane, peer: Peer) -> Result<(), Refused> {
         })
 }
 
-fn needed<'a>(parameter: &'a Option<String>, name: &str) -> Result<&'a str, Refused> {
-    parameter.as_deref().ok_or_else(|| Refused::missing(name))
+fn needed<'a>(parameter: Option<&'a String>, name: &str) -> Result<&'a str, Refused> {
+    parameter
+        .map(String::as_str)
+        .ok_or_else(|| Refused::missing(name))
 }
 
 /// Nothing to grant: what was presented is wrong, used or over.
@@ -92,7 +94,7 @@ fn no_grant(refusal: impl Into<Refusal>) -> Refused {
 
 async fn device_code(plane: &ControlPlane, request: &Request) -> Result<TokenResponse, Refused> {
     known_client(request.client_id.as_deref())?;
-    let hash = secret::hash(needed(&request.device_code, "device_code")?);
+    let hash = secret::hash(needed(request.device_code.as_ref(), "device_code")?);
     let now_ms = plane.clock.now_ms();
     let wait = |error, message: &str| Err(Refused::new(error, Refusal::invalid(error, message)));
     let polled = plane.store.poll_device_code(&hash, now_ms).await;
@@ -129,7 +131,7 @@ async fn refresh(plane: &ControlPlane, request: &Request) -> Result<TokenRespons
     if request.client_id.is_some() {
         known_client(request.client_id.as_deref())?;
     }
-    let hash = secret::hash(needed(&request.refresh_token, "refresh_token")?);
+    let hash = secret::hash(needed(request.refresh_token.as_ref(), "refresh_token")?);
     let workspace = plane
         .store
         .workspace_of(Credential::RefreshToken(&hash))
@@ -156,7 +158,7 @@ async fn local_secret(plane: &ControlPlane, request: &Request) -> Result<TokenRe
     if request.client_id.is_some() {
         known_client(request.client_id.as_deref())?;
     }
-    let presented = needed(&request.secret, "secret")?.trim();
+    let presented = needed(request.secret.as_ref(), "secret")?.trim();
     let hash = secret::hash(presented);
     let workspace = plane
         .store
@@ -188,7 +190,7 @@ async fn client_credentials(
             "client_credentials needs `client_assertion_type` to be {JWT_BEARER}"
         )));
     }
-    let assertion = needed(&request.client_assertion, "client_assertion")?;
+    let assertion = needed(request.client_assertion.as_ref(), "client_assertion")?;
     let refused = |refusal| Refused::new("invalid_client", refusal);
     match plane.client_of(assertion).await.map_err(refused)? {
         Client::Machine(machine) => plane.token_for_machine(&machine).await,

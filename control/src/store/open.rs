@@ -212,7 +212,7 @@ fn newest() -> i64 {
 fn explain(path: &Path, error: &sqlx::Error) -> Error {
     let code = error
         .as_database_error()
-        .and_then(|error| error.code())
+        .and_then(sqlx::error::DatabaseError::code)
         .and_then(|code| code.parse::<u32>().ok());
     let path = path.to_owned();
     match code.map(|code| code & 0xff) {

@@ -1,6 +1,12 @@
 //! A control plane in this process, on a port of its own, met as its clients meet it: TLS, forms,
 //! pages, gRPC, and the binary on its data.
 
+#![allow(
+    clippy::unwrap_used,
+    unreachable_pub,
+    reason = "what a test unwraps it asserts; its world is nobody else's"
+)]
+
 mod binary;
 mod logins;
 mod machines;

@@ -305,3 +305,6 @@ async fn at(wake: Option<Instant>) {
         tokio::time::sleep_until(wake).await;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -322,4 +322,4 @@ async fn open(
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -48,7 +48,10 @@ pub(crate) enum Holder {
 /// What the holder is asked.
 #[derive(Debug)]
 pub(crate) enum Request {
-    Start(Box<message::Start>, oneshot::Sender<Result<Ground, pty::Error>>),
+    Start(
+        Box<message::Start>,
+        oneshot::Sender<Result<Ground, pty::Error>>,
+    ),
     Release(String),
 }
 
@@ -68,7 +71,7 @@ impl Holder {
             Self::Far(requests) => {
                 let (answer, started) = oneshot::channel();
                 let start = Box::new(start_message(record, program, log_bytes));
-                let gone = |_| pty::Error::Start("the holder of sessions is gone".into());
+                let gone = |()| pty::Error::Start("the holder of sessions is gone".into());
                 requests
                     .send(Request::Start(start, answer))
                     .await
@@ -104,7 +107,11 @@ fn start_message(record: &v1::Session, program: Program, log_bytes: usize) -> me
     };
     message::Start {
         session_id: record.id.clone(),
-        argv: program.argv.into_iter().map(std::ffi::OsString::into_vec).collect(),
+        argv: program
+            .argv
+            .into_iter()
+            .map(std::ffi::OsString::into_vec)
+            .collect(),
         cwd: program.cwd.into_os_string().into_vec(),
         env: program.env.into_iter().map(variable).collect(),
         size: Some(program.size.into()),

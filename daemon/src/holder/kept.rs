@@ -1,10 +1,10 @@
 //! The sessions that the holder keeps: each with its terminal, its memory and its process.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::PathBuf;
-use std::ffi::OsString;
 
 use cmdop_proto::{Size, v1};
 use futures_util::StreamExt as _;

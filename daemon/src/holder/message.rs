@@ -14,6 +14,10 @@ pub(crate) struct FromWorker {
 pub(crate) mod from_worker {
     /// One of them.
     #[derive(Clone, PartialEq, prost::Oneof)]
+    #[allow(
+        clippy::large_enum_variant,
+        reason = "as many are made as sessions are started"
+    )]
     pub(crate) enum Message {
         #[prost(message, tag = "1")]
         Hello(super::Hello),
@@ -34,6 +38,10 @@ pub(crate) struct FromHolder {
 pub(crate) mod from_holder {
     /// One of them.
     #[derive(Clone, PartialEq, prost::Oneof)]
+    #[allow(
+        clippy::large_enum_variant,
+        reason = "as many are made as sessions are started"
+    )]
     pub(crate) enum Message {
         #[prost(message, tag = "1")]
         Held(super::Held),

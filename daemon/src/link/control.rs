@@ -135,7 +135,6 @@ impl Linker {
             id,
             Start {
                 record,
-                size,
                 cwd: user.directory(&start.cwd),
                 program,
             },

@@ -95,6 +95,38 @@ async fn a_stopped_agent_ends_its_sessions_and_the_relay_hears_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_end_is_heard_even_if_the_stream_was_still_being_opened() {
+    let mut world = World::new().await;
+    world.hold(true);
+    let file = world.dir.path().join("pid");
+    let script = format!("echo $$ > {}; exec sleep 1000", file.display());
+    let start = start_session(&["sh", "-c", &script]);
+    let mut session = world.start_session(start).await.flowing().await;
+    let pid = within("the program", async {
+        loop {
+            let text = std::fs::read_to_string(&file).unwrap_or_default();
+            if let Some(pid) = text.strip_suffix('\n') {
+                break rustix::process::Pid::from_raw(pid.parse().unwrap()).unwrap();
+            }
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    world.stop.cancel();
+    within("the end of the program", async {
+        while rustix::process::test_kill_process(pid).is_ok() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    world.hold(false);
+    let hung_up = v1::exit::Outcome::Signal(1);
+    assert_eq!(session.exit().await.exit.unwrap().outcome, Some(hung_up));
+    drop(session);
+    world.stopped().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_session_asked_for_twice_is_started_once() {
     let mut world = World::new().await;
     let start = start_session(&["sh", "-c", "echo once; exec cat"]);

@@ -53,44 +53,24 @@ impl Layout {
     }
 
     pub(super) fn write_header(self, file: &OwnedFd) -> io::Result<()> {
-        self.set(file, Field::Capacity, self.capacity as u64)?;
-        self.set(file, Field::Magic, MAGIC)
+        set(file, Field::Capacity, self.capacity as u64)?;
+        set(file, Field::Magic, MAGIC)
     }
 
     /// The layout of a file that another worker made.
     pub(super) fn read(file: &OwnedFd) -> io::Result<Self> {
-        let unread = Self { capacity: 1 };
-        let capacity = unread.get(file, Field::Capacity)?;
+        let capacity = get(file, Field::Capacity)?;
         let length = rustix::fs::fstat(file)?.st_size as u64;
         let layout = Self {
             capacity: usize::try_from(capacity).unwrap_or(0),
         };
-        let is_ours = unread.get(file, Field::Magic)? == MAGIC;
+        let is_ours = get(file, Field::Magic)? == MAGIC;
         if !is_ours || layout.capacity == 0 || capacity > length || layout.length() != length {
             return Err(io::Error::other(
                 "the memory of the session is of another version",
             ));
         }
         Ok(layout)
-    }
-
-    pub(super) fn get(self, file: &OwnedFd, field: Field) -> io::Result<u64> {
-        let mut bytes = [0; 8];
-        read_all(file, &mut bytes, field as u64)?;
-        Ok(u64::from_le_bytes(bytes))
-    }
-
-    pub(super) fn set(self, file: &OwnedFd, field: Field, value: u64) -> io::Result<()> {
-        write_all(file, &value.to_le_bytes(), field as u64)
-    }
-
-    /// End of the log, and what is on its way there.
-    pub(super) fn set_end(self, file: &OwnedFd, end: Offset, moving: usize) -> io::Result<()> {
-        write_all(
-            file,
-            words([end.0, moving as u64]).as_flattened(),
-            Field::End as u64,
-        )
     }
 
     /// Where a byte of the log lies, and how many follow it before the ring's edge.
@@ -103,31 +83,49 @@ impl Layout {
     pub(super) fn checkpoint(self, slot: u64) -> u64 {
         RING_AT + self.capacity as u64 + slot * CHECKPOINT_BYTES as u64
     }
+}
 
-    pub(super) fn set_client(
-        self,
-        file: &OwnedFd,
-        slot: usize,
-        client: ClientId,
-        seq: InputSeq,
-    ) -> io::Result<()> {
-        let mut bytes = [0; CLIENT_BYTES];
-        bytes[..16].copy_from_slice(client.as_uuid().as_bytes());
-        bytes[16..].copy_from_slice(&seq.0.to_le_bytes());
-        write_all(file, &bytes, CLIENTS_AT + (slot * CLIENT_BYTES) as u64)
-    }
+pub(super) fn get(file: &OwnedFd, field: Field) -> io::Result<u64> {
+    let mut bytes = [0; 8];
+    read_all(file, &mut bytes, field as u64)?;
+    Ok(u64::from_le_bytes(bytes))
+}
 
-    pub(super) fn clients(self, file: &OwnedFd) -> io::Result<Vec<(ClientId, InputSeq)>> {
-        let mut bytes = vec![0; CLIENT_SLOTS * CLIENT_BYTES];
-        read_all(file, &mut bytes, CLIENTS_AT)?;
-        let (entries, _) = bytes.as_chunks::<CLIENT_BYTES>();
-        let all = entries.iter().map(|entry| {
-            let (id, seq) = entry.split_at(16);
-            let id = client_id(id);
-            (id, InputSeq(number(seq)))
-        });
-        Ok(all.filter(|(_, seq)| seq.0 > 0).collect())
-    }
+pub(super) fn set(file: &OwnedFd, field: Field, value: u64) -> io::Result<()> {
+    write_all(file, &value.to_le_bytes(), field as u64)
+}
+
+/// End of the log, and what is on its way there.
+pub(super) fn set_end(file: &OwnedFd, end: Offset, moving: usize) -> io::Result<()> {
+    write_all(
+        file,
+        words([end.0, moving as u64]).as_flattened(),
+        Field::End as u64,
+    )
+}
+
+pub(super) fn set_client(
+    file: &OwnedFd,
+    slot: usize,
+    client: ClientId,
+    seq: InputSeq,
+) -> io::Result<()> {
+    let mut bytes = [0; CLIENT_BYTES];
+    bytes[..16].copy_from_slice(client.as_uuid().as_bytes());
+    bytes[16..].copy_from_slice(&seq.0.to_le_bytes());
+    write_all(file, &bytes, CLIENTS_AT + (slot * CLIENT_BYTES) as u64)
+}
+
+pub(super) fn clients(file: &OwnedFd) -> io::Result<Vec<(ClientId, InputSeq)>> {
+    let mut bytes = vec![0; CLIENT_SLOTS * CLIENT_BYTES];
+    read_all(file, &mut bytes, CLIENTS_AT)?;
+    let (entries, _) = bytes.as_chunks::<CLIENT_BYTES>();
+    let all = entries.iter().map(|entry| {
+        let (id, seq) = entry.split_at(16);
+        let id = client_id(id);
+        (id, InputSeq(number(seq)))
+    });
+    Ok(all.filter(|(_, seq)| seq.0 > 0).collect())
 }
 
 /// Where the newest checkpoint is.

@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use cmdop_proto::Offset;
 use rustix::io::ioctl_fionread;
 
-use super::layout::{Checkpoint, Field, InputRecord, Layout};
+use super::layout::{self, Checkpoint, Field, InputRecord, Layout};
 use super::{Memory, Parts};
 
 pub(super) fn open(parts: Parts) -> io::Result<Memory> {
@@ -14,11 +14,11 @@ pub(super) fn open(parts: Parts) -> io::Result<Memory> {
     let mut input = InputRecord::read(&parts.file)?;
     input.recover(in_pipe(&parts.input.0)?);
     input.write(&parts.file)?;
-    let clients = layout.clients(&parts.file)?;
+    let clients = layout::clients(&parts.file)?;
     let slots = clients.iter().enumerate();
     let slots = slots.map(|(slot, (client, _))| (*client, slot)).collect();
     let mut memory = Memory {
-        end: Offset(layout.get(&parts.file, Field::End)?),
+        end: Offset(layout::get(&parts.file, Field::End)?),
         checkpoint: Checkpoint::read(&parts.file)?,
         next_slot: clients.len() % super::CLIENT_SLOTS,
         input,
@@ -33,11 +33,11 @@ pub(super) fn open(parts: Parts) -> io::Result<Memory> {
 
 /// What the pipe lacks of an announced move is in the log; what it holds goes there now.
 fn finish_output(memory: &mut Memory) -> io::Result<()> {
-    let moving = memory.layout.get(&memory.parts.file, Field::Moving)? as usize;
+    let moving = layout::get(&memory.parts.file, Field::Moving)? as usize;
     let left = in_pipe(&memory.parts.output.0)?;
     if moving > 0 {
         memory.end = memory.end.advance(moving.saturating_sub(left));
-        memory.layout.set_end(&memory.parts.file, memory.end, 0)?;
+        layout::set_end(&memory.parts.file, memory.end, 0)?;
     }
     memory.settle(left)
 }

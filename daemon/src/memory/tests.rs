@@ -104,10 +104,7 @@ fn a_move_that_was_cut_at_any_step_is_finished_once() {
             rustix::io::write(&memory.parts.output.1, b"hello world").unwrap();
             if is_announced {
                 let end = memory.end;
-                memory
-                    .layout
-                    .set_end(&memory.parts.file, end, 11)
-                    .unwrap();
+                layout::set_end(&memory.parts.file, end, 11).unwrap();
                 let mut at = memory.layout.place(end).0;
                 if in_log > 0 {
                     splice(

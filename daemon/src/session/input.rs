@@ -203,9 +203,9 @@ impl Inputs {
 
     /// How much of an input that comes again was written by a worker before us.
     fn done_before(&mut self, again: Typist) -> usize {
-        let half = self.half.take_if(|(half, _)| {
-            (half.client, half.seq) == (again.client, again.seq)
-        });
+        let half = self
+            .half
+            .take_if(|(half, _)| (half.client, half.seq) == (again.client, again.seq));
         half.map_or(0, |(_, done)| done)
     }
 
@@ -298,7 +298,12 @@ mod tests {
             seq: InputSeq(4),
             command: CommandId(9),
         };
-        for (done, waiting, rest) in [(0, 0, &b"hello"[..]), (2, 0, b"llo"), (3, 3, b"lo"), (5, 0, b"")] {
+        for (done, waiting, rest) in [
+            (0, 0, &b"hello"[..]),
+            (2, 0, b"llo"),
+            (3, 3, b"lo"),
+            (5, 0, b""),
+        ] {
             let half = Half {
                 typist: Some(typist),
                 done,

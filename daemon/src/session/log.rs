@@ -121,10 +121,7 @@ impl Log {
         if self.marks.len() == MAX_MARKS {
             self.marks.pop_front();
         }
-        self.marks.push_back(Mark {
-            from,
-            command,
-        });
+        self.marks.push_back(Mark { from, command });
     }
 
     /// The id that holds at `offset`, and where the next one begins.

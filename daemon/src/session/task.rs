@@ -150,7 +150,12 @@ struct Task {
 
 impl Task {
     /// A session on its terminal, before anything happens.
-    fn on(ground: Ground, record: v1::Session, screen: Screen, context: &Context) -> io::Result<Self> {
+    fn on(
+        ground: Ground,
+        record: v1::Session,
+        screen: Screen,
+        context: &Context,
+    ) -> io::Result<Self> {
         let mut log = Log::new(Memory::open(ground.parts)?);
         let memory = log.memory();
         let inputs = Inputs::left(memory.clients()?, memory.written(), memory.half());
@@ -246,9 +251,10 @@ impl Task {
         }
     }
 
-    /// Over: the processes are gone, and the relay has heard it or does not want to.
+    /// Over: the processes are gone, and the relay has heard it or does not want to. A stream that is
+    /// still being opened may yet carry the end.
     fn is_over(&self) -> bool {
-        self.exit.is_some() && self.is_given_up && !matches!(self.link, Link::Open(_))
+        self.exit.is_some() && self.is_given_up && matches!(self.link, Link::Away)
     }
 }
 

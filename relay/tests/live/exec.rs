@@ -148,7 +148,7 @@ async fn an_agent_that_is_lost_meanwhile_is_named() {
     drop(agent);
     let status = soon("the news", output.message()).await.unwrap_err();
     assert!(status.message().contains("web-1"), "{}", status.message());
-    assert_eq!(reason::<()>(Err(status)), "machine-offline");
+    assert_eq!(reason::<()>(Err(status)), "run-lost");
 }
 
 #[tokio::test]

@@ -1,3 +1,5 @@
+//! Connections that say nothing, and connections that are too many.
+
 use rcgen::{CertificateParams, KeyPair};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::{CertificateDer, ServerName, pem::PemObject as _};

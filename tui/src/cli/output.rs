@@ -1,5 +1,6 @@
 //! Results on stdout: a table for people, TSV for pipes, JSON for programs.
 
+use std::fmt::Write as _;
 use std::io::{self, Write as _};
 
 use serde::Serialize;
@@ -70,7 +71,7 @@ fn escaped(json: &str) -> String {
             | '\u{200f}'
             | '\u{202a}'..='\u{202e}'
             | '\u{2066}'..='\u{2069}' => {
-                out.push_str(&format!("\\u{:04x}", character as u32));
+                let _ = write!(out, "\\u{:04x}", character as u32);
             }
             _ => out.push(character),
         }

@@ -75,15 +75,6 @@ impl Stdout {
         }
     }
 
-    /// Writes all of it, waiting for room.
-    pub(super) async fn write_all(&self, mut data: &[u8]) -> io::Result<()> {
-        while !data.is_empty() {
-            let written = self.write(data).await?;
-            data = &data[written..];
-        }
-        Ok(())
-    }
-
     fn write_piece(&self, piece: &[u8]) -> io::Result<usize> {
         match self {
             Self::File(fd) => write(fd, piece),

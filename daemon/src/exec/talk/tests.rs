@@ -1,3 +1,5 @@
+//! A relay that refuses or leaves while the program starts.
+
 use cmdop_client::dial::Trust;
 use tokio_util::sync::CancellationToken;
 
@@ -6,7 +8,7 @@ use crate::fake_relay::within;
 use crate::{identity, lane, token};
 
 /// A stream that is about to be opened with this outcome.
-fn opening(status: Status) -> Talk {
+pub(in crate::exec) fn opening(status: Status) -> Talk {
     let dir = tempfile::tempdir().unwrap();
     let (_, tokens) = token::keep(dir.path(), identity::sample(), String::new());
     let trust = Trust::Ca(String::new());

@@ -109,7 +109,7 @@ fn wishes_of_a_hostile_relay_are_bounded() {
 
 #[test]
 fn no_more_is_sent_than_there_is_credit_for_and_the_end_comes_after_all() {
-    let log = log_of(10_000);
+    let log = log(8_000);
     let mut queue = Queue::default();
     queue.begin(Offset(1000));
     let mut sent = Vec::new();

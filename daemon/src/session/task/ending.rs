@@ -3,8 +3,8 @@
 use tokio::time::Instant;
 
 use super::{Link, TURN, Task};
-use crate::process::Process;
 use crate::memory::Stopped;
+use crate::process::Process;
 use crate::pty::Pty;
 use crate::session::end::{self, Closing};
 
@@ -94,6 +94,7 @@ impl Task {
             // Nobody came for the end.
             let _ = self.unheard.try_send(self.summary());
             self.is_given_up = true;
+            self.leave();
         } else if let Some(closing) = &mut self.closing {
             let foreground = self.pty.as_ref().and_then(Pty::foreground);
             closing.kill(self.process.as_ref(), foreground).await;

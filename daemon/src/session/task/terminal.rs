@@ -6,9 +6,9 @@ use cmdop_proto::v1::session_up::Message as Up;
 use cmdop_proto::{Offset, Size, v1};
 
 use super::{FEED, Link, MAX_LAG, TURN, Task, WORK};
+use crate::memory::{Stopped, Taken, Typist};
 use crate::process;
 use crate::pty::Pty;
-use crate::memory::{Stopped, Taken, Typist};
 use crate::session::input::Accepted;
 use crate::session::screen::{Look, Screen};
 

@@ -503,12 +503,19 @@ async fn a_session_that_nobody_resumes_is_ended_and_reported() {
 async fn a_flood_that_ignores_the_hang_up_is_killed_in_time() {
     let mut world = World::with_config(|config| config.notice = Duration::from_millis(200)).await;
     world.linked().await;
-    let mut start = start_session(&["sh", "-c", "trap '' HUP; exec yes"]);
-    start.session.as_mut().unwrap().grace = Some(v1::Grace {
+    // It clears the screen all the time: the emulator never catches up.
+    let script = "trap '' HUP; exec yes \"$(printf 'y\\033[2J')\"";
+    let mut start = start_session(&["sh", "-c", script]);
+    let record = start.session.as_mut().unwrap();
+    record.size = Some(v1::Size {
+        rows: 60,
+        cols: 200,
+    });
+    record.grace = Some(v1::Grace {
         limit: Some(v1::grace::Limit::DurationMs(100)),
     });
     let mut session = world.start_session(start).await.flowing().await;
-    session.until("y\r\ny\r\n").await;
+    session.until("y\u{1b}[2J\r\ny").await;
     world.cut();
     drop(session);
     world.linked().await;

@@ -104,7 +104,11 @@ impl Pass {
             if detaching && self.typed.is_empty() {
                 drop(self.keys);
                 let written = self.attachment.detach().await;
-                return Ok(if written { Outcome::Detached } else { Outcome::Cut });
+                return Ok(if written {
+                    Outcome::Detached
+                } else {
+                    Outcome::Cut
+                });
             }
             let live = self.outcome.is_none();
             let room = live && self.pending.len() < MAX_PENDING;
@@ -255,9 +259,7 @@ impl Signals {
             |kind: SignalKind| Ok::<_, io::Error>((kind.as_raw_value() as u8, signal(kind)?));
         Ok(Self {
             resize: signal(SignalKind::window_change())?,
-            continued: signal(SignalKind::from_raw(
-                rustix::process::Signal::CONT.as_raw(),
-            ))?,
+            continued: signal(SignalKind::from_raw(rustix::process::Signal::CONT.as_raw()))?,
             stops: [
                 stop(SignalKind::terminate())?,
                 stop(SignalKind::hangup())?,

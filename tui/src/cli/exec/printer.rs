@@ -115,6 +115,8 @@ impl Printer {
         if !interrupted {
             return all.await;
         }
-        tokio::time::timeout(LAST_WORDS, all).await.unwrap_or(Ok(()))
+        tokio::time::timeout(LAST_WORDS, all)
+            .await
+            .unwrap_or(Ok(()))
     }
 }

@@ -170,11 +170,7 @@ pub(super) async fn launch(
 
 /// Starts what starts the others again when they die.
 async fn supervisor(context: &Context, place: &Place, state: &mut State) -> Result<(), Failure> {
-    if state
-        .supervisor
-        .as_ref()
-        .is_some_and(process::is_running)
-    {
+    if state.supervisor.as_ref().is_some_and(process::is_running) {
         return Ok(());
     }
     context.progress("starting the supervisor");
@@ -292,7 +288,10 @@ async fn prove(connection: &Connection, machine: &str) -> Result<(), Failure> {
         let session = sessions::create(connection, request).await?;
         let options = Options::operator(&session.id, None);
         let mut attachment = attach::open(connection, options).await?;
-        attachment.keys().input(bytes::Bytes::from_static(b"\n")).await;
+        attachment
+            .keys()
+            .input(bytes::Bytes::from_static(b"\n"))
+            .await;
         while let Some(event) = attachment.next().await {
             match event {
                 Event::Ended(session) => return Ok(Some(session)),

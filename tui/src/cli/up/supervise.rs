@@ -68,7 +68,9 @@ async fn watch(place: &Place, program: Program) {
         // Somebody else, who is at it right now, may have ended it on purpose.
         tokio::time::sleep(backoff.next_wait()).await;
         match again(place, program, &running).await {
-            Ok(Restart::Done(pid)) => say(&format!("{} died; started again as {pid}", program.name())),
+            Ok(Restart::Done(pid)) => {
+                say(&format!("{} died; started again as {pid}", program.name()));
+            }
             Ok(Restart::NotOurs) => backoff.reset(),
             Ok(Restart::Busy) => {}
             Err(failure) => say(&format!(
