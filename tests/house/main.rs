@@ -5,3 +5,4 @@ mod files;
 mod imports;
 mod man_and_themes;
 mod tree;
+mod units;
