@@ -104,7 +104,11 @@ impl Pass {
             if detaching && self.typed.is_empty() {
                 drop(self.keys);
                 let written = self.attachment.detach().await;
-                return Ok(if written { Outcome::Detached } else { Outcome::Cut });
+                return Ok(if written {
+                    Outcome::Detached
+                } else {
+                    Outcome::Cut
+                });
             }
             let live = self.outcome.is_none();
             let room = live && self.pending.len() < MAX_PENDING;
@@ -186,13 +190,12 @@ impl Pass {
             Event::Keyframe { data, .. } => {
                 // It shows all that waits, and more: what waits would only delay it.
                 self.pending.clear();
-                self.filter = QueryFilter::new();
                 if !std::mem::replace(&mut self.shown, true) {
                     self.pending
                         .extend_from_slice(&screen::enter(terminal::size()));
                 }
-                self.pending.extend_from_slice(&screen::before_keyframe());
-                self.pending.extend_from_slice(&data);
+                self.pending
+                    .extend_from_slice(&redrawn(&mut self.filter, &data));
             }
             Event::Reconnecting { reason, attempt: 1 } => {
                 self.notice(&format!("cmdop: reconnecting ({reason})"));
@@ -234,6 +237,14 @@ impl Pass {
         let _ = self.pending.split_to(written);
         Ok(())
     }
+}
+
+/// A keyframe as the terminal gets it. Its end may be the beginning of a query.
+fn redrawn(filter: &mut QueryFilter, keyframe: &[u8]) -> Vec<u8> {
+    *filter = QueryFilter::new();
+    let mut out = screen::before_keyframe();
+    out.extend_from_slice(&filter.filter(keyframe));
+    out
 }
 
 /// The signals that matter to an attach.
@@ -278,5 +289,18 @@ impl Signals {
             _ = c.recv() => Got::Stop(*int),
             _ = d.recv() => Got::Stop(*quit),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_query_that_a_keyframe_ends_in_the_middle_of_is_taken_out_too() {
+        let mut filter = QueryFilter::new();
+        let mut out = redrawn(&mut filter, b"screen\x1b[");
+        out.extend_from_slice(&filter.filter(b"cand on"));
+        assert!(out.ends_with(b"screenand on"), "{}", out.escape_ascii());
     }
 }
