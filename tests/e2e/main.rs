@@ -15,6 +15,7 @@ mod hostile;
 mod login;
 mod operators;
 mod reconnect;
+mod record;
 mod refresh;
 mod scripting;
 mod size;

@@ -1,5 +1,6 @@
 //! Results on stdout: a table for people, TSV for pipes, JSON for programs.
 
+use std::fmt::Write as _;
 use std::io::{self, Write as _};
 
 use serde::Serialize;
@@ -59,7 +60,7 @@ pub(super) fn json<T: Serialize>(value: &T) -> Result<(), Failure> {
 
 /// The same JSON without a character that could steer or confuse a terminal: those that JSON itself
 /// allows in strings are escaped, and mean what they meant.
-fn escaped(json: &str) -> String {
+pub(super) fn escaped(json: &str) -> String {
     let mut out = String::with_capacity(json.len());
     for character in json.chars() {
         match character {
@@ -70,7 +71,8 @@ fn escaped(json: &str) -> String {
             | '\u{200f}'
             | '\u{202a}'..='\u{202e}'
             | '\u{2066}'..='\u{2069}' => {
-                out.push_str(&format!("\\u{:04x}", character as u32));
+                // Writing to a string cannot fail.
+                let _ = write!(out, "\\u{:04x}", character as u32);
             }
             _ => out.push(character),
         }

@@ -247,28 +247,31 @@ fn redrawn(filter: &mut QueryFilter, keyframe: &[u8]) -> Vec<u8> {
     out
 }
 
-/// The signals that matter to an attach.
-struct Signals {
+/// The signals that matter to a program that has the terminal.
+pub(in crate::cli) struct Signals {
     resize: Signal,
     continued: Signal,
     stops: [(u8, Signal); 4],
 }
 
-enum Got {
+/// What a signal means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::cli) enum Got {
+    /// The terminal has another size.
     Resize,
+    /// The process goes on after it was stopped.
     Continued,
+    /// It is to end, by this signal.
     Stop(u8),
 }
 
 impl Signals {
-    fn new() -> io::Result<Self> {
+    pub(in crate::cli) fn new() -> io::Result<Self> {
         let stop =
             |kind: SignalKind| Ok::<_, io::Error>((kind.as_raw_value() as u8, signal(kind)?));
         Ok(Self {
             resize: signal(SignalKind::window_change())?,
-            continued: signal(SignalKind::from_raw(
-                rustix::process::Signal::CONT.as_raw(),
-            ))?,
+            continued: signal(SignalKind::from_raw(rustix::process::Signal::CONT.as_raw()))?,
             stops: [
                 stop(SignalKind::terminate())?,
                 stop(SignalKind::hangup())?,
@@ -279,7 +282,7 @@ impl Signals {
     }
 
     /// Cancel-safe.
-    async fn next(&mut self) -> Got {
+    pub(in crate::cli) async fn next(&mut self) -> Got {
         let [(term, a), (hup, b), (int, c), (quit, d)] = &mut self.stops;
         tokio::select! {
             _ = self.resize.recv() => Got::Resize,
