@@ -11,9 +11,10 @@ fn main() -> ExitCode {
     if cli.runs_an_agent() && !holder::is_worker(&environment) {
         return holder::main();
     }
-    // Two workers: one session's flood must not hold back another's keys, and more would be memory.
+    // One worker: every task gives way after a piece of work of a millisecond, and handing a key from
+    // one thread to another would cost more than the piece.
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
+        .worker_threads(1)
         .enable_all()
         .build();
     let done = match runtime {

@@ -18,6 +18,7 @@ mod hostile;
 mod login;
 mod operators;
 mod reconnect;
+mod record;
 mod refresh;
 mod scripting;
 mod size;

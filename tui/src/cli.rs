@@ -18,8 +18,10 @@ mod machines;
 mod man;
 mod new;
 mod output;
+mod play;
 mod profiles;
 mod readiness;
+mod record;
 mod resize;
 mod send;
 mod sessions;
@@ -75,6 +77,8 @@ enum Command {
     Capture(capture::Args),
     Resize(resize::Args),
     Signal(signal::Args),
+    Record(record::Args),
+    Play(play::Args),
     Exec(exec::Args),
     Completions(completions::Args),
     Man(man::Args),
@@ -141,6 +145,8 @@ pub async fn run(cli: Cli, environment: &Environment) -> Result<u8, Failure> {
         Command::Capture(args) => capture::run(&context, args).await,
         Command::Resize(args) => resize::run(&context, args).await,
         Command::Signal(args) => signal::run(&context, args).await,
+        Command::Record(args) => record::run(&context, args).await,
+        Command::Play(args) => play::run(&context, args).await,
         Command::Exec(args) => exec::run(&context, args).await,
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),

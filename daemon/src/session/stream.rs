@@ -104,7 +104,7 @@ impl Stream {
         &mut self,
         intake: Intake,
     ) -> Option<Result<Option<SessionDown>, Status>> {
-        let takes = intake == Intake::Open && self.queue.answers.len() < MAX_ANSWERS;
+        let takes = intake == Intake::Open && self.queue.answers.len() + self.queue.acks.len() < MAX_ANSWERS;
         let Self { up, down, .. } = self;
         tokio::select! {
             biased;
@@ -137,6 +137,9 @@ impl Stream {
     /// Sends what there is and what the connection takes; with `exit`, that as the last message.
     /// `false`: the connection is gone.
     pub(crate) fn pump(&mut self, log: &Log, exit: Option<v1::Exit>) -> bool {
+        if exit.is_some() {
+            self.queue.release_acks();
+        }
         while let Some(up) = &self.up {
             let up_to = self.read_up_to;
             let is_last = exit.is_some() && self.queue.has_sent_all(log);
@@ -196,6 +199,9 @@ async fn room(up: Option<&mpsc::Sender<SessionUp>>) {
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
     answers: VecDeque<Message>,
+    /// Acknowledgements that wait for an echo to travel with.
+    acks: VecDeque<Message>,
+    acks_are_due: bool,
     again: VecDeque<(Offset, Offset)>,
     /// `None` until the relay has said where to begin.
     cursor: Option<Offset>,
@@ -206,6 +212,30 @@ impl Queue {
     /// Sends this before any output.
     pub(crate) fn answer(&mut self, message: Message) {
         self.answers.push_back(message);
+    }
+
+    /// Sends this after the next output, or once [`Queue::release_acks`] says that none comes.
+    pub(crate) fn ack(&mut self, ack: v1::AgentInputAck) {
+        self.acks.push_back(Message::InputAck(ack));
+    }
+
+    /// Whether acknowledgements wait for output.
+    pub(crate) fn holds_acks(&self) -> bool {
+        !self.acks.is_empty()
+    }
+
+    /// Sends the acknowledgements now.
+    pub(crate) fn release_acks(&mut self) {
+        self.acks_are_due = !self.acks.is_empty();
+    }
+
+    fn next_ack(&mut self) -> Option<Message> {
+        if !self.acks_are_due {
+            return None;
+        }
+        let ack = self.acks.pop_front();
+        self.acks_are_due = !self.acks.is_empty();
+        ack
     }
 
     /// Sends the log from `offset` on.
@@ -247,15 +277,17 @@ impl Queue {
 
     /// Whether something can be sent, of the log at most what lies below `up_to`.
     fn has_work(&self, log: &Log, up_to: Offset) -> bool {
+        let has_answers =
+            !self.answers.is_empty() || !self.again.is_empty() || self.acks_are_due;
         let Some(cursor) = self.cursor else {
-            return !self.answers.is_empty() || !self.again.is_empty();
+            return has_answers;
         };
         let waits = cursor != log.end() && (cursor < up_to || cursor > log.end());
         let frame_is_next = self
             .keyframe
             .as_ref()
             .is_some_and(|frame| waits || Offset(frame.offset) <= cursor);
-        waits || frame_is_next || !self.answers.is_empty() || !self.again.is_empty()
+        waits || frame_is_next || has_answers
     }
 
     /// What the relay gives credit for is all that is sent, so that those who read there can keep up
@@ -267,7 +299,9 @@ impl Queue {
         if let Some(message) = self.next_again(log) {
             return Some(message);
         }
-        let cursor = self.cursor?;
+        let Some(cursor) = self.cursor else {
+            return self.next_ack();
+        };
         if cursor < log.start() || cursor > log.end() {
             // Overrun; or a relay that claims bytes we never printed. Both begin anew.
             self.cursor = Some(log.start());
@@ -282,12 +316,15 @@ impl Queue {
             limit = limit.min(before as usize);
         }
         limit = limit.min((up_to - cursor).min(limit as u64) as usize);
-        if limit == 0 {
-            return None;
+        if limit > 0
+            && let Some((message, end)) = output(log, cursor, limit)
+        {
+            self.cursor = Some(end);
+            // What was typed has its echo: both travel in one piece.
+            self.release_acks();
+            return Some(message);
         }
-        let (message, end) = output(log, cursor, limit)?;
-        self.cursor = Some(end);
-        Some(message)
+        self.next_ack()
     }
 
     fn next_again(&mut self, log: &Log) -> Option<Message> {

@@ -114,6 +114,7 @@ enum Event {
     Room,
     Lag,
     Deadline,
+    AcksDue,
 }
 
 struct Task {
@@ -143,6 +144,8 @@ struct Task {
     /// The relay does not want to hear of it any more.
     is_given_up: bool,
     last_words: usize,
+    /// When acknowledgements go out although no output does.
+    acks_due_at: Instant,
     /// What the screen is fed from.
     buffer: Vec<u8>,
     unheard: mpsc::Sender<v1::SessionSummary>,
@@ -177,6 +180,7 @@ impl Task {
             is_hung_up: false,
             is_given_up: false,
             last_words: MAX_LAST_WORDS,
+            acks_due_at: Instant::now(),
             buffer: vec![0; FEED],
             unheard: context.unheard.clone(),
         })
@@ -213,6 +217,10 @@ impl Task {
             Intake::Open
         };
         let has_lag = self.fed < self.log.end() && self.exit.is_none();
+        let acks_due_at = match &mut self.link {
+            Link::Open(stream) => stream.queue().holds_acks().then_some(self.acks_due_at),
+            Link::Away | Link::Opening(_) => None,
+        };
         let Self {
             link, pty, process, ..
         } = self;
@@ -228,6 +236,7 @@ impl Task {
             () = at(deadline), if deadline.is_some() => Event::Deadline,
             () = writable(pty.as_ref()), if self.inputs.next().is_some() => Event::Writable,
             () = readable(pty.as_ref()), if may_read => Event::Readable,
+            () = at(acks_due_at), if acks_due_at.is_some() => Event::AcksDue,
             () = std::future::ready(()), if has_lag => Event::Lag,
         }
     }
@@ -248,6 +257,11 @@ impl Task {
             Event::Room => {}
             Event::Lag => self.feed().await,
             Event::Deadline => self.deadline_passed().await,
+            Event::AcksDue => {
+                if let Link::Open(stream) = &mut self.link {
+                    stream.queue().release_acks();
+                }
+            }
         }
     }
 

@@ -6,8 +6,8 @@
 
 mod escape;
 mod pass;
-mod screen;
-mod terminal;
+pub(super) mod screen;
+pub(super) mod terminal;
 
 use std::io::IsTerminal as _;
 
@@ -17,7 +17,7 @@ use cmdop_proto::Size;
 use cmdop_proto::v1;
 
 pub(super) use escape::Keystroke;
-pub(super) use pass::AtEnd;
+pub(super) use pass::{AtEnd, Got, Signals};
 pub(super) use terminal::size as terminal_size;
 
 use super::context::Context;
@@ -151,7 +151,7 @@ fn finish(context: &Context, session: &v1::Session, outcome: Outcome) -> Result<
 }
 
 /// The session's exit code as a shell would say it. One that nobody saw is no success.
-fn exit_code(session: &v1::Session) -> u8 {
+pub(super) fn exit_code(session: &v1::Session) -> u8 {
     match session.exit.and_then(|exit| exit.outcome) {
         Some(v1::exit::Outcome::Code(code)) => code as u8,
         Some(v1::exit::Outcome::Signal(signal)) => (128 + signal.min(127)) as u8,

@@ -60,7 +60,7 @@ pub(super) fn json<T: Serialize>(value: &T) -> Result<(), Failure> {
 
 /// The same JSON without a character that could steer or confuse a terminal: those that JSON itself
 /// allows in strings are escaped, and mean what they meant.
-fn escaped(json: &str) -> String {
+pub(super) fn escaped(json: &str) -> String {
     let mut out = String::with_capacity(json.len());
     for character in json.chars() {
         match character {
@@ -71,6 +71,7 @@ fn escaped(json: &str) -> String {
             | '\u{200f}'
             | '\u{202a}'..='\u{202e}'
             | '\u{2066}'..='\u{2069}' => {
+                // Writing to a string cannot fail.
                 let _ = write!(out, "\\u{:04x}", character as u32);
             }
             _ => out.push(character),

@@ -35,7 +35,7 @@ impl Stdout {
         Self::of(rustix::stdio::stderr())
     }
 
-    fn of(fd: BorrowedFd<'_>) -> io::Result<Self> {
+    pub(super) fn of(fd: BorrowedFd<'_>) -> io::Result<Self> {
         let fd = rustix::io::fcntl_dupfd_cloexec(fd, 3)?;
         Ok(match readiness::of(fd, Interest::WRITABLE) {
             Ok(fd) => Self::Ready(fd),

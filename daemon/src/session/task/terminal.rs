@@ -1,9 +1,11 @@
 //! Bytes to and from the terminal, and the screen that follows them.
 
 use std::io;
+use std::time::Duration;
 
 use cmdop_proto::v1::session_up::Message as Up;
 use cmdop_proto::{Offset, Size, v1};
+use tokio::time::Instant;
 
 use super::{FEED, Link, MAX_LAG, TURN, Task, WORK};
 use crate::memory::{Stopped, Taken, Typist};
@@ -15,6 +17,10 @@ use crate::session::screen::{Look, Screen};
 /// A picture is kept as often as this while the log fills once: a worker after us has at most this
 /// part of it to go through.
 const CHECKPOINTS: u64 = 4;
+
+/// How long an acknowledgement waits for the echo that it can travel with: by itself it would wake three
+/// programs just before the echo does.
+const ACK_DELAY: Duration = Duration::from_millis(5);
 
 /// History in a kept picture. What is older stays with the clients that have it.
 const CHECKPOINT_LINES: u32 = 1000;
@@ -60,11 +66,17 @@ impl Task {
     }
 
     pub(super) fn acknowledge(&mut self, ack: Typist) {
-        self.answer(Up::InputAck(v1::AgentInputAck {
+        let Link::Open(stream) = &mut self.link else {
+            return;
+        };
+        if !stream.queue().holds_acks() {
+            self.acks_due_at = Instant::now() + ACK_DELAY;
+        }
+        stream.queue().ack(v1::AgentInputAck {
             client_id: ack.client.to_string(),
             input_seq: ack.seq.0,
             command_id: ack.command.0,
-        }));
+        });
     }
 
     pub(super) async fn resize(&mut self, size: v1::Size) {

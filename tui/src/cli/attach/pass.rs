@@ -190,13 +190,12 @@ impl Pass {
             Event::Keyframe { data, .. } => {
                 // It shows all that waits, and more: what waits would only delay it.
                 self.pending.clear();
-                self.filter = QueryFilter::new();
                 if !std::mem::replace(&mut self.shown, true) {
                     self.pending
                         .extend_from_slice(&screen::enter(terminal::size()));
                 }
-                self.pending.extend_from_slice(&screen::before_keyframe());
-                self.pending.extend_from_slice(&data);
+                self.pending
+                    .extend_from_slice(&redrawn(&mut self.filter, &data));
             }
             Event::Reconnecting { reason, attempt: 1 } => {
                 self.notice(&format!("cmdop: reconnecting ({reason})"));
@@ -240,21 +239,34 @@ impl Pass {
     }
 }
 
-/// The signals that matter to an attach.
-struct Signals {
+/// A keyframe as the terminal gets it. Its end may be the beginning of a query.
+fn redrawn(filter: &mut QueryFilter, keyframe: &[u8]) -> Vec<u8> {
+    *filter = QueryFilter::new();
+    let mut out = screen::before_keyframe();
+    out.extend_from_slice(&filter.filter(keyframe));
+    out
+}
+
+/// The signals that matter to a program that has the terminal.
+pub(in crate::cli) struct Signals {
     resize: Signal,
     continued: Signal,
     stops: [(u8, Signal); 4],
 }
 
-enum Got {
+/// What a signal means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::cli) enum Got {
+    /// The terminal has another size.
     Resize,
+    /// The process goes on after it was stopped.
     Continued,
+    /// It is to end, by this signal.
     Stop(u8),
 }
 
 impl Signals {
-    fn new() -> io::Result<Self> {
+    pub(in crate::cli) fn new() -> io::Result<Self> {
         let stop =
             |kind: SignalKind| Ok::<_, io::Error>((kind.as_raw_value() as u8, signal(kind)?));
         Ok(Self {
@@ -270,7 +282,7 @@ impl Signals {
     }
 
     /// Cancel-safe.
-    async fn next(&mut self) -> Got {
+    pub(in crate::cli) async fn next(&mut self) -> Got {
         let [(term, a), (hup, b), (int, c), (quit, d)] = &mut self.stops;
         tokio::select! {
             _ = self.resize.recv() => Got::Resize,
@@ -280,5 +292,18 @@ impl Signals {
             _ = c.recv() => Got::Stop(*int),
             _ = d.recv() => Got::Stop(*quit),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_query_that_a_keyframe_ends_in_the_middle_of_is_taken_out_too() {
+        let mut filter = QueryFilter::new();
+        let mut out = redrawn(&mut filter, b"screen\x1b[");
+        out.extend_from_slice(&filter.filter(b"cand on"));
+        assert!(out.ends_with(b"screenand on"), "{}", out.escape_ascii());
     }
 }

@@ -11,7 +11,7 @@ const RESET: &[u8] = b"\x18\x1b\\\
     \x1b(B\x1b)B\x0f\x1b[0m\x1b[0 q\x1b[?25h";
 
 /// Before the first keyframe: what stood on the screen moves into the terminal's own scrollback.
-pub(super) fn enter(size: Option<Size>) -> Vec<u8> {
+pub(in crate::cli) fn enter(size: Option<Size>) -> Vec<u8> {
     let rows = usize::from(size.unwrap_or(Size::DEFAULT).rows());
     let mut out = format!("\x1b[{rows};1H").into_bytes();
     out.extend(std::iter::repeat_n(b'\n', rows));
@@ -19,14 +19,14 @@ pub(super) fn enter(size: Option<Size>) -> Vec<u8> {
 }
 
 /// Before each keyframe: a screen that is as good as new.
-pub(super) fn before_keyframe() -> Vec<u8> {
+pub(in crate::cli) fn before_keyframe() -> Vec<u8> {
     let mut out = RESET.to_vec();
     out.extend_from_slice(b"\x1b[H\x1b[2J");
     out
 }
 
 /// On the way out: modes off, and the cursor on a line of its own below all that was shown.
-pub(super) fn leave(size: Option<Size>) -> Vec<u8> {
+pub(in crate::cli) fn leave(size: Option<Size>) -> Vec<u8> {
     let rows = size.unwrap_or(Size::DEFAULT).rows();
     let mut out = RESET.to_vec();
     out.extend_from_slice(format!("\x1b[{rows};1H\r\n").as_bytes());
@@ -34,7 +34,7 @@ pub(super) fn leave(size: Option<Size>) -> Vec<u8> {
 }
 
 /// A line of ours in the title, where it disturbs no program's screen.
-pub(super) fn notice(text: &str) -> Vec<u8> {
+pub(in crate::cli) fn notice(text: &str) -> Vec<u8> {
     format!("\x1b]2;{}\x1b\\", cmdop_proto::text::shown(text, 200)).into_bytes()
 }
 

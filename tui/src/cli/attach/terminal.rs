@@ -11,7 +11,7 @@ use super::screen;
 
 /// A terminal in raw mode. Dropping it restores the terminal's modes and leaves its screen sane.
 #[derive(Debug)]
-pub(super) struct Raw {
+pub(in crate::cli) struct Raw {
     saved: Arc<Saved>,
 }
 
@@ -24,7 +24,7 @@ struct Saved {
 
 impl Raw {
     /// Makes stdin's terminal raw.
-    pub(super) fn enter() -> io::Result<Self> {
+    pub(in crate::cli) fn enter() -> io::Result<Self> {
         let terminal = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3)?;
         let modes = tcgetattr(&terminal)?;
         let saved = Arc::new(Saved {
@@ -38,7 +38,7 @@ impl Raw {
     }
 
     /// Makes it raw once more: after a stop, a shell may have set its modes.
-    pub(super) fn again(&self) -> io::Result<()> {
+    pub(in crate::cli) fn again(&self) -> io::Result<()> {
         let mut modes = tcgetattr(&self.saved.terminal)?;
         modes.make_raw();
         Ok(tcsetattr(
@@ -74,6 +74,10 @@ fn restore_on_panic(saved: &Arc<Saved>) {
     let saved = Arc::downgrade(saved);
     let before = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
+        // The emulator's grid catches its own panics: nothing has happened.
+        if cmdop_emulator::is_contained() {
+            return;
+        }
         if let Some(saved) = saved.upgrade() {
             saved.restore();
         }
