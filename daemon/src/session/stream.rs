@@ -104,7 +104,8 @@ impl Stream {
         &mut self,
         intake: Intake,
     ) -> Option<Result<Option<SessionDown>, Status>> {
-        let takes = intake == Intake::Open && self.queue.answers.len() + self.queue.acks.len() < MAX_ANSWERS;
+        let takes = intake == Intake::Open
+            && self.queue.answers.len() + self.queue.acks.len() < MAX_ANSWERS;
         let Self { up, down, .. } = self;
         tokio::select! {
             biased;
@@ -219,9 +220,9 @@ impl Queue {
         self.acks.push_back(Message::InputAck(ack));
     }
 
-    /// Whether acknowledgements wait for output.
+    /// Whether acknowledgements wait for output, and not only for room.
     pub(crate) fn holds_acks(&self) -> bool {
-        !self.acks.is_empty()
+        !self.acks.is_empty() && !self.acks_are_due
     }
 
     /// Sends the acknowledgements now.
@@ -277,8 +278,7 @@ impl Queue {
 
     /// Whether something can be sent, of the log at most what lies below `up_to`.
     fn has_work(&self, log: &Log, up_to: Offset) -> bool {
-        let has_answers =
-            !self.answers.is_empty() || !self.again.is_empty() || self.acks_are_due;
+        let has_answers = !self.answers.is_empty() || !self.again.is_empty() || self.acks_are_due;
         let Some(cursor) = self.cursor else {
             return has_answers;
         };

@@ -64,6 +64,9 @@ async fn what_is_typed_is_echoed_acknowledged_and_tagged() {
     assert_eq!(session.hello.end_offset, 0);
     session.input(b"hello\r").await;
     session.until("hello\r\nhello\r\n").await;
+    while session.acks.is_empty() {
+        within("the acknowledgement", session.next()).await.unwrap();
+    }
     assert_eq!(session.acks.len(), 1);
     let ack = &session.acks[0];
     assert_eq!((ack.input_seq, ack.command_id), (1, 1));
@@ -245,6 +248,9 @@ async fn replayed_input_is_written_once() {
     session.replay(3, b"three\r").await;
     session.until("three").await;
     assert_eq!(session.text(), "ready\r\none\r\ntwo\r\nthree\r\n");
+    while session.acks.len() < 5 {
+        within("acknowledgements", session.next()).await.unwrap();
+    }
     let mut acked: Vec<u64> = session.acks.iter().map(|ack| ack.input_seq).collect();
     acked.sort_unstable();
     assert_eq!(acked, [1, 1, 2, 2, 3]);
