@@ -29,8 +29,14 @@ pub fn update(model: &mut Model, message: Msg, now: Now) -> Vec<Effect> {
         Msg::Key(key) => keys::pressed(model, &key, now),
         Msg::Paste(text) => keys::pasted(model, &text, now),
         Msg::Resized(screen) => attachment::resized(model, screen),
-        Msg::Machines(change) => fleet::machines(model, change, now),
-        Msg::Sessions(change) => fleet::sessions(model, change, now),
+        Msg::Machines(change) => {
+            let effects = fleet::machines(model, change, now);
+            [effects, attachment::first_shell(model, now)].concat()
+        }
+        Msg::Sessions(change) => {
+            let effects = fleet::sessions(model, change, now);
+            [effects, attachment::first_shell(model, now)].concat()
+        }
         Msg::Attached(attachment, answer) => attachment::answered(model, attachment, answer, now),
         Msg::Pane(attachment, event) => attachment::happened(model, attachment, event, now),
         Msg::Created(request, answer) => attachment::created(model, request, answer, now),

@@ -17,8 +17,9 @@ pub mod view;
 pub async fn start(
     connection: cmdop_client::Connection,
     look: &run::Look,
+    start: run::Start,
 ) -> Result<u8, cli::Failure> {
-    run::start(connection, look)
+    run::start(connection, look, start)
         .await
         .map_err(|error| cli::Failure::usage(error.to_string()))
 }

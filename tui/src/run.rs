@@ -71,12 +71,21 @@ pub enum Error {
     Terminal(#[from] std::io::Error),
 }
 
+/// How the client begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// With the list of machines and sessions.
+    List,
+    /// With a shell, where there is one machine and no session yet.
+    Shell,
+}
+
 /// Shows the machines and sessions of a profile until the user leaves, and returns the exit code:
 /// 0, or 128 and the number of the signal that ended it. Sessions live on.
 ///
 /// Takes over the terminal that the process stands on, and gives it back on every way out, panics
 /// and signals included.
-pub async fn start(connection: Connection, look: &Look) -> Result<u8, Error> {
+pub async fn start(connection: Connection, look: &Look, start: Start) -> Result<u8, Error> {
     let theme = theme(look)?;
     let mut signals = Signals::new()?;
     let (columns, rows) = crossterm::terminal::size()?;
@@ -85,6 +94,7 @@ pub async fn start(connection: Connection, look: &Look) -> Result<u8, Error> {
         theme,
         depth: look.depth,
         screen: Size::new(columns, rows),
+        first_shell: start == Start::Shell,
     };
     let screen = Screen::enter(setup.screen)?;
     let mut running = Running {

@@ -34,12 +34,13 @@ const TURN: usize = 64 << 10;
 /// is faster, and well before the log could lose what it has not seen.
 const MAX_LAG: u64 = 256 << 10;
 
-/// What the emulator is fed at once.
-const FEED: usize = 128 << 10;
+/// What the emulator is fed at once: a quarter of a millisecond of plain text, for which a key of another
+/// session may wait a few times on its way through the agent.
+const FEED: usize = 16 << 10;
 
-/// How many cells it may touch in one turn: a few bytes can ask for a whole screen of work, and two
-/// of the largest screens take some tens of milliseconds.
-const WORK: usize = 4 << 20;
+/// How many cells it may touch in one turn: a few bytes can ask for a whole screen of work, and half
+/// of the largest screen takes some milliseconds.
+const WORK: usize = 1 << 20;
 
 /// What is still read after the program's end: more than the kernel holds for a terminal, and a bound
 /// against a background job that never stops printing.

@@ -33,6 +33,20 @@ pub(super) fn attach(model: &mut Model, session: SessionId, mode: AttachMode) ->
     }]
 }
 
+/// Somebody who just set cmdop up wants to see a shell, and not how to get one.
+pub(super) fn first_shell(model: &mut Model, now: Now) -> Vec<Effect> {
+    let is_known = model.machines.is_current() && model.sessions.is_current();
+    if !model.setup.first_shell || !is_known {
+        return Vec::new();
+    }
+    model.setup.first_shell = false;
+    let machines: Vec<_> = model.machines.keys().collect();
+    match machines[..] {
+        [only] if model.sessions.keys().next().is_none() => open_shell(model, only, now),
+        _ => Vec::new(),
+    }
+}
+
 /// Asks for a login shell on a machine; it is attached when it is there.
 pub(super) fn open_shell(model: &mut Model, machine: MachineId, now: Now) -> Vec<Effect> {
     let request = model.number();

@@ -51,6 +51,16 @@ impl<K: Ord + Copy, V> Book<K, V> {
         self.records.insert(key, value);
     }
 
+    /// Whether what is here is all that there is now.
+    pub fn is_current(&self) -> bool {
+        matches!(self.feed, Feed::Current)
+    }
+
+    /// The keys of all records, in order.
+    pub fn keys(&self) -> impl Iterator<Item = K> {
+        self.records.keys().copied()
+    }
+
     /// A record is gone.
     pub fn remove(&mut self, key: K) {
         self.records.remove(&key);

@@ -31,6 +31,8 @@ pub struct Setup {
     pub depth: Depth,
     /// The terminal's size.
     pub screen: Terminal,
+    /// Where there is one machine and no session yet, open a shell on it.
+    pub first_shell: bool,
 }
 
 /// Who gets the keys.

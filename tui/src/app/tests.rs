@@ -32,6 +32,7 @@ impl Client {
             theme: Theme::standard(Depth::None),
             depth: Depth::Palette,
             screen: Terminal::new(80, 24),
+            first_shell: false,
         };
         let now = Now {
             instant: Instant::now(),
@@ -581,4 +582,29 @@ fn an_outage_is_told_until_the_lists_are_whole_again() {
         2,
         "what the new snapshot does not name is gone"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_first_start_opens_a_shell_and_a_later_one_does_not() {
+    let start = |sessions: usize| {
+        let mut client = Client::new();
+        client.model.setup.first_shell = true;
+        client.model.sessions = Book::new();
+        for number in 0..sessions {
+            let record = session(SessionId::new(), client.web, "build", number as u64 + 1);
+            client.tell(Msg::Sessions(Change::Changed(record)));
+        }
+        let effects = client.tell(Msg::Sessions(Change::Synced));
+        let again = client.tell(Msg::Sessions(Change::Synced));
+        assert!(
+            !again
+                .iter()
+                .any(|effect| matches!(effect, Effect::Create { .. }))
+        );
+        effects
+            .iter()
+            .filter(|effect| matches!(effect, Effect::Create { .. }))
+            .count()
+    };
+    assert_eq!((start(0), start(1)), (1, 0));
 }

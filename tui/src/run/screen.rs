@@ -173,6 +173,7 @@ mod tests {
             theme,
             depth: Depth::Palette,
             screen: size,
+            first_shell: false,
         };
         let now = Now {
             instant: tokio::time::Instant::now(),

@@ -36,6 +36,7 @@ impl Client {
             theme: Theme::named("mono", Depth::None).unwrap(),
             depth: Depth::Palette,
             screen: ratatui::layout::Size::new(width, height),
+            first_shell: false,
         };
         // Far from the clock's own start, so that times before it exist.
         let start = Instant::now() + Duration::from_secs(1_000_000);

@@ -5,6 +5,7 @@
 //! clients apply.
 
 use std::io;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use cmdop_client::Error;
@@ -12,6 +13,7 @@ use cmdop_client::attach::{Attachment, Event, Keys};
 use cmdop_emulator::QueryFilter;
 use cmdop_proto::v1;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::Instant;
 
 use super::escape::{Keystroke, Scanner};
 use super::{screen, terminal};
@@ -20,6 +22,19 @@ use crate::cli::stdout::Stdout;
 
 /// Output that waits for the terminal. More makes Ctrl-C slow, less makes throughput slow.
 const MAX_PENDING: usize = 256 << 10;
+
+/// Ctrl-C, Ctrl-\\ and Ctrl-Z, as terminals are set by default: the relay answers them with a picture
+/// if much output is under way.
+const INTERRUPTS: [u8; 3] = [0x03, 0x1c, 0x1a];
+
+/// A terminal that is behind by less shows it sooner than a picture comes.
+const WORTH_HOLDING: usize = 8 << 10;
+
+/// How long output is held back after an interrupt, for the picture that makes it needless.
+const HOLD: Duration = Duration::from_millis(300);
+
+/// What is held back at most; what the relay and the connection have under way is less.
+const MAX_HELD: usize = 2 << 20;
 
 /// How an attach ended.
 #[derive(Debug)]
@@ -58,6 +73,8 @@ pub(super) struct Pass {
     notices: bool,
     pending: BytesMut,
     typed: Bytes,
+    /// Nothing is written until then, or until a keyframe comes.
+    hold_until: Option<Instant>,
     shown: bool,
     outcome: Option<Outcome>,
 }
@@ -81,6 +98,7 @@ impl Pass {
             notices,
             pending: BytesMut::new(),
             typed: Bytes::new(),
+            hold_until: None,
             shown: false,
             outcome: None,
         }
@@ -96,6 +114,9 @@ impl Pass {
         let mut reading = true;
         let mut detaching = false;
         loop {
+            if self.outcome.is_some() {
+                self.hold_until = None;
+            }
             if self.pending.is_empty()
                 && let Some(outcome) = self.outcome.take()
             {
@@ -111,7 +132,8 @@ impl Pass {
                 });
             }
             let live = self.outcome.is_none();
-            let room = live && self.pending.len() < MAX_PENDING;
+            let room = live && self.has_room();
+            let hold_until = self.hold_until;
             let typed = self.typed.clone();
             // All branches are cancel-safe: they wait, or take one thing whole. `keys.input` of one
             // piece either sends it or does not. Keys come before output, so that Ctrl-C beats a flood.
@@ -139,7 +161,8 @@ impl Pass {
                     }
                 }
                 _ = self.keys.input(typed), if live && !self.typed.is_empty() => self.typed = Bytes::new(),
-                written = self.stdout.write(&self.pending), if !self.pending.is_empty() => {
+                () = until(hold_until), if hold_until.is_some() => self.hold_until = None,
+                written = self.stdout.write(&self.pending), if hold_until.is_none() && !self.pending.is_empty() => {
                     let _ = self.pending.split_to(written?);
                 }
                 event = self.attachment.next(), if room => self.take_events(event)?,
@@ -149,12 +172,26 @@ impl Pass {
 
     fn take_keys(&mut self, piece: Bytes) -> bool {
         let typed = self.scanner.scan(piece);
+        let is_interrupt = typed.data.iter().any(|byte| INTERRUPTS.contains(byte));
+        if self.operator && is_interrupt && self.pending.len() >= WORTH_HOLDING {
+            // The terminal is behind. What is under way is taken in at full speed and not shown: if
+            // the relay skips the rest of a flood, a picture ends it.
+            self.hold_until = Some(Instant::now() + HOLD);
+        }
         if self.operator
             && let Err(rest) = self.keys.try_input(typed.data)
         {
             self.typed = rest;
         }
         typed.detach
+    }
+
+    fn has_room(&self) -> bool {
+        let most = match self.hold_until {
+            None => MAX_PENDING,
+            Some(_) => MAX_HELD,
+        };
+        self.pending.len() < most
     }
 
     fn resized(&self) {
@@ -173,7 +210,7 @@ impl Pass {
                 let lost = Error::Lost("the attachment ended".into());
                 self.outcome.get_or_insert(Outcome::Failed(lost));
             }
-            if self.outcome.is_some() || self.pending.len() >= MAX_PENDING {
+            if self.outcome.is_some() || !self.has_room() {
                 break;
             }
             event = match self.attachment.try_next() {
@@ -190,6 +227,7 @@ impl Pass {
             Event::Keyframe { data, .. } => {
                 // It shows all that waits, and more: what waits would only delay it.
                 self.pending.clear();
+                self.hold_until = None;
                 if !std::mem::replace(&mut self.shown, true) {
                     self.pending
                         .extend_from_slice(&screen::enter(terminal::size()));
@@ -223,7 +261,7 @@ impl Pass {
     /// Nothing waits: straight to the terminal, without a copy.
     fn output(&mut self, data: &Bytes) -> io::Result<()> {
         let data = self.filter.filter(data);
-        let written = if self.pending.is_empty() {
+        let written = if self.pending.is_empty() && self.hold_until.is_none() {
             self.stdout.try_write(&data)?
         } else {
             0
@@ -233,9 +271,18 @@ impl Pass {
     }
 
     fn flush(&mut self) -> io::Result<()> {
+        if self.hold_until.is_some() {
+            return Ok(());
+        }
         let written = self.stdout.try_write(&self.pending)?;
         let _ = self.pending.split_to(written);
         Ok(())
+    }
+}
+
+async fn until(deadline: Option<Instant>) {
+    if let Some(deadline) = deadline {
+        tokio::time::sleep_until(deadline).await;
     }
 }
 
