@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use cmdop_control::args::{Args, Verb};
 use cmdop_control::{Config, admin, config};
-use cmdop_service::{listen, shutdown, telemetry};
+use cmdop_service::{descriptors, listen, shutdown, telemetry};
 
 fn main() -> ExitCode {
     match run(Args::parse()) {
@@ -24,6 +24,7 @@ fn run(args: Args) -> anyhow::Result<()> {
             Verb::Serve(flags) => {
                 let (config, log_format) = Config::load(&flags, std::env::var("USER").ok())?;
                 telemetry::install(log_format);
+                descriptors::raise_limit();
                 let running = cmdop_control::serve(config, shutdown::on_signal()?).await?;
                 listen::announce(running.address);
                 running.ended().await?;

@@ -13,6 +13,7 @@ mod worker;
 
 use std::ffi::OsString;
 use std::io;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -60,6 +61,7 @@ pub fn main() -> ExitCode {
 
 /// Runs until it is told to stop, or until a worker ends that never worked; its exit code.
 async fn run() -> io::Result<u8> {
+    cmdop_service::descriptors::raise_limit();
     let program = std::env::current_exe()?;
     let arguments: Vec<_> = std::env::args_os().skip(1).collect();
     let mut holder = Holder {
@@ -70,14 +72,15 @@ async fn run() -> io::Result<u8> {
     let mut wait = FIRST_WAIT;
     loop {
         let begun = Instant::now();
-        let (ours, theirs) = socketpair(
-            AddressFamily::UNIX,
-            SocketType::STREAM,
-            SocketFlags::CLOEXEC,
-            None,
-        )?;
-        let worker = Worker::start(&program, &arguments, theirs)?;
-        let ended = holder.serve(worker, Channel::new(ours)?).await?;
+        let ended = match start(&program, &arguments) {
+            Ok((worker, channel)) => holder.serve(worker, channel).await?,
+            // A program that is being replaced, or a machine without a process left: both pass.
+            Err(error) if holder.has_worked => {
+                eprintln!("cmdopd: cannot start a worker: {error}");
+                Ended::Died(70)
+            }
+            Err(error) => return Err(error),
+        };
         match ended {
             Ended::Stopped(code) => {
                 holder.kept.end_all().await;
@@ -103,6 +106,17 @@ async fn run() -> io::Result<u8> {
         }
         wait = (wait * 2).min(LONGEST_WAIT);
     }
+}
+
+fn start(program: &Path, arguments: &[OsString]) -> io::Result<(Worker, Channel)> {
+    let (ours, theirs) = socketpair(
+        AddressFamily::UNIX,
+        SocketType::STREAM,
+        SocketFlags::CLOEXEC,
+        None,
+    )?;
+    let channel = Channel::new(ours)?;
+    Ok((Worker::start(program, arguments, theirs)?, channel))
 }
 
 struct Holder {

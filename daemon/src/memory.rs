@@ -168,12 +168,13 @@ impl Memory {
         if !self.can_splice {
             return self.take_by_hand(terminal, limit);
         }
-        let (mut bytes, mut pieces) = (0, 0);
+        // What is in the log already, and what is in the pipe.
+        let (mut bytes, mut waiting, mut pieces) = (0, 0, 0);
         let why = loop {
-            if bytes >= limit || pieces == PIECES {
+            if bytes + waiting >= limit || pieces == PIECES {
                 break Stopped::Limit;
             }
-            let most = PIECE.min(limit - bytes);
+            let most = PIECE.min(limit - bytes - waiting);
             let moved = splice(
                 terminal,
                 None,
@@ -184,19 +185,30 @@ impl Memory {
             );
             match moved {
                 Ok(0) | Err(Errno::IO) => break Stopped::End,
-                Ok(moved) => bytes += moved,
+                Ok(moved) => waiting += moved,
                 Err(Errno::INTR) => continue,
+                // Either the terminal is empty or the pipe is full, which some systems make small.
+                Err(Errno::AGAIN) if waiting > 0 => {
+                    self.settle(waiting)?;
+                    bytes += std::mem::take(&mut waiting);
+                }
                 Err(Errno::AGAIN) => break Stopped::Empty,
-                Err(Errno::INVAL) if bytes == 0 => {
+                Err(Errno::INVAL) if bytes + waiting == 0 => {
                     self.can_splice = false;
                     return self.take_by_hand(terminal, limit);
                 }
-                Err(error) => return Err(error.into()),
+                Err(error) => {
+                    self.settle(waiting)?;
+                    return Err(error.into());
+                }
             }
             pieces += 1;
         };
-        self.settle(bytes)?;
-        Ok(Taken { bytes, why })
+        self.settle(waiting)?;
+        Ok(Taken {
+            bytes: bytes + waiting,
+            why,
+        })
     }
 
     /// Moves `bytes` from the output pipe to the end of the log.
@@ -393,6 +405,16 @@ impl Memory {
                 Err(error) => return Err(error.into()),
             }
         }
+    }
+
+    /// Nobody will read what is under way any more.
+    pub(crate) fn abandon_input(&mut self) -> io::Result<()> {
+        if self.input.waiting > 0 {
+            let mut buffer = [0; CHUNK];
+            let _ = rustix::io::read(&self.parts.input.0, &mut buffer);
+        }
+        self.input.forget();
+        self.input.write(&self.parts.file)
     }
 
     /// A terminal that cannot be spliced to: what waits in the pipe is `rest` of the caller still.

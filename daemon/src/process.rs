@@ -91,6 +91,11 @@ pub(crate) fn exit_of(pid: Pid) -> Option<v1::Exit> {
     exit(pid, WaitIdOptions::NOWAIT)
 }
 
+/// Waits for the child `pid`, which has ended or is about to.
+pub(crate) fn reap_now(pid: Pid) {
+    let _ = waitid(WaitId::Pid(pid), WaitIdOptions::EXITED);
+}
+
 fn exit(pid: Pid, how: WaitIdOptions) -> Option<v1::Exit> {
     let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | how;
     let status = waitid(WaitId::Pid(pid), options).ok()??;

@@ -163,6 +163,7 @@ pub(crate) fn start(program: &Program) -> Result<(OwnedFd, Pid), Error> {
         .process_id()
         .and_then(|pid| Pid::from_raw(pid as i32))
         .ok_or_else(|| Error::Start("the program has no process id".into()))?;
+    cmdop_service::descriptors::restore_limit_of(pid);
     let master = descriptor::duplicate(&*pair.master)?;
     Ok((master, pid))
 }

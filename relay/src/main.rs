@@ -3,13 +3,14 @@
 use anyhow::Context as _;
 use clap::Parser as _;
 use cmdop_relay::cli::{Cli, Command};
-use cmdop_service::{listen, shutdown, telemetry, tls};
+use cmdop_service::{descriptors, listen, shutdown, telemetry, tls};
 
 fn main() -> anyhow::Result<()> {
     let Command::Serve(serve) = Cli::parse().command;
     let (config, log_format) = serve.resolve()?;
     telemetry::install(log_format);
     tls::install_provider();
+    descriptors::raise_limit();
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(workers())
         .enable_all()

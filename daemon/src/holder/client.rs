@@ -180,7 +180,7 @@ impl Link {
                 },
             };
             if !alive {
-                tracing::error!("the holder of sessions is gone");
+                tracing::warn!("the holder of sessions is gone");
                 return;
             }
         }

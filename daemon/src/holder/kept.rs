@@ -14,7 +14,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::message::{Ended, Held, Start};
 use crate::memory::Parts;
-use crate::process::{Process, exit_of, members};
+use crate::process::{self, Process, exit_of, members};
 use crate::pty::{self, Program};
 
 /// One of them.
@@ -102,9 +102,8 @@ impl Kept {
             // A worker that gives up a living process wants it gone.
             let _ = kill_process_group(session.pid, Signal::KILL);
         }
-        if let Ok(process) = Process::watch(session.pid) {
-            process.reap();
-        }
+        // It is gone, or will be in a moment: KILL was sent.
+        process::reap_now(session.pid);
     }
 
     /// Ends all that a worker left behind.

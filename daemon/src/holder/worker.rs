@@ -4,6 +4,7 @@
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -13,8 +14,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::WORKER;
 use crate::process::Process;
 
-/// A running worker. It leads no group: a terminal's keys reach holder and worker alike, and the
-/// worker leaves what they mean to the holder.
+/// A running worker. It leads a group of its own: a terminal's keys reach the holder alone, which tells
+/// the worker what they mean.
 #[derive(Debug)]
 pub(super) struct Worker {
     process: Option<Process>,
@@ -31,6 +32,7 @@ impl Worker {
             .args(arguments)
             .env(WORKER, "1")
             .stdin(Stdio::from(holder))
+            .process_group(0)
             .spawn()?;
         let pid = Pid::from_raw(child.id() as i32)
             .ok_or_else(|| io::Error::other("the worker has no process id"))?;

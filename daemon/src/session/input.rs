@@ -157,6 +157,11 @@ impl Inputs {
         }
     }
 
+    /// Whether an answer to a query still waits for the terminal.
+    pub(crate) fn has_replies(&self) -> bool {
+        self.reply_bytes > 0
+    }
+
     /// What to write next.
     pub(crate) fn next(&self) -> Option<Next<'_>> {
         let waiting = self.waiting.front()?;

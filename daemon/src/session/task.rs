@@ -79,12 +79,14 @@ pub(crate) async fn run(
 /// Goes on with a session that an earlier worker left, until it is over.
 pub(crate) async fn adopt(left: Left, commands: mpsc::Receiver<Command>, context: Context) {
     let span = tracing::info_span!("session", id = %left.record.id);
+    let id = left.record.id.clone();
     let size = left.record.size.and_then(|size| Size::try_from(size).ok());
     let screen = Screen::new(size.unwrap_or(Size::DEFAULT));
     let mut task = match Task::on(left.ground, left.record, screen, &context) {
         Ok(task) => task,
         Err(error) => {
             tracing::error!(parent: &span, %error, "a session cannot be taken over");
+            context.holder.release(&id).await;
             return;
         }
     };

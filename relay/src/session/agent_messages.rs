@@ -124,6 +124,7 @@ impl State {
 
     /// The agent no longer has what we asked for.
     fn log_starts_at(&mut self, start: Offset, after: &mut After) {
+        self.rewound(after);
         if start <= self.log.end() {
             return;
         }

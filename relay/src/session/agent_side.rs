@@ -181,20 +181,23 @@ impl State {
         let start = Offset(summary.start_offset.min(summary.end_offset));
         let end = Offset(summary.end_offset);
         let ours = self.log.end();
-        let from = if self.is_log_unknown {
+        let was_unknown = std::mem::take(&mut self.is_log_unknown);
+        let from = if was_unknown {
             let window = limits::RELAY_WINDOW as u64;
             Offset(end.0.saturating_sub(window)).max(start)
         } else {
             ours.clamp(start, end)
         };
         let from = match self.fastest_operator() {
-            Some(place) if place >= start => from.min(place),
+            Some(place) if place >= start && (was_unknown || place < self.log.start()) => {
+                from.min(place)
+            }
             _ => from,
         };
-        self.is_log_unknown = false;
         if from != ours {
             self.log.restart(from);
         }
+        self.rewound(after);
         for client in &mut self.clients {
             client.cursor.agent_ends_at(end);
             after.wakes.take(&mut client.waker);
@@ -215,20 +218,33 @@ impl State {
     }
 
     /// The only operator is back and has less than the window: the log goes on for all from where it
-    /// is, if the agent still has that.
-    pub(super) fn rewind(&mut self, to: Offset, after: &mut After) {
-        if to >= self.log.start() || self.fastest_operator().is_some() {
-            return;
+    /// is, if the agent still has that. `false`: it has to go on without. What is here stays until
+    /// the first byte of it comes.
+    pub(super) fn rewind(&mut self, to: Offset, after: &mut After) -> bool {
+        if to >= self.log.start() || self.life.is_ended() || self.fastest_operator().is_some() {
+            return false;
         }
         if let Some(open) = &mut self.agent.open {
             if open.commands.len() >= MAX_COMMANDS {
-                return;
+                return false;
             }
             open.rewinding = true;
             open.commands.push_back(Down::SendFrom(to.0));
             after.wakes.take(&mut open.waker);
         }
-        self.log.restart(to);
+        // Without a stream, the next one begins there.
+        true
+    }
+
+    /// Whoever waits for the log to go back waits no longer: it has, or it cannot.
+    pub(super) fn rewound(&mut self, after: &mut After) {
+        if let Some(open) = &mut self.agent.open {
+            open.rewinding = false;
+        }
+        for client in &mut self.clients {
+            client.waits_for_rewind = false;
+            after.wakes.take(&mut client.waker);
+        }
     }
 
     /// How far the agent may read and send.
@@ -263,16 +279,13 @@ impl State {
         now: Instant,
         after: &mut After,
     ) -> Result<usize, Gap> {
+        let is_rewinding = self.agent.open.as_ref().is_some_and(|open| open.rewinding);
+        if is_rewinding && Offset(output.offset) < self.log.start() {
+            self.log.restart(Offset(output.offset));
+            self.rewound(after);
+        }
         let before = self.log.end();
         let command = cmdop_proto::CommandId(output.command_id);
-        if let Some(open) = &mut self.agent.open
-            && open.rewinding
-        {
-            if Offset(output.offset) > before {
-                return Ok(0);
-            }
-            open.rewinding = false;
-        }
         let added = self
             .log
             .append(Offset(output.offset), output.data, command)?;

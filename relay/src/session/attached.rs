@@ -45,6 +45,8 @@ pub(crate) struct Client {
     /// When it last took bytes, or bytes began to wait for it.
     pub(super) waiting_since: Instant,
     pub(super) is_in_background: bool,
+    /// The log is to go back to where it is.
+    pub(super) waits_for_rewind: bool,
     pub(super) waker: Option<Waker>,
     pub(super) outbox: Outbox,
     /// When it is dropped unless it takes something; `None`: its stream goes on.

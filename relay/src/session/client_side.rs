@@ -89,10 +89,14 @@ impl State {
             )
             .hint("detach another first"));
         }
-        if let (Mode::Operator, Some(from)) = (who.mode, who.resume_from) {
-            self.rewind(from, after);
-        }
+        let waits_for_rewind = match (who.mode, who.resume_from) {
+            (Mode::Operator, Some(from)) => self.rewind(from, after),
+            _ => false,
+        };
         let cursor = match who.resume_from {
+            Some(from) if waits_for_rewind => {
+                Cursor::waiting(&self.keyframes, who.scrollback, from)
+            }
             Some(from) => Cursor::resumed(&self.log, &self.keyframes, who.scrollback, from),
             None => Cursor::fresh(
                 &self.log,
@@ -112,6 +116,7 @@ impl State {
             cursor,
             waiting_since: now.instant,
             is_in_background: false,
+            waits_for_rewind,
             waker: None,
             outbox: Outbox {
                 opened: Some(self.inputs.newest_written(who.id)),
@@ -383,6 +388,10 @@ impl State {
         }
         if let Some(message) = client.outbox.next() {
             return ClientNext::Send(message);
+        }
+        if client.waits_for_rewind && !self.life.is_ended() {
+            client.waker = Some(waker.clone());
+            return ClientNext::Sleep;
         }
         match client.cursor.next(&self.log, &self.keyframes) {
             Next::Bytes(piece) => {

@@ -81,6 +81,11 @@ impl Cursor {
         Self::new(place, keyframes, scrollback)
     }
 
+    /// The same, where the log is about to go back to `from`.
+    pub(crate) fn waiting(keyframes: &Keyframes, scrollback: u32, from: Offset) -> Self {
+        Self::new(Place::At(from), keyframes, scrollback)
+    }
+
     fn new(place: Place, keyframes: &Keyframes, scrollback: u32) -> Self {
         Self {
             place,

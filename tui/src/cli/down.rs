@@ -21,7 +21,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
         context.progress("nothing was started here");
         return Ok(0);
     }
-    let _lock = place.lock()?;
+    let _lock = place.lock_patiently().await?;
     let mut state = State::load(&place)?;
     // First of all: nobody may start again what is stopped here.
     if let Some(supervisor) = state.supervisor.take() {

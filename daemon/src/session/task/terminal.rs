@@ -54,15 +54,18 @@ impl Task {
                 }
                 Ok(None) => return,
                 // Nobody will read it any more; the end of the session says the rest.
-                Err(_) => self.inputs.clear(),
+                Err(_) => {
+                    self.inputs.clear();
+                    let abandoned = self.log.memory().abandon_input();
+                    kept(abandoned);
+                }
             }
         }
     }
 
     fn remember(&mut self, ack: Typist) {
-        if let Err(error) = self.log.memory().set_written(ack) {
-            tracing::error!(%error, "the memory of the session cannot be written");
-        }
+        let result = self.log.memory().set_written(ack);
+        kept(result);
     }
 
     pub(super) fn acknowledge(&mut self, ack: Typist) {
@@ -160,15 +163,22 @@ impl Task {
             tokio::task::yield_now().await;
         }
         self.write();
+        self.keep_fed();
+    }
+
+    /// What the screen has seen is kept once its answers are in the terminal: a worker after us answers
+    /// what is seen anew.
+    fn keep_fed(&mut self) {
+        if !self.inputs.has_replies() {
+            let result = self.log.memory().set_fed(self.fed);
+            kept(result);
+        }
     }
 
     fn feed_piece(&mut self) {
         let reply = self.show_piece(FEED);
         self.inputs.reply(reply);
         let memory = self.log.memory();
-        if let Err(error) = memory.set_fed(self.fed) {
-            tracing::error!(%error, "the memory of the session cannot be written");
-        }
         let since = memory.checkpoint_at().unwrap_or(Offset::START);
         if self.fed - since >= memory.capacity() as u64 / CHECKPOINTS {
             self.checkpoint();
@@ -186,13 +196,11 @@ impl Task {
     /// Keeps a picture for a worker after us.
     fn checkpoint(&mut self) {
         let picture = self.screen.keyframe(CHECKPOINT_LINES);
-        let kept = self
+        let result = self
             .log
             .memory()
             .set_checkpoint(self.fed, self.screen.size(), &picture);
-        if let Err(error) = kept {
-            tracing::error!(%error, "the memory of the session cannot be written");
-        }
+        kept(result);
     }
 
     /// The screen as the worker before us had it: its last picture, and what came after that.
@@ -235,6 +243,7 @@ impl Task {
             tokio::task::yield_now().await;
         }
         self.write();
+        self.keep_fed();
     }
 
     pub(super) async fn keyframe(&mut self, wanted: v1::KeyframeWanted) {
@@ -267,5 +276,12 @@ impl Task {
                 offset: self.log.end().0,
             }),
         }));
+    }
+}
+
+/// A memory that takes nothing is bad for a worker after us, and no reason to stop.
+fn kept(result: io::Result<()>) {
+    if let Err(error) = result {
+        tracing::error!(%error, "the memory of the session cannot be written");
     }
 }

@@ -3,13 +3,19 @@
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use cmdop_service::private_file;
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
+
+/// Longer than a program may take to be ready, and how often to look.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(40);
+const LOCK_LOOK: Duration = Duration::from_millis(100);
 
 /// What `up` starts, in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,6 +96,19 @@ impl Place {
     fn not_writable(&self, error: &std::io::Error) -> Failure {
         Failure::usage(format!("cannot write in {}: {error}", self.base.display()))
             .hint("make it writable for this user, or name another directory with --data-dir")
+    }
+
+    /// The same, waiting for another that is at work: the supervisor starts something again, say.
+    pub(in crate::cli) async fn lock_patiently(&self) -> Result<File, Failure> {
+        let deadline = Instant::now() + LOCK_TIMEOUT;
+        loop {
+            match self.lock() {
+                Err(failure) if failure.refusal().reason == "busy" && Instant::now() < deadline => {
+                    tokio::time::sleep(LOCK_LOOK).await;
+                }
+                other => return other,
+            }
+        }
     }
 
     /// Makes the directories, and keeps every other `up` and `down` out until it is dropped.

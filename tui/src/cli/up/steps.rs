@@ -24,7 +24,7 @@ const SESSION_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Starts what does not run, logs in, and proves that a session can be opened.
 pub(super) async fn up(context: &Context, place: &Place) -> Result<Connection, Failure> {
-    let _lock = place.lock()?;
+    let _lock = place.lock_patiently().await?;
     let mut state = State::load(place)?;
     let mut fresh = control(context, place, &mut state).await?;
     let (connection, _) = local::log_in(context, place, &mut state).await?;

@@ -25,6 +25,9 @@ const RECOVERED: Duration = Duration::from_secs(60);
 /// How often the place is looked at for a program that `up` started since.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
 
+/// How often an agent looks for the servers that it needs: for 30 s.
+const SERVER_LOOKS: u32 = 150;
+
 /// Start again what dies of what `cmdop up` started
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
@@ -67,18 +70,39 @@ async fn watch(place: &Place, program: Program) {
         }
         // Somebody else, who is at it right now, may have ended it on purpose.
         tokio::time::sleep(backoff.next_wait()).await;
+        wait_for_servers(place, program).await;
         match again(place, program, &running).await {
             Ok(Restart::Done(pid)) => {
                 say(&format!("{} died; started again as {pid}", program.name()));
             }
             Ok(Restart::NotOurs) => backoff.reset(),
-            Ok(Restart::Busy) => {}
+            // The next look is soon: whoever is at work may be starting what this one needs.
+            Ok(Restart::Busy) => backoff.reset(),
             Err(failure) => say(&format!(
                 "{} does not start: {}",
                 program.name(),
                 failure.refusal().message
             )),
         }
+    }
+}
+
+/// An agent is ready only when it is linked: what it links to comes first, or it would hold the lock in
+/// vain. Not for ever: somebody may have stopped a server by hand.
+async fn wait_for_servers(place: &Place, program: Program) {
+    if program != Program::Agent {
+        return;
+    }
+    for _ in 0..SERVER_LOOKS {
+        let are_up = [Program::Control, Program::Relay]
+            .into_iter()
+            .all(|server| {
+                remembered(place, server).is_some_and(|running| process::is_running(&running))
+            });
+        if are_up {
+            return;
+        }
+        tokio::time::sleep(LOOK_AGAIN / 10).await;
     }
 }
 
