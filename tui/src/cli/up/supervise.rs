@@ -75,9 +75,8 @@ async fn watch(place: &Place, program: Program) {
             Ok(Restart::Done(pid)) => {
                 say(&format!("{} died; started again as {pid}", program.name()));
             }
-            Ok(Restart::NotOurs) => backoff.reset(),
             // The next look is soon: whoever is at work may be starting what this one needs.
-            Ok(Restart::Busy) => backoff.reset(),
+            Ok(Restart::NotOurs | Restart::Busy) => backoff.reset(),
             Err(failure) => say(&format!(
                 "{} does not start: {}",
                 program.name(),
