@@ -2,7 +2,7 @@
 //!
 //! Rows of a tenant are reached only through [`Workspace`], which already carries its id: a query that
 //! forgets the workspace has no place to stand. What belongs to no tenant (device codes, relays,
-//! changes) hangs on [`Store`], and so do the few [`doors`] that learn from a secret which workspace
+//! changes) hangs on [`Store`], and so do the few `doors` that learn from a secret which workspace
 //! it belongs to. Nothing above this module sees SQL, and nothing here knows HTTP, gRPC or a clock.
 
 mod accounts;

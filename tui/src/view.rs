@@ -1,6 +1,6 @@
 //! The screen as a function of the model: pure, and without effect on it.
 //!
-//! Every remote string is stripped once more here ([`text`]); a remote screen is drawn by
+//! Every remote string is stripped once more here (`text`); a remote screen is drawn by
 //! [`crate::pane::Screen`] alone.
 
 pub mod layout;
