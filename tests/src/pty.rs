@@ -206,6 +206,12 @@ impl Pty {
         .await
     }
 
+    /// Whether the program still runs.
+    pub fn is_running(&self) -> bool {
+        let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
+        matches!(child.try_wait(), Ok(None))
+    }
+
     fn describe(&self) -> String {
         let seen = self.lock();
         let tail = &seen.raw[seen.raw.len().saturating_sub(2000)..];

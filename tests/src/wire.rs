@@ -49,14 +49,19 @@ type Stub = InterceptedService<Channel, Bearer>;
 impl Wire {
     /// Dials `url`, trusting `ca_pem`; an empty `token` is not sent at all.
     pub async fn dial(url: &str, ca_pem: &str, token: &str) -> Self {
-        let trust = Trust::Ca(ca_pem.to_owned());
-        let channel = dial::dial(url, &trust, Lane::Interactive)
+        Self::try_dial(url, ca_pem, token)
             .await
-            .expect("the server can be dialled");
-        Self {
+            .expect("the server can be dialled")
+    }
+
+    /// The same for a server that may be away.
+    pub async fn try_dial(url: &str, ca_pem: &str, token: &str) -> Result<Self, dial::Error> {
+        let trust = Trust::Ca(ca_pem.to_owned());
+        let channel = dial::dial(url, &trust, Lane::Interactive).await?;
+        Ok(Self {
             channel,
             bearer: Bearer::new(token),
-        }
+        })
     }
 
     /// The same connection with another token.
