@@ -1,5 +1,5 @@
-//! The harness of the end-to-end tests and of the benchmarks: a whole cmdop of real programs, people
-//! at real terminals, a network that can be cut, and named waits.
+//! The harness of the end-to-end tests, of the chaos and of the benchmarks: a whole cmdop of real
+//! programs, people at real terminals, a network that can be cut, and named waits.
 //!
 //! ```text
 //! World ── Control, Relay, Machine (real programs)     Person ── Pty (real terminal)
