@@ -60,7 +60,8 @@ async fn an_interrupt_key_reaches_the_program() {
 #[tokio::test]
 async fn a_paste_larger_than_any_buffer_arrives_whole() {
     let world = World::start().await;
-    let counter = "stty -echo -icanon; echo ready; head -c 1048576 | cksum";
+    // It stays until a last key, so that its terminal still shows the result.
+    let counter = "stty -echo -icanon; echo ready; head -c 1048576 | cksum; head -c 1 >/dev/null";
     let person = world
         .owner
         .at_a_terminal(&["new", "web-1", "--", "/bin/sh", "-c", counter]);

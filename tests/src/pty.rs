@@ -198,12 +198,15 @@ impl Pty {
 
     /// Waits for the program's end: its exit code, or 128 + n for signal n.
     pub async fn exit(&self) -> i32 {
-        wait::until("the program on the terminal ends", || {
+        let status = wait::until("the program on the terminal ends", || {
             let mut child = self.child.lock().unwrap_or_else(PoisonError::into_inner);
             let status = child.try_wait().expect("a child can be waited for");
             std::future::ready(status.map(|status| status.exit_code() as i32))
         })
-        .await
+        .await;
+        // Its last words are still on their way to the reader.
+        wait::until_true("the terminal is read to its end", || self.lock().ended).await;
+        status
     }
 
     /// Whether the program still runs.

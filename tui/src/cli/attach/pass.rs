@@ -33,6 +33,9 @@ const WORTH_HOLDING: usize = 8 << 10;
 /// How long output is held back after an interrupt, for the picture that makes it needless.
 const HOLD: Duration = Duration::from_millis(300);
 
+/// Nothing came for so long: there is no flood behind it, and what is held back is all.
+const QUIET: Duration = Duration::from_millis(20);
+
 /// What is held back at most; what the relay and the connection have under way is less.
 const MAX_HELD: usize = 2 << 20;
 
@@ -73,8 +76,10 @@ pub(super) struct Pass {
     notices: bool,
     pending: BytesMut,
     typed: Bytes,
-    /// Nothing is written until then, or until a keyframe comes.
+    /// Nothing is written until then, or until a keyframe comes or nothing more does.
     hold_until: Option<Instant>,
+    /// When the newest event came.
+    heard_at: Instant,
     shown: bool,
     outcome: Option<Outcome>,
 }
@@ -99,6 +104,7 @@ impl Pass {
             pending: BytesMut::new(),
             typed: Bytes::new(),
             hold_until: None,
+            heard_at: Instant::now(),
             shown: false,
             outcome: None,
         }
@@ -133,7 +139,7 @@ impl Pass {
             }
             let live = self.outcome.is_none();
             let room = live && self.has_room();
-            let hold_until = self.hold_until;
+            let hold_until = self.hold_until.map(|end| end.min(self.heard_at + QUIET));
             let typed = self.typed.clone();
             // All branches are cancel-safe: they wait, or take one thing whole. `keys.input` of one
             // piece either sends it or does not. Keys come before output, so that Ctrl-C beats a flood.
@@ -176,7 +182,8 @@ impl Pass {
         if self.operator && is_interrupt && self.pending.len() >= WORTH_HOLDING {
             // The terminal is behind. What is under way is taken in at full speed and not shown: if
             // the relay skips the rest of a flood, a picture ends it.
-            self.hold_until = Some(Instant::now() + HOLD);
+            self.heard_at = Instant::now();
+            self.hold_until = Some(self.heard_at + HOLD);
         }
         if self.operator
             && let Err(rest) = self.keys.try_input(typed.data)
@@ -203,6 +210,9 @@ impl Pass {
     /// Takes one event and what else is there already, then writes it all in as few writes as can be.
     fn take_events(&mut self, event: Option<Event>) -> io::Result<()> {
         let mut event = event;
+        if self.hold_until.is_some() {
+            self.heard_at = Instant::now();
+        }
         loop {
             if let Some(event) = event {
                 self.take_event(event)?;
