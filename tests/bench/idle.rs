@@ -17,42 +17,43 @@ const WATCHED: Duration = Duration::from_secs(5);
 pub(crate) async fn measure(mut world: World, count: usize) {
     let relay = world.relay.program.pid();
     let control = world.control.program.pid();
-    let daemon = world.machine("web-1").program().pid();
+    let machine = world.machine("web-1");
+    // One daemon is two processes: the holder, and the worker that it starts.
+    let daemon = [machine.program().pid(), machine.worker().await];
     let token = world.owner.access_token().await;
     let wire = Wire::dial(&world.relay.url(), &world.control.ca_pem(), &token).await;
     let mut sessions = wire.sessions();
     // What the first session allocates for good is not counted.
     create(&mut sessions).await;
     settle().await;
-    let (relay_before, daemon_before) = (resident(relay), resident(daemon));
+    let programs: [(&str, &[u32], &str); 3] = [
+        ("control plane", &[control], ""),
+        ("relay", &[relay], "goal ≤ 64 a session"),
+        ("daemon", &daemon, "goal ≤ 15360 with 1"),
+    ];
+    let first = programs.map(|(_, pids, _)| Memory::of(pids));
     for _ in 0..count {
         create(&mut sessions).await;
     }
     settle().await;
-    let (relay_after, daemon_after) = (resident(relay), resident(daemon));
-    println!("\nidle, resident memory in KiB");
-    println!("  control plane          {:>8}", resident(control));
-    println!("  relay, 1 session       {relay_before:>8}");
-    println!(
-        "  relay, {:>3} more        {relay_after:>8}   {:.1} a session   goal ≤ 64",
-        count,
-        each(relay_before, relay_after, count)
-    );
-    println!("  agent, 1 session       {daemon_before:>8}                  goal ≤ 15360");
-    println!(
-        "  agent, {:>3} more        {daemon_after:>8}   {:.1} a session",
-        count,
-        each(daemon_before, daemon_after, count)
-    );
-    let before = [relay, daemon, control].map(cpu);
+    println!("\nidle, memory in KiB: resident, and with pages that processes share counted once");
+    for ((name, pids, goal), first) in programs.into_iter().zip(first) {
+        let all = Memory::of(pids);
+        let each = (all.proportional as f64 - first.proportional as f64) / count as f64;
+        println!(
+            "  {name:<14} 1 session {:>6} {:>6}   {count} more {:>6} {:>6}   {each:>5.1} a session   {goal}",
+            first.resident, first.proportional, all.resident, all.proportional,
+        );
+    }
+    let before = programs.map(|(_, pids, _)| cpu(pids));
     tokio::time::sleep(WATCHED).await;
-    let after = [relay, daemon, control].map(cpu);
     println!(
-        "idle, processor time over {} s with {count} sessions",
-        WATCHED.as_secs()
+        "idle, processor time over {} s with {} sessions",
+        WATCHED.as_secs(),
+        count + 1
     );
-    for (index, name) in ["relay", "agent", "control plane"].into_iter().enumerate() {
-        let share = (after[index] - before[index]) / WATCHED.as_secs_f64() * 100.0;
+    for ((name, pids, _), before) in programs.into_iter().zip(before) {
+        let share = (cpu(pids) - before) / WATCHED.as_secs_f64() * 100.0;
         println!("  {name:<14} {share:>6.1} %");
     }
 }
@@ -77,33 +78,41 @@ async fn settle() {
     tokio::time::sleep(Duration::from_secs(1)).await;
 }
 
-fn each(before: u64, after: u64, count: usize) -> f64 {
-    (after as f64 - before as f64) / count as f64
+/// The memory of some processes together, KiB.
+#[derive(Clone, Copy)]
+struct Memory {
+    resident: u64,
+    /// A page that several processes have is divided among them (PSS, proc_pid_smaps(5)).
+    proportional: u64,
 }
 
-/// The resident memory of a process, KiB.
-fn resident(pid: u32) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+impl Memory {
+    fn of(pids: &[u32]) -> Self {
+        let sum = |name: &str| pids.iter().map(|pid| rollup(*pid, name)).sum();
+        Self {
+            resident: sum("Rss:"),
+            proportional: sum("Pss:"),
+        }
+    }
+}
+
+/// A number of /proc/PID/smaps_rollup, KiB.
+fn rollup(pid: u32, name: &str) -> u64 {
+    let all = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
+    let line = all.lines().find_map(|line| line.strip_prefix(name));
     line.and_then(|line| line.split_whitespace().next()?.parse().ok())
         .unwrap_or(0)
 }
 
-/// The processor time that a process took so far, seconds.
-fn cpu(pid: u32) -> f64 {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    // The name in brackets may hold blanks; the fields after it do not.
-    let fields: Vec<&str> = stat
-        .rsplit(')')
-        .next()
-        .unwrap_or_default()
-        .split_whitespace()
-        .collect();
-    let ticks = |index: usize| {
-        fields
-            .get(index)
-            .and_then(|field| field.parse::<f64>().ok())
-            .unwrap_or(0.0)
+/// The processor time that some processes took so far, seconds.
+fn cpu(pids: &[u32]) -> f64 {
+    let ticks = |pid: &u32| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        // The name in brackets may hold blanks; the fields after it do not.
+        let fields = stat.rsplit(')').next().unwrap_or_default();
+        let both = fields.split_whitespace().skip(11).take(2);
+        both.filter_map(|field| field.parse::<f64>().ok())
+            .sum::<f64>()
     };
-    (ticks(11) + ticks(12)) / TICKS
+    pids.iter().map(ticks).sum::<f64>() / TICKS
 }

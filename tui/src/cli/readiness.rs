@@ -1,6 +1,6 @@
 //! Asking the kernel when a descriptor can be read or written.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::AsRawFd;
 
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -10,8 +10,8 @@ use tokio::io::unix::AsyncFd;
 /// Must be called on the runtime.
 #[allow(
     deprecated,
-    reason = "what the deprecation warns of is a type whose descriptor can change; an OwnedFd keeps its own"
+    reason = "what the deprecation warns of is a type whose descriptor can change; an OwnedFd or a BorrowedFd keeps its own"
 )]
-pub(super) fn of(fd: OwnedFd, interest: Interest) -> Result<AsyncFd<OwnedFd>, OwnedFd> {
+pub(super) fn of<T: AsRawFd>(fd: T, interest: Interest) -> Result<AsyncFd<T>, T> {
     AsyncFd::try_with_interest(fd, interest).map_err(|refused| refused.into_parts().0)
 }

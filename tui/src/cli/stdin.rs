@@ -24,8 +24,8 @@ const AHEAD: usize = 2;
 /// A readable stdin.
 #[derive(Debug)]
 pub(super) enum Stdin {
-    /// The kernel tells when to read.
-    Ready(AsyncFd<OwnedFd>),
+    /// The kernel tells when to read. The buffer is what one read fills.
+    Ready(AsyncFd<OwnedFd>, Box<[u8]>),
     /// A thread reads; it ends with the process.
     Thread(mpsc::Receiver<io::Result<Bytes>>),
 }
@@ -39,7 +39,7 @@ impl Stdin {
 
     fn of(fd: OwnedFd) -> io::Result<Self> {
         match readiness::of(fd, Interest::READABLE) {
-            Ok(fd) => Ok(Self::Ready(fd)),
+            Ok(fd) => Ok(Self::Ready(fd, buffer())),
             Err(fd) => {
                 let (pieces, received) = mpsc::channel(AHEAD);
                 std::thread::Builder::new()
@@ -54,13 +54,13 @@ impl Stdin {
     pub(super) async fn read(&mut self) -> io::Result<Bytes> {
         match self {
             Self::Thread(pieces) => pieces.recv().await.unwrap_or_else(|| Ok(Bytes::new())),
-            Self::Ready(fd) => loop {
+            Self::Ready(fd, buffer) => loop {
                 let mut guard = fd.readable().await?;
                 let read = guard.try_io(|fd| {
                     if !is_readable(fd.get_ref())? {
                         return Err(io::ErrorKind::WouldBlock.into());
                     }
-                    read_piece(fd.get_ref())
+                    read_piece(fd.get_ref(), buffer)
                 });
                 if let Ok(read) = read {
                     return read;
@@ -79,14 +79,15 @@ fn is_readable(fd: &OwnedFd) -> io::Result<bool> {
     Ok(poll(&mut fds, Some(&now))? > 0)
 }
 
-fn read_piece(fd: &OwnedFd) -> io::Result<Bytes> {
-    let mut piece = vec![0; PIECE];
+fn buffer() -> Box<[u8]> {
+    vec![0; PIECE].into()
+}
+
+fn read_piece(fd: &OwnedFd, buffer: &mut [u8]) -> io::Result<Bytes> {
     loop {
-        match rustix::io::read(fd, piece.as_mut_slice()) {
-            Ok(length) => {
-                piece.truncate(length);
-                return Ok(piece.into());
-            }
+        match rustix::io::read(fd, &mut *buffer) {
+            // A key keeps as much memory as it has bytes, not a whole buffer.
+            Ok(length) => return Ok(Bytes::copy_from_slice(&buffer[..length])),
             Err(rustix::io::Errno::INTR) => {}
             // A terminal whose other end is gone.
             Err(rustix::io::Errno::IO) => return Ok(Bytes::new()),
@@ -96,8 +97,9 @@ fn read_piece(fd: &OwnedFd) -> io::Result<Bytes> {
 }
 
 fn read_all(fd: &OwnedFd, pieces: &mpsc::Sender<io::Result<Bytes>>) {
+    let mut buffer = buffer();
     loop {
-        let piece = read_piece(fd);
+        let piece = read_piece(fd, &mut buffer);
         let last = !matches!(&piece, Ok(piece) if !piece.is_empty());
         if pieces.blocking_send(piece).is_err() || last {
             return;

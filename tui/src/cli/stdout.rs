@@ -2,13 +2,15 @@
 //!
 //! As with stdin, the descriptor is never made non-blocking. The kernel is asked for room first, and
 //! a piece is small enough that a write which blocks all the same blocks for a moment only.
+//!
+//! The descriptor is watched only while there is no room: a terminal tells of room after each byte
+//! that it shows, and each such call would wake this process for nothing.
 
 use std::io;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 
 use super::readiness;
 
@@ -17,11 +19,10 @@ const PIECE: usize = 16 << 10;
 
 /// A writable descriptor.
 #[derive(Debug)]
-pub(super) enum Stdout {
-    /// The kernel tells when there is room.
-    Ready(AsyncFd<OwnedFd>),
-    /// A regular file: there always is.
-    File(OwnedFd),
+pub(super) struct Stdout {
+    fd: OwnedFd,
+    /// The kernel tells when there is room; in a regular file there always is.
+    can_wait: bool,
 }
 
 impl Stdout {
@@ -37,10 +38,8 @@ impl Stdout {
 
     pub(super) fn of(fd: BorrowedFd<'_>) -> io::Result<Self> {
         let fd = rustix::io::fcntl_dupfd_cloexec(fd, 3)?;
-        Ok(match readiness::of(fd, Interest::WRITABLE) {
-            Ok(fd) => Self::Ready(fd),
-            Err(fd) => Self::File(fd),
-        })
+        let can_wait = readiness::of(fd.as_fd(), Interest::WRITABLE).is_ok();
+        Ok(Self { fd, can_wait })
     }
 
     /// Writes what there is room for now; 0 if there is none.
@@ -54,7 +53,7 @@ impl Stdout {
                 Err(error) => return Err(error),
             }
             // Between pieces somebody may have typed.
-            if end < data.len() && matches!(self, Self::Ready(_)) {
+            if end < data.len() && self.can_wait {
                 break;
             }
         }
@@ -64,35 +63,36 @@ impl Stdout {
     /// Writes something of it, waiting for room. Cancel-safe: nothing is written before it returns.
     pub(super) async fn write(&self, data: &[u8]) -> io::Result<usize> {
         let piece = &data[..data.len().min(PIECE)];
-        match self {
-            Self::File(fd) => write(fd, piece),
-            Self::Ready(fd) => loop {
-                let mut guard = fd.writable().await?;
-                if let Ok(written) = guard.try_io(|fd| write_if_room(fd.get_ref(), piece)) {
-                    return written;
-                }
-            },
+        loop {
+            match self.write_piece(piece) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.room().await?,
+                done => return done,
+            }
+        }
+    }
+
+    async fn room(&self) -> io::Result<()> {
+        match readiness::of(self.fd.as_fd(), Interest::WRITABLE) {
+            Ok(watched) => watched.writable().await.map(|_| ()),
+            Err(_) => Ok(()),
         }
     }
 
     fn write_piece(&self, piece: &[u8]) -> io::Result<usize> {
-        match self {
-            Self::File(fd) => write(fd, piece),
-            Self::Ready(fd) => write_if_room(fd.get_ref(), piece),
+        if self.can_wait && !has_room(&self.fd)? {
+            return Err(io::ErrorKind::WouldBlock.into());
         }
+        write(&self.fd, piece)
     }
 }
 
-fn write_if_room(fd: &OwnedFd, piece: &[u8]) -> io::Result<usize> {
+fn has_room(fd: &OwnedFd) -> io::Result<bool> {
     let mut fds = [PollFd::new(fd, PollFlags::OUT)];
     let now = Timespec {
         tv_sec: 0,
         tv_nsec: 0,
     };
-    if poll(&mut fds, Some(&now))? == 0 {
-        return Err(io::ErrorKind::WouldBlock.into());
-    }
-    write(fd, piece)
+    Ok(poll(&mut fds, Some(&now))? > 0)
 }
 
 fn write(fd: &OwnedFd, piece: &[u8]) -> io::Result<usize> {
