@@ -11,10 +11,9 @@ fn main() -> ExitCode {
     if cli.runs_an_agent() && !holder::is_worker(&environment) {
         return holder::main();
     }
-    // One worker: every task gives way after a piece of work of a millisecond, and handing a key from
+    // One thread: every task gives way after a piece of work of a millisecond, and handing a key from
     // one thread to another would cost more than the piece.
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
     let done = match runtime {

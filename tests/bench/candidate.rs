@@ -2,6 +2,7 @@
 
 use cmdop_tests::{World, binaries};
 
+use crate::link::Link;
 use crate::sshd::Sshd;
 use crate::terminal::Terminal;
 
@@ -64,6 +65,45 @@ impl Candidate {
             .status()
             .expect("the candidate starts");
         assert!(status.success(), "{} cannot run {program}", self.name);
+    }
+}
+
+/// The same ways to a shell, behind a narrow link.
+#[derive(Debug)]
+pub(crate) struct Narrow {
+    pub(crate) candidates: Vec<Candidate>,
+    _links: Vec<Link>,
+}
+
+impl Narrow {
+    pub(crate) async fn start(world: &World, sshd: Option<&Sshd>) -> Self {
+        let account = world.add_account("far", "admin").await;
+        let link = Link::to(world.relay.address()).await;
+        account.use_relay(&format!("https://{}", link.address));
+        let mut links = vec![link];
+        let cmdop = binaries::path("cmdop").display().to_string();
+        let mut candidates = vec![Candidate {
+            name: "cmdop",
+            shell: words(&[&cmdop, "new", "web-1", "--", "/bin/sh"]),
+            exec: Vec::new(),
+            env: account.cli.env().to_vec(),
+        }];
+        if let Some(sshd) = sshd {
+            let link = Link::to(sshd.address()).await;
+            let port = link.address.port().to_string();
+            links.push(link);
+            let shell = words(&["-p", &port, "-tt", "bench", "/bin/sh"]);
+            candidates.push(Candidate {
+                name: "ssh",
+                shell: [sshd.command(), shell].concat(),
+                exec: Vec::new(),
+                env: Vec::new(),
+            });
+        }
+        Self {
+            candidates,
+            _links: links,
+        }
     }
 }
 

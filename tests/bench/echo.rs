@@ -13,14 +13,8 @@ const KEYS: usize = 50;
 pub(crate) async fn measure(candidates: &[Candidate], rounds: usize, table: &mut Table) {
     let mut open: Vec<_> = candidates
         .iter()
-        .map(|candidate| (candidate.name, candidate.shell()))
+        .map(|candidate| (candidate.name, typed_into(candidate)))
         .collect();
-    for (_, terminal) in &mut open {
-        // The kernel echoes; the program only takes lines away.
-        terminal.write(b"cat >/dev/null\r");
-        terminal.read_until(b"\n");
-        burst(terminal, |_| ());
-    }
     let mut race = Race::new();
     let mut shuffle = Shuffle::new();
     for _ in 0..rounds {
@@ -35,7 +29,18 @@ pub(crate) async fn measure(candidates: &[Candidate], rounds: usize, table: &mut
     table.row("echo, p99", "≤ 2 × ssh", &race, 0.99);
 }
 
-fn burst(terminal: &mut Terminal, mut took: impl FnMut(std::time::Duration)) {
+/// A terminal that only echoes.
+pub(crate) fn typed_into(candidate: &Candidate) -> Terminal {
+    let mut terminal = candidate.shell();
+    // The kernel echoes; the program only takes lines away.
+    terminal.write(b"cat >/dev/null\r");
+    terminal.read_until(b"\n");
+    burst(&mut terminal, |_| ());
+    terminal
+}
+
+/// Types [`KEYS`] keys, each after the echo of the one before.
+pub(crate) fn burst(terminal: &mut Terminal, mut took: impl FnMut(std::time::Duration)) {
     for key in (b'a'..=b'z').cycle().take(KEYS) {
         let before = Instant::now();
         terminal.write(&[key]);

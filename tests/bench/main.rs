@@ -1,4 +1,4 @@
-//! How cmdop compares: echo, throughput, exec and memory, beside a local terminal and ssh, in one run.
+//! How cmdop compares: echo, throughput, exec, interrupts and memory, beside a local terminal and ssh, in one run.
 //!
 //! `cargo bench -p cmdop-tests` prints a table of medians and of ratios to ssh. All candidates are
 //! interleaved in every round, so that a busy machine slows all of them alike: read the ratios.
@@ -11,11 +11,14 @@ mod exec;
 mod fanout;
 mod figures;
 mod idle;
+mod interrupt;
+mod link;
+mod neighbour;
 mod sshd;
 mod terminal;
 mod throughput;
 
-use candidate::Candidate;
+use candidate::{Candidate, Narrow};
 use cmdop_tests::World;
 use figures::Table;
 
@@ -67,6 +70,13 @@ async fn main() {
     }
     if plan.wants("fanout") {
         fanout::measure(&world, sshd.as_ref(), plan.rounds(5), &mut table).await;
+    }
+    if plan.wants("neighbour") {
+        neighbour::measure(&candidates, plan.rounds(10), &mut table).await;
+    }
+    if plan.wants("interrupt") {
+        let narrow = Narrow::start(&world, sshd.as_ref()).await;
+        interrupt::measure(&narrow.candidates, plan.rounds(20), &mut table).await;
     }
     println!("{table}");
     if plan.wants("idle") {

@@ -1,6 +1,7 @@
 //! A private sshd on loopback with its own keys, configuration and home directory, where sshd is
 //! installed.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -19,6 +20,7 @@ const HOSTS: &str = "bench h*";
 #[derive(Debug)]
 pub(crate) struct Sshd {
     _program: Program,
+    address: SocketAddr,
     directory: TempDir,
 }
 
@@ -48,6 +50,7 @@ impl Sshd {
         .await;
         Some(Self {
             _program: program,
+            address,
             directory,
         })
     }
@@ -59,6 +62,11 @@ impl Sshd {
             "-F".into(),
             self.config().display().to_string(),
         ]
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// The client's configuration.

@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::path::Path;
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cmdop_tests::process;
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
@@ -69,6 +69,16 @@ impl Terminal {
             .write_all(keys)
             .and_then(|()| self.writer.flush())
             .expect("the candidate takes keys");
+    }
+
+    /// Reads what comes for so long, of an output that does not stand still.
+    pub(crate) fn read_for(&mut self, time: Duration) {
+        let end = Instant::now() + time;
+        while Instant::now() < end {
+            let count = self.reader.read(&mut self.buffer).unwrap_or(0);
+            assert!(count > 0, "the candidate ended");
+            let _ = self.alive.send(());
+        }
     }
 
     /// Reads until the newest output holds `text`; returns how many bytes came.

@@ -1,5 +1,7 @@
 //! What time, quarrels and silence do to one session, without a connection.
 
+mod fanout;
+
 use std::task::Waker;
 use std::time::Duration;
 

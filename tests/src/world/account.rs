@@ -104,6 +104,18 @@ impl Account {
             .clone()
     }
 
+    /// From now on this person's programs reach the relay at another address.
+    pub fn use_relay(&self, url: &str) {
+        let home = self.home();
+        let mut profiles = Profiles::load(&home).expect("the account is logged in");
+        let mut profile = self.profile();
+        profile.relay_urls = vec![url.to_owned()];
+        profiles.put(profile).expect("a good name");
+        profiles
+            .save(&home)
+            .expect("the home of a test can be written");
+    }
+
     /// The SDK's connection of this person.
     pub fn connection(&self) -> Connection {
         Connection::new(&self.home(), &self.profile())
