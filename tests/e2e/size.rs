@@ -84,3 +84,76 @@ async fn an_observers_terminal_changes_nothing() {
     operator.enter("echo size-$(stty size)");
     operator.sees_line("size-24 80").await;
 }
+
+#[tokio::test]
+async fn a_policy_says_whose_terminal_decides() {
+    let world = World::start().await;
+    let of = |rows, cols| Shape {
+        rows,
+        cols,
+        screen: true,
+    };
+    let args = [
+        "new",
+        "web-1",
+        "--name",
+        "shared",
+        "--size-policy",
+        "smallest",
+        "--",
+        "/bin/sh",
+    ];
+    let anna = world.owner.at_a_terminal_of(of(30, 100), &args);
+    anna.sees_prompt().await;
+    let bert = world
+        .owner
+        .at_a_terminal_of(of(40, 80), &["attach", "shared"]);
+    bert.sees_prompt().await;
+    bert.enter("echo size-$(stty size)");
+    bert.sees_line("size-30 80").await;
+    world.cmdop(&["resize", "shared", "90x20"]).await.refused(
+        2,
+        &["terminals of the attached operators", "--policy manual"],
+    );
+    world
+        .cmdop(&["resize", "shared", "--policy", "largest"])
+        .await
+        .ok();
+    size_is(&world, "shared", (40, 100)).await;
+    world
+        .cmdop(&["resize", "shared", "90x20", "--policy", "manual"])
+        .await
+        .ok();
+    size_is(&world, "shared", (20, 90)).await;
+    anna.pty.resize(33, 111);
+    world
+        .cmdop(&["resize", "shared", "--policy", "latest"])
+        .await
+        .ok();
+    anna.pty.resize(34, 112);
+    size_is(&world, "shared", (34, 112)).await;
+    assert_eq!(world.session("shared").await["size_policy"], "latest");
+}
+
+#[tokio::test]
+async fn a_terminal_that_changed_while_its_client_was_away_is_told_when_it_is_back() {
+    let world = World::with().relay_behind_proxy().start().await;
+    let person = world
+        .owner
+        .at_a_terminal(&["new", "web-1", "--name", "away", "--", "/bin/sh"]);
+    person.sees_prompt().await;
+    world.relay.proxy().close();
+    person.pty.resize(33, 101);
+    world.relay.proxy().open();
+    size_is(&world, "away", (33, 101)).await;
+    person.enter("stty size");
+    person.sees_line("33 101").await;
+}
+
+async fn size_is(world: &World, session: &str, (rows, cols): (u16, u16)) {
+    cmdop_tests::wait::until_true_async("the size", || async {
+        let record = world.session(session).await;
+        record["rows"] == rows && record["cols"] == cols
+    })
+    .await;
+}

@@ -14,9 +14,11 @@ use tokio::time::Instant;
 use super::agent_side::AgentSide;
 use super::attached::{AttachmentId, Client};
 use super::input::Inputs;
+use super::keyboard::Keyboard;
 use super::keyframe::Keyframes;
 use super::lifecycle::{Event, Life, Now, Terms};
 use super::log::Log;
+use super::size::Policy;
 use super::wakes::Wakes;
 use crate::deadlines::Deadline;
 
@@ -57,7 +59,7 @@ pub(crate) struct After {
     pub(super) input_moves: bool,
     /// It ended just now.
     pub(super) ended: bool,
-    /// The agent was asked for something that it has to answer in time.
+    /// Something has to happen by a time that is new: an answer of the agent, a client's next update.
     pub(super) asked: bool,
 }
 
@@ -79,6 +81,14 @@ pub(crate) struct State {
     pub(super) late: Vec<AttachmentId>,
     pub(super) attachments: u64,
     pub(super) agent: AgentSide,
+    /// Who may type.
+    pub(super) keyboard: Keyboard,
+    /// Which accounts used which client ids; the least recent first.
+    pub(super) owners: VecDeque<(ClientId, String)>,
+    /// Whose terminal decides the size.
+    pub(super) policy: Policy,
+    /// Counts what operators and requests said of the size.
+    pub(super) turns: u64,
     pub(super) captures: HashMap<u64, oneshot::Sender<v1::CaptureResponse>>,
     pub(super) capture_count: u64,
     pub(super) sends: VecDeque<(ClientId, InputSeq, oneshot::Sender<CommandId>)>,
@@ -113,6 +123,10 @@ impl State {
             late: Vec::new(),
             attachments: 0,
             agent: AgentSide::default(),
+            keyboard: Keyboard::default(),
+            owners: VecDeque::new(),
+            policy: Policy::default(),
+            turns: 0,
             captures: HashMap::new(),
             capture_count: 0,
             sends: VecDeque::new(),
@@ -148,7 +162,9 @@ impl State {
         let keyframe = keyframe.filter(|_| self.agent.has_stream());
         let late = self.clients.iter().filter_map(|client| client.end_by).min();
         let linger = self.linger_until.filter(|_| self.clients.is_empty());
-        [self.life.deadline(), keyframe, late, linger]
+        let rewind = self.agent.rewinding_until();
+        let paced = self.paced_until();
+        [self.life.deadline(), keyframe, late, linger, rewind, paced]
             .into_iter()
             .flatten()
             .min()
@@ -159,6 +175,8 @@ impl State {
         self.happen(Event::Tick, now, after);
         self.drop_late(now, after);
         self.release_memory(now.instant);
+        self.give_up_rewind(now.instant, after);
+        self.wake_paced(now, after);
         self.ask_again(now.instant, after);
     }
 
@@ -271,6 +289,8 @@ impl State {
             end_offset: self.log.end().0,
             grace: Some(grace_message(&self.terms)),
             created_by: self.facts.created_by.clone(),
+            keyboard: Some(self.keyboard_message()),
+            size_policy: self.policy.message().into(),
             ..v1::Session::default()
         }
     }

@@ -1,10 +1,13 @@
 //! What time, quarrels and silence do to one session, without a connection.
 
+mod arbitration;
+mod delivery;
+
 use std::task::Waker;
 use std::time::Duration;
 
 use bytes::Bytes;
-use cmdop_proto::{ClientId, Offset, Size, WorkspaceId, limits};
+use cmdop_proto::{ClientId, InputSeq, Offset, Size, WorkspaceId, limits};
 use futures_util::FutureExt as _;
 
 use super::agent_side::AgentNext;
@@ -68,14 +71,7 @@ impl Bench {
     }
 
     fn attach_as(&self, mode: Mode, id: ClientId, who: &str) -> Result<AttachmentId, Refusal> {
-        self.session.attach(&Attaching {
-            id,
-            account: who.into(),
-            mode,
-            resume_from: None,
-            size: None,
-            scrollback: 7,
-        })
+        self.session.attach(&attaching(mode, id, who))
     }
 
     fn status(&self) -> v1::SessionStatus {
@@ -104,6 +100,18 @@ impl Bench {
             let up = v1::session_up::Message::Output(output);
             let heard = self.session.hear(self.fence, up);
             assert_eq!(heard, Heard::Bytes(1 << 10));
+        }
+    }
+
+    /// All that the agent is told now.
+    fn downs(&self) -> Vec<v1::session_down::Message> {
+        let mut downs = Vec::new();
+        loop {
+            match self.session.next_for_agent(self.fence, Waker::noop()) {
+                AgentNext::Send(down) => downs.push(down),
+                AgentNext::Sleep(_) => return downs,
+                AgentNext::Over => panic!("the stream is over"),
+            }
         }
     }
 
@@ -147,6 +155,20 @@ impl Bench {
         };
         let up = v1::session_up::Message::Keyframe(frame);
         self.session.hear(self.fence, up)
+    }
+}
+
+fn attaching(mode: Mode, id: ClientId, who: &str) -> Attaching {
+    Attaching {
+        id,
+        account: who.into(),
+        name: who.into(),
+        governs: false,
+        mode,
+        resume_from: None,
+        size: None,
+        scrollback: 7,
+        rate: None,
     }
 }
 
@@ -306,7 +328,7 @@ async fn one_shots_that_were_given_up_leave_room_for_others() {
         let data = Bytes::from_static(b"x");
         let sent = bench
             .session
-            .send(ClientId::new(), InputSeq(1), data, limit);
+            .send(("ada", ClientId::new()), InputSeq(1), data, limit);
         assert_eq!(sent.await.unwrap_err().reason, "timeout");
     }
 }

@@ -15,7 +15,8 @@ use cmdop_proto::v1;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::Instant;
 
-use super::escape::{Keystroke, Scanner};
+use super::escape::{Keystroke, Scanner, Wish};
+use super::keyboard::Keyboard;
 use super::{screen, terminal};
 use crate::cli::stdin::Stdin;
 use crate::cli::stdout::Stdout;
@@ -70,6 +71,7 @@ pub(super) struct Pass {
     keys: Keys,
     stdout: Stdout,
     scanner: Scanner,
+    keyboard: Keyboard,
     filter: QueryFilter,
     operator: bool,
     at_end: AtEnd,
@@ -94,6 +96,7 @@ impl Pass {
     ) -> Self {
         Self {
             keys: attachment.keys(),
+            keyboard: Keyboard::new(attachment.client_id().to_string()),
             attachment,
             stdout,
             scanner: Scanner::new(escape),
@@ -117,6 +120,8 @@ impl Pass {
         raw: Option<&terminal::Raw>,
     ) -> io::Result<Outcome> {
         let mut signals = Signals::new()?;
+        let session = self.attachment.session().clone();
+        self.told(&session);
         let mut reading = true;
         let mut detaching = false;
         loop {
@@ -190,7 +195,31 @@ impl Pass {
         {
             self.typed = rest;
         }
+        for wish in typed.wishes {
+            self.wish(wish);
+        }
         typed.detach
+    }
+
+    fn wish(&mut self, wish: Wish) {
+        let notice = match self.keyboard.wish(wish) {
+            Err(instead) => instead,
+            Ok(_) if !self.operator => "an observer has no keyboard".into(),
+            Ok(change) => {
+                if self.keys.keyboard(change) {
+                    return;
+                }
+                "the relay cannot be asked now".into()
+            }
+        };
+        self.notice(&format!("cmdop: {notice}"));
+    }
+
+    /// A record came: who may type may be another.
+    fn told(&mut self, session: &v1::Session) {
+        if let Some(notice) = self.keyboard.changed(session) {
+            self.notice(&format!("cmdop: {notice}"));
+        }
     }
 
     fn has_room(&self) -> bool {
@@ -249,8 +278,14 @@ impl Pass {
                 self.notice(&format!("cmdop: reconnecting ({reason})"));
             }
             Event::Reconnected => self.notice("cmdop: connected"),
-            Event::State(_) | Event::Reconnecting { .. } => {}
-            Event::Refused(refusal) => self.notice(&format!("cmdop: {refusal}")),
+            Event::State(session) => self.told(&session),
+            Event::Reconnecting { .. } => {}
+            Event::Refused(refusal) => {
+                if refusal.reason == "made-observer" {
+                    self.operator = false;
+                }
+                self.notice(&format!("cmdop: {refusal}"));
+            }
             Event::Ended(session) => {
                 let held = self.filter.finish();
                 self.pending.extend_from_slice(&held);
