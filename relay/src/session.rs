@@ -169,6 +169,17 @@ impl Session {
         if after.input_moves {
             self.input_moves.notify_waiters();
         }
+        if let Some(bytes) = after.lingers {
+            let lingering = &self.context.lingering;
+            for oldest in lingering.add(Arc::downgrade(self), bytes) {
+                if let Some(oldest) = oldest.upgrade() {
+                    oldest.with(State::release_memory);
+                }
+            }
+        }
+        if after.released {
+            self.context.lingering.remove(&Arc::downgrade(self));
+        }
         if !(after.changed || after.ended || after.end_on_agent || after.forget) {
             return;
         }

@@ -17,9 +17,13 @@ async fn the_program_sees_the_size_of_its_operators_terminal() {
     person.enter("stty size");
     person.sees_line("31 97").await;
     person.pty.resize(40, 120);
-    person.enter("trap 'echo now $(stty size)' WINCH; while ! stty size | grep -q '40 120'; do read x; done; stty size");
-    person.enter("");
-    person.sees_line("40 120").await;
+    // The new size is on its way: keys until the program has it.
+    person.enter("while ! stty size | grep -q '40 120'; do read x; done; stty size");
+    cmdop_tests::wait::until_true("the program has the size", || {
+        person.enter("");
+        person.screen().lines().any(|line| line == "40 120")
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -187,7 +187,7 @@ impl State {
         self.record_changed(after);
         self.agent.wake(after);
         self.look_at_background(now, after);
-        self.linger(now.instant);
+        self.linger(now.instant, after);
     }
 
     /// Operators only: whoever merely watches does not keep a session alive. Where none is attached,

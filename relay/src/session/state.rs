@@ -55,6 +55,10 @@ pub(crate) struct After {
     pub(super) end_on_agent: bool,
     /// The record's time is over.
     pub(super) forget: bool,
+    /// It is over and keeps so many bytes of output for a while.
+    pub(super) lingers: Option<usize>,
+    /// It has given them back.
+    pub(super) released: bool,
     /// There is room for input again, or there never will be.
     pub(super) input_moves: bool,
     /// It ended just now.
@@ -174,7 +178,9 @@ impl State {
     pub(super) fn tick(&mut self, now: Now, after: &mut After) {
         self.happen(Event::Tick, now, after);
         self.drop_late(now, after);
-        self.release_memory(now.instant);
+        if self.linger_until.is_some_and(|until| now.instant >= until) {
+            self.release_memory(after);
+        }
         self.give_up_rewind(now.instant, after);
         self.wake_paced(now, after);
         self.ask_again(now.instant, after);
@@ -208,7 +214,7 @@ impl State {
             client.has_to_leave(now.instant);
             after.wakes.take(&mut client.waker);
         }
-        self.linger(now.instant);
+        self.linger(now.instant, after);
     }
 
     /// All who are attached, and all who watch, hear of it.
@@ -221,20 +227,21 @@ impl State {
     }
 
     /// An ended session that nobody reads keeps its output for those who were cut off from it.
-    pub(super) fn linger(&mut self, now: Instant) {
+    pub(super) fn linger(&mut self, now: Instant, after: &mut After) {
         if self.life.is_ended() && self.clients.is_empty() && self.linger_until.is_none() {
             self.linger_until = Some(now + LINGER);
+            let window = (self.log.end() - self.log.start()) as usize;
+            after.lingers = Some(window + self.keyframes.bytes());
         }
     }
 
-    /// After that it keeps its record only.
-    fn release_memory(&mut self, now: Instant) {
-        let is_over = self.linger_until.is_some_and(|until| now >= until);
-        if is_over && self.clients.is_empty() {
-            self.linger_until = None;
+    /// After that, or where others need the memory, it keeps its record only; not while it is read.
+    pub(super) fn release_memory(&mut self, after: &mut After) {
+        if self.clients.is_empty() && self.linger_until.take().is_some() {
             self.log.restart(self.log.end());
             self.keyframes.forget();
             self.inputs = Inputs::default();
+            after.released = true;
         }
     }
 

@@ -15,6 +15,7 @@ use super::*;
 use crate::config::Limits;
 use crate::deadlines::Deadlines;
 use crate::directory::Directory;
+use crate::lingering::Lingering;
 use crate::machines::Machines;
 use crate::meters::Meters;
 use crate::workspace::Workspaces;
@@ -34,6 +35,7 @@ impl Bench {
             directory: Directory::new(),
             machines: Machines::new(),
             deadlines: Deadlines::default(),
+            lingering: Lingering::default(),
             meters: Meters::new(),
         });
         let workspace = Workspaces::default().of(WorkspaceId::new());

@@ -141,3 +141,17 @@ async fn an_agent_that_does_not_go_back_is_not_waited_for() {
     bench.pass(1).await;
     assert_eq!((bench.updates(ada), bench.keyframes_wanted()), ((0, 0), 1));
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_an_ended_session_keeps_is_counted_until_its_time_is_up() {
+    let bench = Bench::new();
+    bench.prints(64 << 10);
+    bench.session.gone_on_agent(None, "its program ended");
+    assert_eq!(bench.context.lingering.bytes(), 64 << 10);
+    bench.pass(29).await;
+    assert_eq!(bench.context.lingering.bytes(), 64 << 10);
+    bench.pass(1).await;
+    assert_eq!(bench.context.lingering.bytes(), 0);
+    let end = bench.session.record().end_offset;
+    assert_eq!(bench.session.lock().log.start(), Offset(end));
+}
