@@ -83,7 +83,8 @@ async fn an_observers_terminal_changes_nothing() {
     let viewer = world
         .owner
         .at_a_terminal_of(shape, &["attach", "still", "--observe"]);
-    viewer.sees_prompt().await;
+    operator.enter("echo here-$((1 + 1))");
+    viewer.sees("here-2").await;
     viewer.pty.resize(12, 44);
     operator.enter("echo size-$(stty size)");
     operator.sees_line("size-24 80").await;
@@ -160,4 +161,40 @@ async fn size_is(world: &World, session: &str, (rows, cols): (u16, u16)) {
         record["rows"] == rows && record["cols"] == cols
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_terminal_smaller_than_the_session_shows_the_part_around_the_cursor() {
+    let world = World::start().await;
+    let operator = world
+        .owner
+        .at_a_terminal(&["new", "web-1", "--name", "wide", "--", "/bin/sh"]);
+    operator.sees_prompt().await;
+    operator.enter("PS1='$ '; clear; seq 1 18; echo tail-$((1 + 1))");
+    operator.sees_line("tail-2").await;
+    let small = Shape {
+        rows: 6,
+        cols: 30,
+        screen: true,
+    };
+    let viewer = world
+        .owner
+        .at_a_terminal_of(small, &["attach", "wide", "--observe"]);
+    viewer.sees("tail-2").await;
+    viewer.sees("18").await;
+    assert!(!viewer.screen().lines().any(|line| line == "5"));
+    // What is typed far to the right is followed.
+    operator.type_keys("echo aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa-here");
+    viewer.sees("aaa-here").await;
+    operator.type_keys("\x15");
+    // A terminal that grows beyond the session gets its bytes as they are.
+    viewer.pty.resize(30, 100);
+    viewer.sees_line("1").await;
+    viewer.sees_line("tail-2").await;
+    operator.enter("echo raw-$((1 + 2))");
+    viewer.sees_line("raw-3").await;
+    viewer.pty.resize(6, 30);
+    operator.enter("echo again-$((2 + 2))");
+    viewer.sees("again-4").await;
+    assert_eq!(viewer.detach().await, 0);
 }

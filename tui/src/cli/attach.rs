@@ -2,13 +2,16 @@
 //!
 //! Bytes pass through as they are: the remote program can do to the terminal what any program can
 //! that is run in it. Only queries are taken out, since the agent has answered them already.
-//! The terminal is restored on every way out.
+//! The terminal is restored on every way out. A terminal that is smaller than the session shows the
+//! part around the cursor instead, drawn from an emulator.
 
 mod escape;
 mod keyboard;
 mod pass;
 pub(super) mod screen;
+mod signals;
 pub(super) mod terminal;
+mod viewport;
 
 use std::io::IsTerminal as _;
 
@@ -18,7 +21,8 @@ use cmdop_proto::Size;
 use cmdop_proto::v1;
 
 pub(super) use escape::Keystroke;
-pub(super) use pass::{AtEnd, Got, Signals};
+pub(super) use pass::AtEnd;
+pub(super) use signals::{Got, Signals};
 pub(super) use terminal::size as terminal_size;
 
 use super::context::Context;
@@ -32,7 +36,8 @@ use pass::{Outcome, Pass};
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Example:\n  cmdop attach build\n\nThe session's output reaches this terminal \
-                  unfiltered, as with ssh. Detach with ctrl-] d; ctrl-] ctrl-] types ctrl-].\n\n\
+                  unfiltered, as with ssh; a terminal that is smaller than the session shows the part \
+                  around its cursor. Detach with ctrl-] d; ctrl-] ctrl-] types ctrl-].\n\n\
                   Where the keyboard is exclusive (see `cmdop keyboard`): ctrl-] r requests it, \
                   ctrl-] g gives it to who asked, ctrl-] t takes it; ctrl-] ? lists these keys. What \
                   happens to it is told in the terminal's title."
