@@ -31,7 +31,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cmdop_proto::limits::MAX_INPUT;
-use cmdop_proto::v1::AttachMode;
+use cmdop_proto::v1::{AttachMode, KeyboardChange};
 use cmdop_proto::{ClientId, Offset, Refusal, Size, v1};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -45,6 +45,9 @@ const EVENTS: usize = 4;
 
 /// Pieces of input on their way to the connection; a paste waits at its source beyond that.
 const INPUTS: usize = 16;
+
+/// Changes of the keyboard on their way to the connection: what one person asks for in a moment.
+const ASKS: usize = 4;
 
 /// How long a detaching client waits for the acknowledgement of what it typed.
 const DETACH_TIMEOUT: Duration = Duration::from_secs(2);
@@ -60,6 +63,9 @@ pub struct Options {
     pub size: Option<Size>,
     /// Scrollback lines wanted in keyframes, at most 2000.
     pub scrollback_lines: u32,
+    /// The newest state at most so many times a second (1 to 60; 0: the relay's default) instead of
+    /// every byte: much output then comes as a keyframe. `None`: every byte.
+    pub latest: Option<u32>,
 }
 
 impl Options {
@@ -70,6 +76,7 @@ impl Options {
             mode: AttachMode::Operator,
             size,
             scrollback_lines: 0,
+            latest: None,
         }
     }
 
@@ -80,6 +87,7 @@ impl Options {
             mode: AttachMode::Observer,
             size: None,
             scrollback_lines: 0,
+            latest: None,
         }
     }
 
@@ -132,6 +140,7 @@ pub enum Event {
 #[derive(Debug)]
 pub struct Attachment {
     session: v1::Session,
+    client_id: ClientId,
     events: mpsc::Receiver<Event>,
     keys: Keys,
     _task: JoinSet<()>,
@@ -141,6 +150,7 @@ pub struct Attachment {
 #[derive(Clone, Debug)]
 pub struct Keys {
     inputs: mpsc::Sender<Bytes>,
+    asks: mpsc::Sender<KeyboardChange>,
     wishes: watch::Sender<Wishes>,
 }
 
@@ -149,6 +159,8 @@ pub struct Keys {
 struct Wishes {
     size: Option<Size>,
     background: bool,
+    /// Counts the wishes to see the whole terminal again.
+    redraws: u64,
 }
 
 /// Attaches, and returns when the relay has accepted it. From then on losses are repaired.
@@ -157,10 +169,12 @@ pub async fn open(connection: &Connection, options: Options) -> Result<Attachmen
     let (inputs, inputs_out) = mpsc::channel(INPUTS);
     let (wishes, wishes_out) = watch::channel(Wishes {
         size: options.size,
-        background: false,
+        ..Wishes::default()
     });
+    let (asks, asks_out) = mpsc::channel(ASKS);
     let timeout = connection.timeout();
-    let mut client = link::Client::new(connection.clone(), options, ClientId::new(), wishes_out);
+    let client_id = ClientId::new();
+    let mut client = link::Client::new(connection.clone(), options, client_id, wishes_out);
     let opening = client.open();
     let (link, session) =
         tokio::time::timeout(timeout, opening)
@@ -170,11 +184,16 @@ pub async fn open(connection: &Connection, options: Options) -> Result<Attachmen
                 after: timeout,
             })??;
     let mut task = JoinSet::new();
-    task.spawn(client.run(link, inputs_out, events_in));
+    task.spawn(client.run(link, (inputs_out, asks_out), events_in));
     Ok(Attachment {
         session,
+        client_id,
         events,
-        keys: Keys { inputs, wishes },
+        keys: Keys {
+            inputs,
+            asks,
+            wishes,
+        },
         _task: task,
     })
 }
@@ -183,6 +202,11 @@ impl Attachment {
     /// The record as it was when the relay accepted the attachment.
     pub fn session(&self) -> &v1::Session {
         &self.session
+    }
+
+    /// What others know this attachment by, over all its connections.
+    pub fn client_id(&self) -> ClientId {
+        self.client_id
     }
 
     /// The way in.
@@ -249,6 +273,18 @@ impl Keys {
             wishes.size = Some(size);
             changed
         });
+    }
+
+    /// Asks for a change of who may type: what comes of it is told by [`Event::State`] or
+    /// [`Event::Refused`]. `false`: not now, too much was asked at once or the attachment is over. What
+    /// is asked while the connection is lost is forgotten: it may not be wanted any more by then.
+    pub fn keyboard(&self, change: KeyboardChange) -> bool {
+        self.asks.try_send(change).is_ok()
+    }
+
+    /// Shows the whole terminal again: a keyframe comes, or the log from its first byte.
+    pub fn redraw(&self) {
+        self.wishes.send_modify(|wishes| wishes.redraws += 1);
     }
 
     /// The client went to the background (a phone) or came back.

@@ -9,6 +9,9 @@ use crate::dial::Lane;
 use crate::error::Error;
 use crate::follow::{Change, Feed, Follow};
 
+/// Pages of one list: far more than a workspace has, and an end to a relay that names ever more.
+const MAX_PAGES: usize = 100;
+
 const RELAY: Target = Target::Relay(Lane::Interactive);
 
 /// Starts a session. Give the request a `request_id` (a UUID): the same one again returns the same session.
@@ -36,22 +39,32 @@ pub struct Filter {
     pub include_ended: bool,
 }
 
-/// The sessions of the workspace.
+/// The sessions of the workspace, in no order. Many come in pages, so that one may change meanwhile.
 pub async fn list(connection: &Connection, filter: &Filter) -> Result<Vec<v1::Session>, Error> {
-    let request = v1::ListSessionsRequest {
-        machine: filter.machine.clone(),
-        include_ended: filter.include_ended,
-    };
-    let response = connection
-        .call(
-            RELAY,
-            "listing sessions",
-            Repeat::Harmless,
-            request,
-            |relay, request| async move { relay.sessions().list(request).await },
-        )
-        .await?;
-    Ok(response.sessions)
+    let mut sessions = Vec::new();
+    let mut page = String::new();
+    for _ in 0..MAX_PAGES {
+        let request = v1::ListSessionsRequest {
+            machine: filter.machine.clone(),
+            include_ended: filter.include_ended,
+            page,
+        };
+        let response = connection
+            .call(
+                RELAY,
+                "listing sessions",
+                Repeat::Harmless,
+                request,
+                |relay, request| async move { relay.sessions().list(request).await },
+            )
+            .await?;
+        sessions.extend(response.sessions);
+        page = response.next_page;
+        if page.is_empty() {
+            return Ok(sessions);
+        }
+    }
+    Err(Error::Protocol("the list of sessions has no end".into()))
 }
 
 /// One session's record.
@@ -133,11 +146,17 @@ pub async fn capture(
         .await
 }
 
-/// Sets the size of its terminal.
-pub async fn resize(connection: &Connection, session: &str, size: Size) -> Result<(), Error> {
+/// Sets the size of its terminal, whose terminal decides it, or both.
+pub async fn resize(
+    connection: &Connection,
+    session: &str,
+    size: Option<Size>,
+    policy: Option<v1::SizePolicy>,
+) -> Result<(), Error> {
     let request = v1::ResizeRequest {
         session: session.to_owned(),
-        size: Some(size.into()),
+        size: size.map(Into::into),
+        policy: policy.unwrap_or_default().into(),
     };
     connection
         .call(
@@ -149,6 +168,22 @@ pub async fn resize(connection: &Connection, session: &str, size: Size) -> Resul
         )
         .await
         .map(drop)
+}
+
+/// Who is attached and who may type; a `change` in the request is made first.
+pub async fn keyboard(
+    connection: &Connection,
+    request: v1::KeyboardRequest,
+) -> Result<v1::KeyboardResponse, Error> {
+    connection
+        .call(
+            RELAY,
+            "asking for the keyboard",
+            Repeat::Harmless,
+            request,
+            |relay, request| async move { relay.sessions().keyboard(request).await },
+        )
+        .await
 }
 
 /// Signals the session's foreground process group.

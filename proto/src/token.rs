@@ -53,6 +53,11 @@ impl Role {
             .find(|role| role.as_str() == text)
     }
 
+    /// Whether it may overrule what others do in the workspace.
+    pub fn can_govern(self) -> bool {
+        self >= Self::Admin
+    }
+
     /// Whether it may type, resize, signal, start and exec.
     pub fn can_operate(self) -> bool {
         self >= Self::Member

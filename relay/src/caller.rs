@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cmdop_proto::token::{Bearer, Claims};
+use cmdop_proto::token::{Bearer, Claims, Role};
 use cmdop_proto::{MachineId, Refusal, WorkspaceId};
 use tonic::metadata::MetadataMap;
 
@@ -40,6 +40,11 @@ impl Account {
         cmdop_proto::text::shown(&self.claims.name, cmdop_proto::limits::MAX_NAME)
     }
 
+    /// Whether it is an owner or administrator of its workspace.
+    pub(crate) fn governs(&self) -> bool {
+        self.claims.role.is_some_and(Role::can_govern)
+    }
+
     /// Refuses `what` to a guest.
     pub(crate) fn require_operator(&self, what: &str) -> Result<(), Refusal> {
         // A token without a role is nobody's operator.
@@ -50,7 +55,7 @@ impl Account {
                 format!(
                     "{} may not {what}: the role is {}, and it takes a member",
                     self.name(),
-                    role.map_or("missing", cmdop_proto::token::Role::as_str),
+                    role.map_or("missing", Role::as_str),
                 ),
             )
             .hint("ask an administrator of the workspace for another role")),

@@ -104,6 +104,13 @@ impl SessionService for Clients {
         self.answer(one_shot::resize(&self.relay, &request))
     }
 
+    async fn keyboard(
+        &self,
+        request: Request<v1::KeyboardRequest>,
+    ) -> Result<Response<v1::KeyboardResponse>, Status> {
+        self.answer(one_shot::keyboard(&self.relay, request))
+    }
+
     async fn signal(
         &self,
         request: Request<v1::SignalRequest>,

@@ -3,6 +3,7 @@
 use crate::config::Limits;
 use crate::deadlines::Deadlines;
 use crate::directory::Directory;
+use crate::lingering::Lingering;
 use crate::machines::Machines;
 use crate::meters::Meters;
 
@@ -13,5 +14,6 @@ pub(crate) struct Context {
     pub(crate) directory: Directory,
     pub(crate) machines: Machines,
     pub(crate) deadlines: Deadlines,
+    pub(crate) lingering: Lingering,
     pub(crate) meters: Meters,
 }

@@ -16,6 +16,7 @@ mod deadlines;
 pub mod directory;
 mod frame;
 mod incoming;
+mod lingering;
 mod live;
 mod machines;
 mod meters;

@@ -27,6 +27,7 @@ use crate::control;
 use crate::deadlines::Deadlines;
 use crate::directory::Directory;
 use crate::frame::NameTooLarge;
+use crate::lingering::Lingering;
 use crate::machines::Machines;
 use crate::meters::Meters;
 use crate::relay::{Relay, draining};
@@ -142,6 +143,7 @@ fn assemble(
         directory: parts.directory,
         machines: Machines::new(),
         deadlines: Deadlines::default(),
+        lingering: Lingering::default(),
         meters: Meters::new(),
     });
     let served = run(

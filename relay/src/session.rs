@@ -5,33 +5,42 @@
 
 mod agent_messages;
 mod agent_side;
+mod arbitration;
 mod attached;
+mod client_calls;
 mod client_side;
 mod credit;
 mod cursor;
 mod input;
+mod keyboard;
 mod keyframe;
 mod lifecycle;
 mod log;
 mod one_shot;
+mod pace;
+mod size;
 mod state;
 mod wakes;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::Waker;
 
-use cmdop_proto::{CommandId, InputSeq, LinkEpoch, MachineId, Refusal, SessionId, v1};
+use cmdop_proto::{CommandId, LinkEpoch, MachineId, Refusal, SessionId, v1};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 pub(crate) use agent_messages::Heard;
 pub(crate) use agent_side::AgentNext;
+pub(crate) use arbitration::Asking;
 pub(crate) use attached::{AttachmentId, Message, Mode};
 pub(crate) use client_side::{Attaching, ClientNext};
 pub(crate) use input::Accepted;
 pub(crate) use lifecycle::{Fence, Terms};
+pub(crate) use pace::Pace;
+pub(crate) use size::Policy;
 pub(crate) use state::Facts;
 
+use keyboard::Keyboard;
 use lifecycle::{Event, Life, Now};
 use state::{After, State};
 
@@ -74,6 +83,7 @@ impl Session {
     ) -> Arc<Self> {
         let life = Life::pending(&terms, now());
         let mut state = State::new(facts, terms, life, CommandId(0));
+        state.policy = start.session.as_ref().map_or(Policy::Latest, policy);
         state.start = Some(start);
         Self::put_together(context, workspace, (id, machine), state)
     }
@@ -96,6 +106,11 @@ impl Session {
                 .saturating_add(COMMAND_ID_GAP),
         );
         let mut state = State::new(facts, terms, life, newest);
+        if let Some(record) = &summary.session {
+            // What operators set of it; its agent kept it.
+            state.policy = policy(record);
+            state.keyboard = Keyboard::restored(record.keyboard.as_ref(), now().instant);
+        }
         state.is_log_unknown = true;
         state.is_one_size = false;
         Self::put_together(context, workspace, (id, machine), state)
@@ -153,6 +168,17 @@ impl Session {
         after.wakes.wake();
         if after.input_moves {
             self.input_moves.notify_waiters();
+        }
+        if let Some(bytes) = after.lingers {
+            let lingering = &self.context.lingering;
+            for oldest in lingering.add(Arc::downgrade(self), bytes) {
+                if let Some(oldest) = oldest.upgrade() {
+                    oldest.with(State::release_memory);
+                }
+            }
+        }
+        if after.released {
+            self.context.lingering.remove(&Arc::downgrade(self));
         }
         if !(after.changed || after.ended || after.end_on_agent || after.forget) {
             return;
@@ -425,54 +451,10 @@ impl Session {
             }
         }
     }
+}
 
-    pub(crate) fn client_resized(
-        self: &Arc<Self>,
-        attachment: AttachmentId,
-        size: v1::Size,
-    ) -> Result<(), Refusal> {
-        self.with(|state, after| state.client_resized(attachment, size, after))
-    }
-
-    pub(crate) fn client_pinged(self: &Arc<Self>, attachment: AttachmentId, nonce: u64) {
-        self.with(|state, after| state.client_pinged(attachment, nonce, after));
-    }
-
-    pub(crate) fn client_background(
-        self: &Arc<Self>,
-        attachment: AttachmentId,
-        is_in_background: bool,
-    ) -> Result<(), Refusal> {
-        self.with(|state, after| {
-            state.client_background(attachment, is_in_background, now(), after)
-        })
-    }
-
-    pub(crate) fn refuse_client(
-        self: &Arc<Self>,
-        attachment: AttachmentId,
-        refusal: Refusal,
-        seq: InputSeq,
-    ) {
-        self.with(|state, after| state.refuse_client(attachment, refusal, seq, now(), after));
-    }
-
-    pub(crate) fn cut_client(self: &Arc<Self>, attachment: AttachmentId, refusal: Refusal) {
-        self.with(|state, after| state.cut_client(attachment, refusal, now(), after));
-    }
-
-    pub(crate) fn client_left(self: &Arc<Self>, attachment: AttachmentId) {
-        self.with(|state, after| state.client_left(attachment, now(), after));
-    }
-
-    /// Ends every attached client's stream with `refusal`.
-    pub(crate) fn cut_all(self: &Arc<Self>, refusal: &Refusal) {
-        self.with(|state, after| state.cut_all(refusal, now(), after));
-    }
-
-    pub(crate) fn going_away(self: &Arc<Self>) {
-        self.with(State::going_away);
-    }
+fn policy(record: &v1::Session) -> Policy {
+    Policy::read(record.size_policy()).unwrap_or_default()
 }
 
 fn now() -> Now {

@@ -122,7 +122,7 @@ impl Identity {
             client_id: self.id.to_string(),
             resume_from: Some(from),
             size: Some(Size::DEFAULT.into()),
-            scrollback_lines: 0,
+            ..AttachOpen::default()
         };
         let mut stream = wire.attach_with(open).await?;
         match stream.next().await? {

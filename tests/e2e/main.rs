@@ -8,6 +8,7 @@
 mod absence;
 mod clock;
 mod credentials;
+mod delivery;
 mod echo;
 mod exec_exit;
 mod exec_many;
@@ -15,6 +16,7 @@ mod exec_streams;
 mod flood;
 mod holder;
 mod hostile;
+mod keyboard;
 mod login;
 mod operators;
 mod reconnect;

@@ -102,6 +102,7 @@ async fn a_guest_cannot_pass_for_an_operator_by_any_call() {
     let resize = ResizeRequest {
         session: session.clone(),
         size: Some(Size::MIN.into()),
+        ..ResizeRequest::default()
     };
     assert_eq!(reason_of(sessions.resize(resize).await), "role-too-low");
     let close = cmdop_proto::v1::CloseSessionRequest {

@@ -112,7 +112,7 @@ impl Wire {
             client_id: ClientId::new().to_string(),
             resume_from: None,
             size: (mode == AttachMode::Operator).then(|| Size::DEFAULT.into()),
-            scrollback_lines: 0,
+            ..AttachOpen::default()
         };
         self.attach_with(open).await
     }

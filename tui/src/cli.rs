@@ -12,6 +12,7 @@ mod detached;
 mod down;
 mod exec;
 mod failure;
+mod keyboard;
 mod login;
 mod logout;
 mod machines;
@@ -76,6 +77,7 @@ enum Command {
     Send(send::Args),
     Capture(capture::Args),
     Resize(resize::Args),
+    Keyboard(keyboard::Args),
     Signal(signal::Args),
     Record(record::Args),
     Play(play::Args),
@@ -144,6 +146,7 @@ pub async fn run(cli: Cli, environment: &Environment) -> Result<u8, Failure> {
         Command::Send(args) => send::run(&context, args).await,
         Command::Capture(args) => capture::run(&context, args).await,
         Command::Resize(args) => resize::run(&context, args).await,
+        Command::Keyboard(args) => keyboard::run(&context, args).await,
         Command::Signal(args) => signal::run(&context, args).await,
         Command::Record(args) => record::run(&context, args).await,
         Command::Play(args) => play::run(&context, args).await,

@@ -7,6 +7,7 @@ pub mod cli;
 
 // The full screen.
 pub mod app;
+mod frame;
 pub mod keymap;
 pub mod pane;
 pub mod run;

@@ -145,6 +145,7 @@ async fn play(
     let opened = Answer::Opened(v1::AttachOpened {
         session: Some(session()),
         acked_input_seq: play.acked,
+        mode: open.mode,
     });
     let first = (play.first)(&open);
     for answer in std::iter::once(opened).chain(first) {
@@ -267,6 +268,13 @@ impl SessionService for Service {
         _: Request<v1::ResizeRequest>,
     ) -> Result<Response<v1::ResizeResponse>, Status> {
         Err(Status::unimplemented("resize"))
+    }
+
+    async fn keyboard(
+        &self,
+        _: Request<v1::KeyboardRequest>,
+    ) -> Result<Response<v1::KeyboardResponse>, Status> {
+        Err(Status::unimplemented("keyboard"))
     }
 
     async fn signal(

@@ -126,6 +126,11 @@ impl Client {
             resume_from: self.cursor.resume_from().map(|offset| offset.0),
             size: wishes.size.map(Into::into),
             scrollback_lines: self.options.scrollback_lines,
+            delivery: match self.options.latest {
+                None => v1::Delivery::Lossless.into(),
+                Some(_) => v1::Delivery::Latest.into(),
+            },
+            max_updates_per_second: self.options.latest.unwrap_or(0),
         };
         // The stream's first request lies in its queue before the call is made.
         let queue = std::sync::Mutex::new(None);
@@ -153,11 +158,13 @@ impl Client {
     pub(super) async fn run(
         mut self,
         mut link: Link,
-        mut inputs: mpsc::Receiver<Bytes>,
+        (mut inputs, mut asks): (mpsc::Receiver<Bytes>, mpsc::Receiver<v1::KeyboardChange>),
         events: mpsc::Sender<Event>,
     ) {
         loop {
-            let end = self.serve(&mut link, &mut inputs, &events).await;
+            let end = self
+                .serve(&mut link, (&mut inputs, &mut asks), &events)
+                .await;
             let error = match end {
                 End::Over => return,
                 End::Resync => {
@@ -173,6 +180,8 @@ impl Client {
                 Some(next) => link = next,
                 None => return,
             }
+            // Asked for while nobody could hear it.
+            while asks.try_recv().is_ok() {}
         }
     }
 
@@ -229,7 +238,10 @@ impl Client {
     async fn serve(
         &mut self,
         link: &mut Link,
-        inputs: &mut mpsc::Receiver<Bytes>,
+        (inputs, asks): (
+            &mut mpsc::Receiver<Bytes>,
+            &mut mpsc::Receiver<v1::KeyboardChange>,
+        ),
         events: &mpsc::Sender<Event>,
     ) -> End {
         self.unacked.rewind();
@@ -247,6 +259,9 @@ impl Client {
                 return End::Over;
             }
             link.tell(*wishes.borrow_and_update());
+            if link.told.redraws != wishes.borrow().redraws {
+                return End::Resync;
+            }
             // Never waits for the wire here: a relay that takes no input until its output is read
             // would wait for us for ever.
             let waiting = !link.send(&mut self.unacked);
@@ -260,6 +275,7 @@ impl Client {
                 },
                 // There is room again, or the stream is gone: then its other half says why.
                 room = link.requests.reserve(), if waiting && open => open = room.is_ok(),
+                Some(change) = asks.recv() => drop(link.ask(Ask::Keyboard(change))),
                 changed = wishes.changed(), if wishing => wishing = changed.is_ok(),
                 _ = ping.tick() => {
                     if answered < nonce {

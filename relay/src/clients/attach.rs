@@ -21,7 +21,7 @@ use crate::caller::Account;
 use crate::incoming;
 use crate::live::LiveStream;
 use crate::relay::Relay;
-use crate::session::{Attaching, AttachmentId, ClientNext, Message, Mode, Session};
+use crate::session::{Attaching, AttachmentId, ClientNext, Message, Mode, Pace, Session};
 
 pub(super) async fn attach(
     relay: &Arc<Relay>,
@@ -70,10 +70,13 @@ fn attaching(account: &Account, open: &v1::AttachOpen) -> Result<Attaching, Refu
     Ok(Attaching {
         id: open.client_id.parse::<ClientId>()?,
         account: account.claims.sub.clone(),
+        name: account.name(),
+        governs: account.governs(),
         mode,
         resume_from: open.resume_from.map(Offset),
         size: open.size.map(Size::try_from).transpose()?,
         scrollback: open.scrollback_lines,
+        rate: Pace::read(open),
     })
 }
 
@@ -159,6 +162,7 @@ impl Client {
                 session.client_pinged(attachment, ping.nonce);
                 Ok(())
             }
+            Some(Up::Keyboard(change)) => session.client_keyboard(attachment, change),
             Some(Up::Background(background)) => session.client_background(attachment, background),
             Some(Up::Open(_)) => Err(Refusal::invalid("bad-request", "`open` came twice")),
             // A request of a newer client that we do not know.
@@ -211,9 +215,10 @@ impl Stream for Attached {
                 }
                 response
             }
-            ClientNext::Send(Message::Opened(acked)) => Response::Opened(v1::AttachOpened {
+            ClientNext::Send(Message::Opened(acked, mode)) => Response::Opened(v1::AttachOpened {
                 session: Some(self.session.record()),
                 acked_input_seq: acked.0,
+                mode: mode.message().into(),
             }),
             ClientNext::Send(Message::Changed) => Response::Changed(self.session.record()),
             ClientNext::SendEnd => Response::Ended(self.session.record()),

@@ -100,6 +100,7 @@ fn start_session(
         size: Some(facts.size.into()),
         created_at_ms: facts.created_at_ms,
         created_by: facts.created_by.clone(),
+        size_policy: request.size_policy,
         grace: request.grace.or(Some(v1::Grace {
             limit: Some(default_grace),
         })),

@@ -6,22 +6,24 @@ use std::time::Duration;
 use cmdop_proto::{ClientId, InputSeq, Refusal, Size, limits, v1};
 use tonic::Request;
 
+use crate::caller::Account;
 use crate::relay::Relay;
 use crate::request::check_signal;
-use crate::session::Session;
+use crate::session::{Asking, Policy, Session};
 
 /// Processes that are told to end get 5 s before they are killed; then their agent reports.
 const CLOSE: Duration = Duration::from_secs(8);
 
-/// The session that an operator's request names.
+/// The session that an operator's request names, and who asks.
 fn operated<T>(
     relay: &Relay,
     request: &Request<T>,
     (reference, what): (&str, &str),
-) -> Result<Arc<Session>, Refusal> {
+) -> Result<(Account, Arc<Session>), Refusal> {
     let account = relay.account(request)?;
     account.require_operator(what)?;
-    relay.workspace_of(&account).find(reference)
+    let session = relay.workspace_of(&account).find(reference)?;
+    Ok((account, session))
 }
 
 pub(super) async fn send(
@@ -29,7 +31,7 @@ pub(super) async fn send(
     request: Request<v1::SendRequest>,
 ) -> Result<v1::SendResponse, Refusal> {
     let named = (request.get_ref().session.as_str(), "type into sessions");
-    let session = operated(relay, &request, named)?;
+    let (account, session) = operated(relay, &request, named)?;
     let input = request.into_inner();
     check_input(input.data.len())?;
     let (client, seq) = match input.client_id.as_str() {
@@ -37,7 +39,9 @@ pub(super) async fn send(
         id => (id.parse()?, InputSeq(input.input_seq)),
     };
     let limit = relay.context.limits.agent_answer;
-    let command = session.send(client, seq, input.data, limit).await?;
+    let command = session
+        .send((&account.claims.sub, client), seq, input.data, limit)
+        .await?;
     Ok(v1::SendResponse {
         command_id: command.0,
     })
@@ -76,12 +80,35 @@ pub(super) fn resize(
     request: &Request<v1::ResizeRequest>,
 ) -> Result<v1::ResizeResponse, Refusal> {
     let wanted = request.get_ref();
-    let session = operated(relay, request, (&wanted.session, "resize sessions"))?;
-    let size = wanted
-        .size
-        .ok_or_else(|| Refusal::invalid("bad-request", "the request has no size"))?;
-    session.resize(Size::try_from(size)?)?;
+    let (_, session) = operated(relay, request, (&wanted.session, "resize sessions"))?;
+    let size = wanted.size.map(Size::try_from).transpose()?;
+    let policy = Policy::read(wanted.policy());
+    if size.is_none() && policy.is_none() {
+        return Err(Refusal::invalid(
+            "bad-request",
+            "the request has neither a size nor a policy",
+        ));
+    }
+    session.resize(size, policy)?;
     Ok(v1::ResizeResponse {})
+}
+
+pub(super) fn keyboard(
+    relay: &Relay,
+    request: Request<v1::KeyboardRequest>,
+) -> Result<v1::KeyboardResponse, Refusal> {
+    let account = relay.account(&request)?;
+    let wanted = request.into_inner();
+    if wanted.change.is_some() {
+        account.require_operator("change who may type")?;
+    }
+    let asking = Asking {
+        account: account.claims.sub.clone(),
+        governs: account.governs(),
+        client: wanted.client,
+    };
+    let session = relay.workspace_of(&account).find(&wanted.session)?;
+    session.keyboard(wanted.change, &asking)
 }
 
 pub(super) fn signal(
@@ -89,7 +116,7 @@ pub(super) fn signal(
     request: &Request<v1::SignalRequest>,
 ) -> Result<v1::SignalResponse, Refusal> {
     let wanted = request.get_ref();
-    let session = operated(relay, request, (&wanted.session, "signal sessions"))?;
+    let (_, session) = operated(relay, request, (&wanted.session, "signal sessions"))?;
     check_signal(wanted.signal)?;
     session.signal(wanted.signal)?;
     Ok(v1::SignalResponse {})

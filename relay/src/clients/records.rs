@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use cmdop_proto::{Refusal, SessionId, limits, text, v1};
+use cmdop_proto::{Refusal, SessionId, text, v1};
 use futures_util::stream;
 use prost::Message as _;
 use tokio::sync::broadcast;
@@ -18,8 +18,8 @@ use crate::relay::Relay;
 use crate::session::Session;
 use crate::workspace::Workspace;
 
-/// A list stays below this, so that it fits a frame.
-const MAX_LIST: usize = limits::MAX_FRAME - (64 << 10);
+/// The records of one page stay below this, so that it fits a frame.
+const MAX_LIST: usize = 900 << 10;
 
 pub(super) fn list(
     relay: &Relay,
@@ -31,23 +31,34 @@ pub(super) fn list(
         "" => None,
         name => Some(relay.context.directory.find(account.workspace(), name)?.id),
     };
+    let after = match wanted.page.as_str() {
+        "" => None,
+        page => Some(page.parse::<SessionId>()?),
+    };
     let all = relay.workspace_of(&account).all();
-    let mut sessions: Vec<_> = all
+    let records = all
         .iter()
+        .filter(|session| after.is_none_or(|after| session.id > after))
         .filter(|session| machine.is_none_or(|machine| session.machine == machine))
         .filter(|session| wanted.include_ended || !session.is_ended())
-        .map(|session| session.record())
-        .collect();
-    sessions.sort_by_key(|session| session.created_at_ms);
-    let mut response = v1::ListSessionsResponse { sessions };
-    if response.encoded_len() > MAX_LIST {
-        // Long commands are what makes a list long; a single record has them still.
-        response
-            .sessions
-            .iter_mut()
-            .for_each(|session| session.command.truncate(1));
+        .map(|session| session.record());
+    Ok(page(records))
+}
+
+/// As many of `records`, in the order of their ids, as fit; and where the next page begins.
+fn page(records: impl Iterator<Item = v1::Session>) -> v1::ListSessionsResponse {
+    let mut response = v1::ListSessionsResponse::default();
+    let mut bytes = 0;
+    for record in records {
+        // Its key and length in front of it.
+        bytes += record.encoded_len() + 8;
+        if let Some(last) = response.sessions.last().filter(|_| bytes > MAX_LIST) {
+            response.next_page.clone_from(&last.id);
+            break;
+        }
+        response.sessions.push(record);
     }
-    Ok(response)
+    response
 }
 
 pub(super) fn get(
@@ -130,5 +141,36 @@ impl Watch {
                 Err(RecvError::Closed) => return None,
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cmdop_proto::limits;
+
+    use super::*;
+
+    #[test]
+    fn a_list_of_the_longest_records_comes_in_pages_that_fit_a_frame() {
+        let record = |n: usize| v1::Session {
+            id: format!("{n:08}"),
+            command: vec!["x".repeat(2048)],
+            reason: "y".repeat(4096),
+            ..v1::Session::default()
+        };
+        let mut begin = 0;
+        let mut pages = 0;
+        while begin < 2000 {
+            let answer = page((begin..2000).map(record));
+            assert!(answer.encoded_len() <= limits::MAX_FRAME);
+            assert_eq!(answer.sessions[0].id, format!("{begin:08}"));
+            begin += answer.sessions.len();
+            pages += 1;
+            match begin {
+                2000 => assert_eq!(answer.next_page, ""),
+                next => assert_eq!(answer.next_page, format!("{:08}", next - 1)),
+            }
+        }
+        assert!(pages > 10);
     }
 }

@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::task::Waker;
+use std::time::Duration;
 
 use cmdop_proto::{LinkEpoch, Offset, Refusal, limits, v1};
 use tokio::time::Instant;
@@ -12,11 +13,16 @@ use super::FARTHEST;
 use super::credit::{self, Operator};
 use super::lifecycle::{Event, Fence, Now};
 use super::log::Gap;
+use super::size::Policy;
 use super::state::{After, State};
 use crate::stream_token::StreamToken;
 
 /// Commands other than input that may wait for the agent. More means that it does not read.
 const MAX_COMMANDS: usize = 64;
+
+/// An agent that was told to send from an earlier offset begins within a round trip; what it sends
+/// instead of that for so long, or sends not at all, is not waited for.
+const REWIND: Duration = Duration::from_secs(10);
 
 /// The agent's streams for one session.
 #[derive(Debug, Default)]
@@ -32,11 +38,14 @@ struct Open {
     commands: VecDeque<Down>,
     /// The size that its terminal has to take; only the newest matters.
     resize: Option<v1::Size>,
+    /// What it has to keep of the session; only the newest matters.
+    settings: Option<v1::SessionSettings>,
     /// The lines of the keyframe that it has to make; one serves all.
     keyframe: Option<u32>,
     granted: Option<Offset>,
-    /// It was told to send from an earlier offset; what it sent before it heard that may still come.
-    rewinding: bool,
+    /// It was told to send from an earlier offset, and has to begin by then; what it sent before it
+    /// heard that may still come.
+    rewinding_until: Option<Instant>,
     /// Its task sleeps and knows that the agent may soon stand still.
     knows_short: bool,
     waker: Option<Waker>,
@@ -92,6 +101,19 @@ impl AgentSide {
             open.resize = Some(size);
             after.wakes.take(&mut open.waker);
         }
+    }
+
+    /// Only the newest settings matter.
+    pub(super) fn keep(&mut self, settings: v1::SessionSettings, after: &mut After) {
+        if let Some(open) = &mut self.open {
+            open.settings = Some(settings);
+            after.wakes.take(&mut open.waker);
+        }
+    }
+
+    /// When an agent that was told to go back has taken too long.
+    pub(super) fn rewinding_until(&self) -> Option<Instant> {
+        self.open.as_ref()?.rewinding_until
     }
 
     /// Asks for a keyframe with so many lines of scrollback.
@@ -155,9 +177,10 @@ impl State {
             fence,
             commands: [Down::ReadUpTo(grant.0), Down::SendFrom(send_from.0)].into(),
             resize: None,
+            settings: None,
             keyframe: None,
             granted: Some(grant),
-            rewinding: false,
+            rewinding_until: None,
             knows_short: false,
             waker: None,
         });
@@ -165,6 +188,11 @@ impl State {
         self.start = None;
         if let Some(size) = self.wanted_size.filter(|size| *size != self.facts.size) {
             self.agent.resize(size.into(), after);
+        }
+        if self.keyboard.is_exclusive() || self.policy != Policy::Latest {
+            // A worker that was restarted may have forgotten them.
+            let settings = self.settings();
+            self.agent.keep(settings, after);
         }
         self.happen(Event::Opened(fence), now, after);
         self.ask_for_outstanding(now.instant, after);
@@ -213,22 +241,26 @@ impl State {
 
     /// How far the operator who has most of the log has it.
     fn fastest_operator(&self) -> Option<Offset> {
-        let operators = self.clients.iter().filter(|client| client.is_operator());
+        let operators = self.clients.iter().filter(|client| client.holds_back());
         operators.filter_map(|client| client.cursor.has()).max()
     }
 
     /// The only operator is back and has less than the window: the log goes on for all from where it
     /// is, if the agent still has that. `false`: it has to go on without. What is here stays until
     /// the first byte of it comes.
-    pub(super) fn rewind(&mut self, to: Offset, after: &mut After) -> bool {
+    pub(super) fn rewind(&mut self, to: Offset, now: Instant, after: &mut After) -> bool {
         if to >= self.log.start() || self.life.is_ended() || self.fastest_operator().is_some() {
             return false;
         }
         if let Some(open) = &mut self.agent.open {
-            if open.commands.len() >= MAX_COMMANDS {
+            if open.commands.len() + 2 > MAX_COMMANDS {
                 return false;
             }
-            open.rewinding = true;
+            open.rewinding_until = Some(now + REWIND);
+            // Credit first: the bytes must not come faster than they are read here.
+            let reach = to.advance(limits::RELAY_WINDOW);
+            open.granted = Some(reach);
+            open.commands.push_back(Down::ReadUpTo(reach.0));
             open.commands.push_back(Down::SendFrom(to.0));
             after.wakes.take(&mut open.waker);
         }
@@ -239,7 +271,7 @@ impl State {
     /// Whoever waits for the log to go back waits no longer: it has, or it cannot.
     pub(super) fn rewound(&mut self, after: &mut After) {
         if let Some(open) = &mut self.agent.open {
-            open.rewinding = false;
+            open.rewinding_until = None;
         }
         for client in &mut self.clients {
             client.waits_for_rewind = false;
@@ -247,9 +279,16 @@ impl State {
         }
     }
 
+    /// An agent that is linked and does not go back is not waited for: a picture has to do.
+    pub(super) fn give_up_rewind(&mut self, now: Instant, after: &mut After) {
+        if self.agent.rewinding_until().is_some_and(|by| now >= by) {
+            self.rewound(after);
+        }
+    }
+
     /// How far the agent may read and send.
     fn grant(&self, now: Instant) -> credit::Grant {
-        let operators = self.clients.iter().filter(|client| client.is_operator());
+        let operators = self.clients.iter().filter(|client| client.holds_back());
         let operators = operators.map(|client| Operator {
             position: client.cursor.position(),
             waiting_since: client.waits_since(&self.log),
@@ -279,7 +318,7 @@ impl State {
         now: Instant,
         after: &mut After,
     ) -> Result<usize, Gap> {
-        let is_rewinding = self.agent.open.as_ref().is_some_and(|open| open.rewinding);
+        let is_rewinding = self.agent.rewinding_until().is_some();
         if is_rewinding && Offset(output.offset) < self.log.start() {
             self.log.restart(Offset(output.offset));
             self.rewound(after);
@@ -293,7 +332,7 @@ impl State {
             if client.cursor.position() == before {
                 client.waiting_since = now;
             }
-            after.wakes.take(&mut client.waker);
+            client.has_output(&mut after.wakes);
         }
         self.look_after_credit(after);
         Ok(added)
@@ -342,6 +381,9 @@ impl State {
         // The size first: a picture of the old one would be of no use.
         if let Some(size) = open.resize.take() {
             return AgentNext::Send(Down::Resize(size));
+        }
+        if let Some(settings) = open.settings.take() {
+            return AgentNext::Send(Down::Settings(settings));
         }
         if let Some(scrollback_lines) = open.keyframe.take() {
             let wanted = v1::KeyframeWanted { scrollback_lines };

@@ -11,7 +11,11 @@ use cmdop_proto::{ClientId, CommandId, InputSeq, Refusal, v1};
 use tokio::time::Instant;
 
 use super::cursor::Cursor;
+use super::keyboard::Typist;
 use super::log::Log;
+use super::pace::Pace;
+use super::size::Vote;
+use super::wakes::Wakes;
 
 /// Refusals that may wait for a client; one that lets more gather does not read its stream.
 const MAX_REFUSALS: usize = 64;
@@ -29,6 +33,15 @@ pub(crate) enum Mode {
     Observer,
 }
 
+impl Mode {
+    pub(crate) fn message(self) -> v1::AttachMode {
+        match self {
+            Self::Operator => v1::AttachMode::Operator,
+            Self::Observer => v1::AttachMode::Observer,
+        }
+    }
+}
+
 /// Names one attachment within its session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct AttachmentId(pub u64);
@@ -40,8 +53,16 @@ pub(crate) struct Client {
     pub(super) id: ClientId,
     /// Whose it is.
     pub(super) account: String,
+    /// That account's name.
+    pub(super) name: String,
+    /// That account is an owner or administrator.
+    pub(super) governs: bool,
     pub(super) mode: Mode,
     pub(super) cursor: Cursor,
+    /// It wants the newest state, not every byte.
+    pub(super) pace: Option<Pace>,
+    /// The size of its terminal, if that counts.
+    pub(super) vote: Option<Vote>,
     /// When it last took bytes, or bytes began to wait for it.
     pub(super) waiting_since: Instant,
     pub(super) is_in_background: bool,
@@ -75,13 +96,47 @@ impl Client {
     pub(super) fn is_operator(&self) -> bool {
         self.mode == Mode::Operator
     }
+
+    /// Whether the session waits for it: an operator who wants every byte.
+    pub(super) fn holds_back(&self) -> bool {
+        self.is_operator() && self.pace.is_none()
+    }
+
+    /// New output is there for it. Who is asleep between two updates sleeps on.
+    pub(super) fn has_output(&mut self, wakes: &mut Wakes) {
+        if !self.pace.as_ref().is_some_and(Pace::is_asleep) {
+            wakes.take(&mut self.waker);
+        }
+    }
+
+    pub(super) fn typist(&self) -> Typist {
+        Typist {
+            client: self.id,
+            account: self.account.clone(),
+            name: self.name.clone(),
+        }
+    }
+
+    /// As others see it.
+    pub(super) fn message(&self) -> v1::AttachedClient {
+        let delivery = match self.pace {
+            None => v1::Delivery::Lossless,
+            Some(_) => v1::Delivery::Latest,
+        };
+        v1::AttachedClient {
+            who: Some(self.typist().message()),
+            mode: self.mode.message().into(),
+            delivery: delivery.into(),
+            size: self.vote.map(|vote| vote.size.into()),
+        }
+    }
 }
 
 /// What a client has to be told before it gets more output.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
     /// The first message of the stream is still to come.
-    pub(super) opened: Option<InputSeq>,
+    pub(super) opened: Option<(InputSeq, Mode)>,
     pub(super) ack: Option<(InputSeq, CommandId)>,
     pub(super) pong: Option<u64>,
     pub(super) going_away: bool,
@@ -110,7 +165,7 @@ pub(crate) enum End {
 )]
 pub(crate) enum Message {
     /// `opened`, with the record.
-    Opened(InputSeq),
+    Opened(InputSeq, Mode),
     /// `changed`, with the record.
     Changed,
     /// Anything else.
@@ -138,9 +193,9 @@ impl Outbox {
     /// The next message, the urgent first.
     pub(super) fn next(&mut self) -> Option<Message> {
         use v1::attach_response::Response;
-        if let Some(acked) = self.opened.take() {
+        if let Some((acked, mode)) = self.opened.take() {
             self.record_changed = false;
-            return Some(Message::Opened(acked));
+            return Some(Message::Opened(acked, mode));
         }
         let plain = if let Some(refusal) = self.refusals.pop_front() {
             Response::Refusal(refusal)

@@ -10,10 +10,12 @@ use cmdop_proto::{ClientId, InputSeq, Offset, Refusal, Size, v1};
 use tokio::time::Instant;
 use v1::attach_response::Response;
 
+use super::arbitration::made_observer;
 use super::attached::{AttachmentId, Client, End, Message, Mode, Outbox};
 use super::cursor::{self, Cursor, Next};
 use super::input::Accepted;
 use super::lifecycle::{Event, Now};
+use super::pace::{Pace, Pictures, Turn};
 use super::state::{After, State};
 
 /// Ctrl-C, Ctrl-\ and Ctrl-Z: what terminals are set to interrupt, quit and suspend by. Where a
@@ -27,6 +29,10 @@ pub(crate) struct Attaching {
     pub(crate) id: ClientId,
     /// Whose it is.
     pub(crate) account: String,
+    /// That account's name.
+    pub(crate) name: String,
+    /// That account is an owner or administrator of the workspace.
+    pub(crate) governs: bool,
     /// What it may do.
     pub(crate) mode: Mode,
     /// It has every byte below this.
@@ -35,6 +41,8 @@ pub(crate) struct Attaching {
     pub(crate) size: Option<Size>,
     /// Lines that it wants in a keyframe.
     pub(crate) scrollback: u32,
+    /// The newest state, so many times a second; `None`: every byte.
+    pub(crate) rate: Option<u32>,
 }
 
 /// What an attached client's stream does next.
@@ -68,14 +76,9 @@ impl State {
         if !(who.resume_from.is_some() && self.linger_until.is_some()) {
             self.require_alive()?;
         }
-        let is_anothers = |client: &Client| client.id == who.id && client.account != who.account;
-        if self.clients.iter().any(is_anothers) {
-            return Err(Refusal::denied(
-                "client-id-taken",
-                "another account is attached with this client id",
-            )
-            .hint("attach with a client id of your own"));
-        }
+        self.own(who.id, &who.account)?;
+        let must_watch = self.keyboard.must_watch(who.id);
+        let mode = if must_watch { Mode::Observer } else { who.mode };
         // The same client again: its old stream is dead, whether or not we have heard of it.
         self.clients.retain_mut(|client| {
             after.wakes.take(&mut client.waker);
@@ -89,8 +92,10 @@ impl State {
             )
             .hint("detach another first"));
         }
-        let waits_for_rewind = match (who.mode, who.resume_from) {
-            (Mode::Operator, Some(from)) => self.rewind(from, after),
+        let waits_for_rewind = match (mode, who.resume_from) {
+            (Mode::Operator, Some(from)) if who.rate.is_none() => {
+                self.rewind(from, now.instant, after)
+            }
             _ => false,
         };
         let cursor = match who.resume_from {
@@ -112,14 +117,18 @@ impl State {
             attachment,
             id: who.id,
             account: who.account.clone(),
-            mode: who.mode,
+            name: who.name.clone(),
+            governs: who.governs,
+            mode,
             cursor,
+            pace: who.rate.map(|rate| Pace::new(rate, now.instant)),
+            vote: None,
             waiting_since: now.instant,
             is_in_background: false,
             waits_for_rewind,
             waker: None,
             outbox: Outbox {
-                opened: Some(self.inputs.newest_written(who.id)),
+                opened: Some((self.inputs.newest_written(who.id), mode)),
                 ..Outbox::default()
             },
             end_by: None,
@@ -129,11 +138,13 @@ impl State {
             client.for_each(|client| client.has_to_leave(now.instant));
             return Ok(attachment);
         }
-        if who.mode == Mode::Operator {
+        if mode == Mode::Operator {
             self.happen(Event::CameBack, now, after);
             if let Some(size) = who.size {
-                self.want_size(size, after);
+                self.voted(attachment, size, after);
             }
+        } else if must_watch && who.mode == Mode::Operator {
+            self.refuse_client(attachment, made_observer(), InputSeq(0), now, after);
         }
         self.agent.wake(after);
         Ok(attachment)
@@ -165,22 +176,23 @@ impl State {
     }
 
     fn remove(&mut self, attachment: AttachmentId, now: Now, after: &mut After) {
-        let before = self.clients.len();
-        self.clients
-            .retain(|client| client.attachment != attachment);
-        if self.clients.len() == before {
+        let place = self.clients.iter().position(|c| c.attachment == attachment);
+        let Some(place) = place else {
             return;
-        }
+        };
+        let client = self.clients.remove(place);
+        self.keyboard.left(client.id);
+        self.vote_left(client.vote, after);
         after.input_moves = true;
         self.record_changed(after);
         self.agent.wake(after);
         self.look_at_background(now, after);
-        self.linger(now.instant);
+        self.linger(now.instant, after);
     }
 
     /// Operators only: whoever merely watches does not keep a session alive. Where none is attached,
     /// it stays what it was.
-    fn look_at_background(&mut self, now: Now, after: &mut After) {
+    pub(super) fn look_at_background(&mut self, now: Now, after: &mut After) {
         let mut operators = self.clients.iter().filter(|client| client.is_operator());
         let Some(first) = operators.next() else {
             return;
@@ -195,7 +207,10 @@ impl State {
     }
 
     /// The mode of an attachment; one that was replaced or cut may do nothing.
-    fn require_operator(&mut self, attachment: AttachmentId) -> Result<ClientId, Refusal> {
+    pub(super) fn require_operator(
+        &mut self,
+        attachment: AttachmentId,
+    ) -> Result<ClientId, Refusal> {
         let client = self.client(attachment).ok_or_else(replaced)?;
         if let End::Cut(refusal) = &client.outbox.end {
             return Err(refusal.clone());
@@ -253,8 +268,12 @@ impl State {
                 "an input has no number: they count from 1",
             ));
         }
+        if !self.keyboard.may_type(id) {
+            return self.may_not_type(id, seq);
+        }
         let accepted = self.inputs.accept(id, seq, data);
         if let Accepted::Queued(_) = accepted {
+            self.keyboard.typed(now.instant);
             self.agent.wake(after);
             if matches!(self.life, super::lifecycle::Life::Background(_)) {
                 self.happen(Event::CameBack, now, after);
@@ -272,17 +291,8 @@ impl State {
     ) -> Result<(), Refusal> {
         self.require_operator(attachment)?;
         self.require_alive()?;
-        self.want_size(size.try_into()?, after);
+        self.voted(attachment, size.try_into()?, after);
         Ok(())
-    }
-
-    /// The latest operator to say so decides the size.
-    pub(super) fn want_size(&mut self, size: Size, after: &mut After) {
-        // Another size may be on its way to the agent.
-        let is_news = self.wanted_size.replace(size) != Some(size) || size != self.facts.size;
-        if is_news {
-            self.agent.resize(size.into(), after);
-        }
     }
 
     pub(super) fn client_pinged(
@@ -393,6 +403,18 @@ impl State {
             client.waker = Some(waker.clone());
             return ClientNext::Sleep;
         }
+        if let Some(pace) = &mut client.pace {
+            let pictures = if self.agent.has_stream() && !self.life.is_ended() {
+                Pictures::Drawn
+            } else {
+                Pictures::None
+            };
+            if pace.turn(&mut client.cursor, &self.log, pictures, now) == Turn::Hold {
+                client.waker = Some(waker.clone());
+                after.asked = true;
+                return ClientNext::Sleep;
+            }
+        }
         match client.cursor.next(&self.log, &self.keyframes) {
             Next::Bytes(piece) => {
                 self.served(index, now, after);
@@ -429,7 +451,7 @@ impl State {
         if client.end_by.is_some() {
             client.has_to_leave(now);
         }
-        if client.is_operator() {
+        if client.holds_back() {
             let position = client.cursor.position();
             self.operator_moved(position, after);
         }

@@ -115,6 +115,13 @@ impl Cursor {
         }
     }
 
+    /// It takes the bytes from `from` on after all, if they are still here.
+    pub(crate) fn go_back(&mut self, from: Offset, log: &Log) {
+        if self.has().is_none() && from >= log.start() {
+            self.place = Place::At(from);
+        }
+    }
+
     /// Up to where it certainly has been served, for the agent's credit.
     pub(crate) fn position(&self) -> Offset {
         match self.place {

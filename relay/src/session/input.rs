@@ -74,13 +74,8 @@ impl Inputs {
 
     /// Takes one input in.
     pub(crate) fn accept(&mut self, client: ClientId, seq: InputSeq, data: Bytes) -> Accepted {
-        if let Some(seen) = self.seen.iter().rfind(|seen| seen.client == client) {
-            if seq <= seen.written {
-                return Accepted::Written(seen.written, seen.command);
-            }
-            if seq <= seen.accepted {
-                return Accepted::OnItsWay;
-            }
+        if let Some(known) = self.known(client, seq) {
+            return known;
         }
         if self.waiting.len() >= MAX_INPUTS || self.bytes + data.len() > MAX_BYTES {
             return Accepted::Full;
@@ -95,6 +90,16 @@ impl Inputs {
             data,
         });
         Accepted::Queued(self.newest)
+    }
+
+    /// What became of an input that was taken in before; `None`: it was not.
+    pub(crate) fn known(&self, client: ClientId, seq: InputSeq) -> Option<Accepted> {
+        let seen = self.seen.iter().rfind(|seen| seen.client == client)?;
+        if seq <= seen.written {
+            Some(Accepted::Written(seen.written, seen.command))
+        } else {
+            (seq <= seen.accepted).then_some(Accepted::OnItsWay)
+        }
     }
 
     fn remember(&mut self, client: ClientId) -> &mut Seen {

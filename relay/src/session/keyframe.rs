@@ -101,6 +101,11 @@ impl Keyframes {
         }
     }
 
+    /// The bytes that it keeps.
+    pub(crate) fn bytes(&self) -> usize {
+        self.newest.as_ref().map_or(0, |kept| kept.frame.data.len())
+    }
+
     /// Gives its memory back.
     pub(crate) fn forget(&mut self) {
         self.newest = None;

@@ -7,8 +7,10 @@ use bytes::Bytes;
 use cmdop_proto::{ClientId, CommandId, InputSeq, Refusal, Size, v1};
 use tokio::sync::oneshot;
 
+use super::arbitration::Asking;
 use super::input::Accepted;
 use super::lifecycle::Event;
+use super::size::Policy;
 use super::{Session, now};
 
 /// Captures that may be under way at once for one session.
@@ -21,7 +23,7 @@ impl Session {
     /// Types, and waits until the agent has written it.
     pub(crate) async fn send(
         self: &Arc<Self>,
-        client: ClientId,
+        (account, client): (&str, ClientId),
         seq: InputSeq,
         data: Bytes,
         limit: Duration,
@@ -31,6 +33,7 @@ impl Session {
         let send = async {
             let accepted = self.when_room(|state, after| {
                 state.require_linked()?;
+                state.own(client, account)?;
                 // Those who waited too long have left.
                 state.sends.retain(|(_, _, waiting)| !waiting.is_closed());
                 if state.sends.len() >= MAX_SENDS {
@@ -93,12 +96,35 @@ impl Session {
         captured.map_err(|_| lost_meanwhile("the capture"))
     }
 
-    pub(crate) fn resize(self: &Arc<Self>, size: Size) -> Result<(), Refusal> {
+    pub(crate) fn resize(
+        self: &Arc<Self>,
+        size: Option<Size>,
+        policy: Option<Policy>,
+    ) -> Result<(), Refusal> {
         self.with(|state, after| {
-            state.require_linked()?;
-            state.want_size(size, after);
-            Ok(())
+            if size.is_some() {
+                state.require_linked()?;
+            }
+            state.require_alive()?;
+            state.set_size(size, policy, after)
         })
+    }
+
+    /// Who is attached and who may type, once `change` is made.
+    pub(crate) fn keyboard(
+        self: &Arc<Self>,
+        change: Option<v1::KeyboardChange>,
+        asking: &Asking,
+    ) -> Result<v1::KeyboardResponse, Refusal> {
+        let mut response = self.with(|state, after| {
+            let now = now();
+            if let Some(change) = change {
+                state.account_keyboard(change, asking, now, after)?;
+            }
+            Ok::<_, Refusal>(state.keyboard_response(now.instant))
+        })?;
+        response.session = Some(self.record());
+        Ok(response)
     }
 
     pub(crate) fn signal(self: &Arc<Self>, signal: u32) -> Result<(), Refusal> {

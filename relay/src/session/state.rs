@@ -14,9 +14,11 @@ use tokio::time::Instant;
 use super::agent_side::AgentSide;
 use super::attached::{AttachmentId, Client};
 use super::input::Inputs;
+use super::keyboard::Keyboard;
 use super::keyframe::Keyframes;
 use super::lifecycle::{Event, Life, Now, Terms};
 use super::log::Log;
+use super::size::Policy;
 use super::wakes::Wakes;
 use crate::deadlines::Deadline;
 
@@ -53,11 +55,15 @@ pub(crate) struct After {
     pub(super) end_on_agent: bool,
     /// The record's time is over.
     pub(super) forget: bool,
+    /// It is over and keeps so many bytes of output for a while.
+    pub(super) lingers: Option<usize>,
+    /// It has given them back.
+    pub(super) released: bool,
     /// There is room for input again, or there never will be.
     pub(super) input_moves: bool,
     /// It ended just now.
     pub(super) ended: bool,
-    /// The agent was asked for something that it has to answer in time.
+    /// Something has to happen by a time that is new: an answer of the agent, a client's next update.
     pub(super) asked: bool,
 }
 
@@ -79,6 +85,14 @@ pub(crate) struct State {
     pub(super) late: Vec<AttachmentId>,
     pub(super) attachments: u64,
     pub(super) agent: AgentSide,
+    /// Who may type.
+    pub(super) keyboard: Keyboard,
+    /// Which accounts used which client ids; the least recent first.
+    pub(super) owners: VecDeque<(ClientId, String)>,
+    /// Whose terminal decides the size.
+    pub(super) policy: Policy,
+    /// Counts what operators and requests said of the size.
+    pub(super) turns: u64,
     pub(super) captures: HashMap<u64, oneshot::Sender<v1::CaptureResponse>>,
     pub(super) capture_count: u64,
     pub(super) sends: VecDeque<(ClientId, InputSeq, oneshot::Sender<CommandId>)>,
@@ -113,6 +127,10 @@ impl State {
             late: Vec::new(),
             attachments: 0,
             agent: AgentSide::default(),
+            keyboard: Keyboard::default(),
+            owners: VecDeque::new(),
+            policy: Policy::default(),
+            turns: 0,
             captures: HashMap::new(),
             capture_count: 0,
             sends: VecDeque::new(),
@@ -148,7 +166,9 @@ impl State {
         let keyframe = keyframe.filter(|_| self.agent.has_stream());
         let late = self.clients.iter().filter_map(|client| client.end_by).min();
         let linger = self.linger_until.filter(|_| self.clients.is_empty());
-        [self.life.deadline(), keyframe, late, linger]
+        let rewind = self.agent.rewinding_until();
+        let paced = self.paced_until();
+        [self.life.deadline(), keyframe, late, linger, rewind, paced]
             .into_iter()
             .flatten()
             .min()
@@ -158,7 +178,11 @@ impl State {
     pub(super) fn tick(&mut self, now: Now, after: &mut After) {
         self.happen(Event::Tick, now, after);
         self.drop_late(now, after);
-        self.release_memory(now.instant);
+        if self.linger_until.is_some_and(|until| now.instant >= until) {
+            self.release_memory(after);
+        }
+        self.give_up_rewind(now.instant, after);
+        self.wake_paced(now, after);
         self.ask_again(now.instant, after);
     }
 
@@ -190,7 +214,7 @@ impl State {
             client.has_to_leave(now.instant);
             after.wakes.take(&mut client.waker);
         }
-        self.linger(now.instant);
+        self.linger(now.instant, after);
     }
 
     /// All who are attached, and all who watch, hear of it.
@@ -203,20 +227,21 @@ impl State {
     }
 
     /// An ended session that nobody reads keeps its output for those who were cut off from it.
-    pub(super) fn linger(&mut self, now: Instant) {
+    pub(super) fn linger(&mut self, now: Instant, after: &mut After) {
         if self.life.is_ended() && self.clients.is_empty() && self.linger_until.is_none() {
             self.linger_until = Some(now + LINGER);
+            let window = (self.log.end() - self.log.start()) as usize;
+            after.lingers = Some(window + self.keyframes.bytes());
         }
     }
 
-    /// After that it keeps its record only.
-    fn release_memory(&mut self, now: Instant) {
-        let is_over = self.linger_until.is_some_and(|until| now >= until);
-        if is_over && self.clients.is_empty() {
-            self.linger_until = None;
+    /// After that, or where others need the memory, it keeps its record only; not while it is read.
+    pub(super) fn release_memory(&mut self, after: &mut After) {
+        if self.clients.is_empty() && self.linger_until.take().is_some() {
             self.log.restart(self.log.end());
             self.keyframes.forget();
             self.inputs = Inputs::default();
+            after.released = true;
         }
     }
 
@@ -271,6 +296,8 @@ impl State {
             end_offset: self.log.end().0,
             grace: Some(grace_message(&self.terms)),
             created_by: self.facts.created_by.clone(),
+            keyboard: Some(self.keyboard_message()),
+            size_policy: self.policy.message().into(),
             ..v1::Session::default()
         }
     }

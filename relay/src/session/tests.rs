@@ -1,12 +1,14 @@
 //! What time, quarrels and silence do to one session, without a connection.
 
+mod arbitration;
+mod delivery;
 mod fanout;
 
 use std::task::Waker;
 use std::time::Duration;
 
 use bytes::Bytes;
-use cmdop_proto::{ClientId, Offset, Size, WorkspaceId, limits};
+use cmdop_proto::{ClientId, InputSeq, Offset, Size, WorkspaceId, limits};
 use futures_util::FutureExt as _;
 
 use super::agent_side::AgentNext;
@@ -14,6 +16,7 @@ use super::*;
 use crate::config::Limits;
 use crate::deadlines::Deadlines;
 use crate::directory::Directory;
+use crate::lingering::Lingering;
 use crate::machines::Machines;
 use crate::meters::Meters;
 use crate::workspace::Workspaces;
@@ -33,6 +36,7 @@ impl Bench {
             directory: Directory::new(),
             machines: Machines::new(),
             deadlines: Deadlines::default(),
+            lingering: Lingering::default(),
             meters: Meters::new(),
         });
         let workspace = Workspaces::default().of(WorkspaceId::new());
@@ -70,14 +74,7 @@ impl Bench {
     }
 
     fn attach_as(&self, mode: Mode, id: ClientId, who: &str) -> Result<AttachmentId, Refusal> {
-        self.session.attach(&Attaching {
-            id,
-            account: who.into(),
-            mode,
-            resume_from: None,
-            size: None,
-            scrollback: 7,
-        })
+        self.session.attach(&attaching(mode, id, who))
     }
 
     fn status(&self) -> v1::SessionStatus {
@@ -106,6 +103,18 @@ impl Bench {
             let up = v1::session_up::Message::Output(output);
             let heard = self.session.hear(self.fence, up);
             assert_eq!(heard, Heard::Bytes(1 << 10));
+        }
+    }
+
+    /// All that the agent is told now.
+    fn downs(&self) -> Vec<v1::session_down::Message> {
+        let mut downs = Vec::new();
+        loop {
+            match self.session.next_for_agent(self.fence, Waker::noop()) {
+                AgentNext::Send(down) => downs.push(down),
+                AgentNext::Sleep(_) => return downs,
+                AgentNext::Over => panic!("the stream is over"),
+            }
         }
     }
 
@@ -149,6 +158,20 @@ impl Bench {
         };
         let up = v1::session_up::Message::Keyframe(frame);
         self.session.hear(self.fence, up)
+    }
+}
+
+fn attaching(mode: Mode, id: ClientId, who: &str) -> Attaching {
+    Attaching {
+        id,
+        account: who.into(),
+        name: who.into(),
+        governs: false,
+        mode,
+        resume_from: None,
+        size: None,
+        scrollback: 7,
+        rate: None,
     }
 }
 
@@ -308,7 +331,7 @@ async fn one_shots_that_were_given_up_leave_room_for_others() {
         let data = Bytes::from_static(b"x");
         let sent = bench
             .session
-            .send(ClientId::new(), InputSeq(1), data, limit);
+            .send(("ada", ClientId::new()), InputSeq(1), data, limit);
         assert_eq!(sent.await.unwrap_err().reason, "timeout");
     }
 }

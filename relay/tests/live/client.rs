@@ -82,7 +82,7 @@ impl Client {
             client_id: how.id.to_string(),
             resume_from: how.resume_from,
             size: how.size,
-            scrollback_lines: 0,
+            ..v1::AttachOpen::default()
         };
         let open = v1::attach_request::Request::Open(open);
         up.send(v1::AttachRequest {

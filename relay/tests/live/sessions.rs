@@ -218,6 +218,7 @@ async fn scripts_type_read_resize_signal_and_close() {
     let resize = v1::ResizeRequest {
         session: "s".into(),
         size: Some(v1::Size { rows: 10, cols: 20 }),
+        ..v1::ResizeRequest::default()
     };
     client.sessions.resize(resize).await.unwrap();
     let signal = |signal| v1::SignalRequest {

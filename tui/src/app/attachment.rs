@@ -166,6 +166,10 @@ pub(super) fn happened(
             pane.link = Link::Reconnecting { reason };
         }
         Event::Reconnected => pane.link = Link::Live,
+        Event::Refused(why) if why.reason == "made-observer" => {
+            pane.mode = AttachMode::Observer;
+            model.toasts.error(&why, now.instant);
+        }
         Event::Refused(why) => model.toasts.error(&why, now.instant),
         Event::Ended(record) => {
             let how = Session::read(&record, now).map(|session| session.exit.to_string());

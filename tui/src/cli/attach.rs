@@ -2,12 +2,16 @@
 //!
 //! Bytes pass through as they are: the remote program can do to the terminal what any program can
 //! that is run in it. Only queries are taken out, since the agent has answered them already.
-//! The terminal is restored on every way out.
+//! The terminal is restored on every way out. A terminal that is smaller than the session shows the
+//! part around the cursor instead, drawn from an emulator.
 
 mod escape;
+mod keyboard;
 mod pass;
 pub(super) mod screen;
+mod signals;
 pub(super) mod terminal;
+mod viewport;
 
 use std::io::IsTerminal as _;
 
@@ -17,7 +21,8 @@ use cmdop_proto::Size;
 use cmdop_proto::v1;
 
 pub(super) use escape::Keystroke;
-pub(super) use pass::{AtEnd, Got, Signals};
+pub(super) use pass::AtEnd;
+pub(super) use signals::{Got, Signals};
 pub(super) use terminal::size as terminal_size;
 
 use super::context::Context;
@@ -31,7 +36,11 @@ use pass::{Outcome, Pass};
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Example:\n  cmdop attach build\n\nThe session's output reaches this terminal \
-                  unfiltered, as with ssh. Detach with ctrl-] d; ctrl-] ctrl-] types ctrl-]."
+                  unfiltered, as with ssh; a terminal that is smaller than the session shows the part \
+                  around its cursor. Detach with ctrl-] d; ctrl-] ctrl-] types ctrl-].\n\n\
+                  Where the keyboard is exclusive (see `cmdop keyboard`): ctrl-] r requests it, \
+                  ctrl-] g gives it to who asked, ctrl-] t takes it; ctrl-] ? lists these keys. What \
+                  happens to it is told in the terminal's title."
 )]
 pub(super) struct Args {
     /// Its id, a unique prefix of it, or its name
@@ -39,6 +48,12 @@ pub(super) struct Args {
     /// Watch only: nothing that is typed reaches the session
     #[arg(long)]
     observe: bool,
+    /// Show the newest state instead of every byte, at most so many times a second
+    #[arg(long)]
+    latest: bool,
+    /// How many times a second, 1 to 60; means --latest [default: 10]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=60))]
+    fps: Option<u32>,
     /// What detaches, after which `d` follows: `^]`, `^a` or one character
     #[arg(long, default_value = "^]", value_name = "KEY")]
     escape: Keystroke,
@@ -55,6 +70,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
         },
         escape: args.escape,
         at_end: AtEnd::Detach,
+        latest: args.fps.or(args.latest.then_some(0)),
     };
     attach(context, &connection, view).await
 }
@@ -66,6 +82,8 @@ pub(super) struct View {
     mode: v1::AttachMode,
     escape: Keystroke,
     at_end: AtEnd,
+    /// See [`Options::latest`].
+    latest: Option<u32>,
 }
 
 impl View {
@@ -76,6 +94,7 @@ impl View {
             mode: v1::AttachMode::Operator,
             escape,
             at_end,
+            latest: None,
         }
     }
 }
@@ -94,6 +113,7 @@ pub(super) async fn attach(
         mode: view.mode,
         size: terminal_size().filter(|_| operator),
         scrollback_lines: 0,
+        latest: view.latest,
     };
     let attachment = cmdop_client::attach::open(connection, options).await?;
     context.warn_of_clock(connection);

@@ -10,7 +10,7 @@ use super::attach::{self, Keystroke};
 use super::context::Context;
 use super::failure::Failure;
 use super::output;
-use super::values::{grace, key_value, map};
+use super::values::{SizePolicy, grace, key_value, map};
 
 /// Start a session on a machine, and attach to it
 #[derive(Debug, clap::Args)]
@@ -30,6 +30,9 @@ pub(super) struct Args {
     /// How long it outlives its agent's connection: a time or `forever` [default: 30s]
     #[arg(long, value_name = "TIME", value_parser = grace)]
     grace: Option<v1::Grace>,
+    /// Whose terminal decides the size of the session's
+    #[arg(long, value_enum, default_value = "latest")]
+    size_policy: SizePolicy,
     /// Do not attach; print the session's id
     #[arg(short, long)]
     detach: bool,
@@ -61,6 +64,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
         size: Some(size.unwrap_or(Size::DEFAULT).into()),
         grace: args.grace,
         wait_for_agent: false,
+        size_policy: v1::SizePolicy::from(args.size_policy).into(),
     };
     let session = sessions::create(&connection, request).await?;
     context.warn_of_clock(&connection);

@@ -8,9 +8,10 @@ use serde::Serialize;
 
 use super::context::Context;
 use super::failure::Failure;
+use super::keyboard;
 use super::output;
 use super::table::Table;
-use super::values::{ago, rfc3339, signal_name};
+use super::values::{ago, rfc3339, signal_name, size_policy};
 
 /// List sessions, and manage them
 #[derive(Debug, clap::Args)]
@@ -137,6 +138,9 @@ pub(super) struct Record {
     command: Vec<String>,
     rows: Option<u32>,
     cols: Option<u32>,
+    size_policy: &'static str,
+    keyboard_mode: &'static str,
+    keyboard_holder: Option<String>,
     created_at: Option<String>,
     connected_at: Option<String>,
     last_heartbeat_at: Option<String>,
@@ -156,6 +160,7 @@ impl Record {
     pub(super) fn of(session: &v1::Session) -> Self {
         let outcome = session.exit.and_then(|exit| exit.outcome);
         let grace = session.grace.and_then(|grace| grace.limit);
+        let keyboard = session.keyboard.as_ref();
         Self {
             id: session.id.clone(),
             name: session.name.clone(),
@@ -165,6 +170,11 @@ impl Record {
             command: session.command.clone(),
             rows: session.size.map(|size| size.rows),
             cols: session.size.map(|size| size.cols),
+            size_policy: size_policy(session.size_policy()),
+            keyboard_mode: keyboard.map_or("free", keyboard::mode),
+            keyboard_holder: keyboard
+                .and_then(|keyboard| keyboard.holder.as_ref())
+                .map(|holder| holder.account_name.clone()),
             created_at: rfc3339(session.created_at_ms),
             connected_at: rfc3339(session.connected_at_ms),
             last_heartbeat_at: rfc3339(session.last_heartbeat_at_ms),
@@ -256,6 +266,12 @@ fn fields(session: &v1::Session) -> Table {
             .size
             .map(|s| format!("{}x{}", s.cols, s.rows))
             .unwrap_or_default(),
+    );
+    field("size policy", size_policy(session.size_policy()).into());
+    let keyboard = session.keyboard.as_ref();
+    field(
+        "keyboard",
+        keyboard.map_or_else(|| "free".into(), keyboard::summary),
     );
     field("operators", session.operator_count.to_string());
     field("observers", session.observer_count.to_string());

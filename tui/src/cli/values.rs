@@ -92,6 +92,40 @@ pub(super) fn grace(text: &str) -> Result<v1::Grace, String> {
     Ok(v1::Grace { limit: Some(limit) })
 }
 
+/// Whose terminal decides the size of a session's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum SizePolicy {
+    /// The operator who attached or resized last
+    Latest,
+    /// The fewest rows and the fewest columns of all operators
+    Smallest,
+    /// The most rows and the most columns of all operators
+    Largest,
+    /// Nobody's: only `cmdop resize` changes it
+    Manual,
+}
+
+impl From<SizePolicy> for v1::SizePolicy {
+    fn from(policy: SizePolicy) -> Self {
+        match policy {
+            SizePolicy::Latest => Self::Latest,
+            SizePolicy::Smallest => Self::Smallest,
+            SizePolicy::Largest => Self::Largest,
+            SizePolicy::Manual => Self::Manual,
+        }
+    }
+}
+
+/// A size policy in a word.
+pub(super) fn size_policy(policy: v1::SizePolicy) -> &'static str {
+    match policy {
+        v1::SizePolicy::Latest | v1::SizePolicy::Unspecified => "latest",
+        v1::SizePolicy::Smallest => "smallest",
+        v1::SizePolicy::Largest => "largest",
+        v1::SizePolicy::Manual => "manual",
+    }
+}
+
 /// RFC 3339 in UTC; `None` for "not known".
 pub(super) fn rfc3339(ms: u64) -> Option<String> {
     if ms == 0 {

@@ -33,7 +33,7 @@ struct Origin {
 }
 
 impl<'a> Screen<'a> {
-    pub(super) fn new(emulator: &'a Emulator) -> Self {
+    pub(crate) fn new(emulator: &'a Emulator) -> Self {
         Self {
             emulator,
             depth: Depth::True,

@@ -76,6 +76,7 @@ impl Effects {
                     mode,
                     size,
                     scrollback_lines: 0,
+                    latest: None,
                 };
                 self.attach(attachment, options);
             }

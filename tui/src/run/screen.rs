@@ -4,7 +4,6 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsFd as _;
-use std::sync::{Arc, Mutex, PoisonError};
 
 use ratatui::backend::CrosstermBackend;
 use ratatui::layout::{Rect, Size};
@@ -13,37 +12,8 @@ use ratatui::{Terminal, TerminalOptions, Viewport};
 use super::output::Output;
 use super::restore::{LEAVE, TakenOver};
 use crate::app::Model;
+use crate::frame::{BEGIN, END, FrameWriter};
 use crate::view::view;
-
-/// The terminal shows what is between these at once (mode 2026); one that does not know them ignores them.
-const BEGIN: &[u8] = b"\x1b[?2026h";
-const END: &[u8] = b"\x1b[?2026l";
-
-/// Collects what the drawing library writes in thousands of small pieces.
-#[derive(Clone, Default)]
-struct FrameWriter {
-    bytes: Arc<Mutex<Vec<u8>>>,
-}
-
-impl FrameWriter {
-    fn take(&self) -> Vec<u8> {
-        std::mem::take(&mut *self.bytes.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
-impl Write for FrameWriter {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.bytes
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
 
 /// See the module.
 pub(super) struct Screen {

@@ -2,7 +2,7 @@
 
 use cmdop_proto::v1::session_down::Message as Down;
 use cmdop_proto::v1::session_up::Message as Up;
-use cmdop_proto::{Offset, Refusal, v1};
+use cmdop_proto::{Offset, Refusal, limits, v1};
 use tokio::time::Instant;
 
 use super::{Link, Task};
@@ -80,11 +80,31 @@ impl Task {
             }
             Some(Down::Resize(size)) => self.resize(size).await,
             Some(Down::Signal(number)) => self.signal(number),
+            Some(Down::Settings(settings)) => self.keep(settings),
             Some(Down::KeyframeWanted(wanted)) => self.keyframe(wanted).await,
             Some(Down::CaptureWanted(wanted)) => self.capture(wanted).await,
             // A message of a newer relay.
             None => {}
         }
+    }
+
+    /// What operators set outlives the relay in the session's record; nothing here acts on it. Texts
+    /// are cut: all summaries have to fit one frame.
+    fn keep(&mut self, settings: v1::SessionSettings) {
+        self.record.size_policy = settings.size_policy;
+        self.record.keyboard = settings.keyboard.map(|keyboard| {
+            let shown = |text: &str| cmdop_proto::text::shown(text, limits::MAX_NAME);
+            let holder = keyboard.holder.map(|holder| v1::Typist {
+                client_id: shown(&holder.client_id),
+                account_name: shown(&holder.account_name),
+                account_id: shown(&holder.account_id),
+            });
+            v1::Keyboard {
+                mode: keyboard.mode,
+                holder,
+                ..v1::Keyboard::default()
+            }
+        });
     }
 
     pub(super) fn summary(&self) -> v1::SessionSummary {

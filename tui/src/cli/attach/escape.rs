@@ -1,4 +1,5 @@
-//! The detach keys: an escape key, then `d`; the escape key twice types it once. Free of IO.
+//! The keys behind the escape key: `d` detaches, others are about the keyboard; the escape key twice
+//! types it once. Free of IO.
 
 use std::str::FromStr;
 
@@ -30,11 +31,26 @@ impl FromStr for Keystroke {
     }
 }
 
+/// What a key behind the escape key asks for, save to detach.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wish {
+    /// To be given the keyboard.
+    Request,
+    /// To give it to who asked.
+    Give,
+    /// To take it.
+    Take,
+    /// To know these keys.
+    Help,
+}
+
 /// What typed bytes mean.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Typed {
     /// What goes to the session.
     pub(super) data: Bytes,
+    /// What was asked for, in order.
+    pub(super) wishes: Vec<Wish>,
     /// The detach keys came; what was typed after them is dropped.
     pub(super) detach: bool,
 }
@@ -59,20 +75,26 @@ impl Scanner {
         if !self.armed && !typed.contains(&self.escape) {
             return Typed {
                 data: typed,
-                detach: false,
+                ..Typed::default()
             };
         }
         let mut data = Vec::with_capacity(typed.len() + 1);
+        let mut wishes = Vec::new();
         for &byte in &typed {
             if std::mem::take(&mut self.armed) {
                 match byte {
                     b'd' => {
                         return Typed {
                             data: data.into(),
+                            wishes,
                             detach: true,
                         };
                     }
                     byte if byte == self.escape => data.push(byte),
+                    b'r' => wishes.push(Wish::Request),
+                    b'g' => wishes.push(Wish::Give),
+                    b't' => wishes.push(Wish::Take),
+                    b'?' => wishes.push(Wish::Help),
                     // Neither: the escape key was meant for the program.
                     byte => data.extend([self.escape, byte]),
                 }
@@ -84,6 +106,7 @@ impl Scanner {
         }
         Typed {
             data: data.into(),
+            wishes,
             detach: false,
         }
     }
@@ -116,6 +139,15 @@ mod tests {
     fn the_escape_key_twice_types_it_once() {
         assert_eq!(scan(&[b"\x1d\x1dd"]), (b"\x1dd".to_vec(), false));
         assert_eq!(scan(&[b"\x1d", b"\x1d", b"d"]), (b"\x1dd".to_vec(), false));
+    }
+
+    #[test]
+    fn keys_behind_the_escape_key_are_not_typed() {
+        let mut scanner = Scanner::new(Keystroke::default());
+        let typed = scanner.scan(Bytes::from_static(b"a\x1drb\x1dg\x1dt\x1d?c"));
+        assert_eq!(&typed.data[..], b"abc");
+        let all = [Wish::Request, Wish::Give, Wish::Take, Wish::Help];
+        assert_eq!(typed.wishes, all);
     }
 
     #[test]

@@ -11,11 +11,13 @@ use bytes::{Bytes, BytesMut};
 use cmdop_client::Error;
 use cmdop_client::attach::{Attachment, Event, Keys};
 use cmdop_emulator::QueryFilter;
-use cmdop_proto::v1;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use cmdop_proto::{Offset, Size, v1};
 use tokio::time::Instant;
 
-use super::escape::{Keystroke, Scanner};
+use super::escape::{Keystroke, Scanner, Wish};
+use super::keyboard::Keyboard;
+use super::signals::{Got, Signals};
+use super::viewport::{self, Viewport};
 use super::{screen, terminal};
 use crate::cli::stdin::Stdin;
 use crate::cli::stdout::Stdout;
@@ -38,6 +40,10 @@ const QUIET: Duration = Duration::from_millis(20);
 
 /// What is held back at most; what the relay and the connection have under way is less.
 const MAX_HELD: usize = 2 << 20;
+
+/// How long a size may take to be agreed on, before a session that does not fit the terminal is shown
+/// in part.
+const SETTLE: Duration = Duration::from_millis(300);
 
 /// How an attach ended.
 #[derive(Debug)]
@@ -70,6 +76,7 @@ pub(super) struct Pass {
     keys: Keys,
     stdout: Stdout,
     scanner: Scanner,
+    keyboard: Keyboard,
     filter: QueryFilter,
     operator: bool,
     at_end: AtEnd,
@@ -81,6 +88,14 @@ pub(super) struct Pass {
     /// When the newest event came.
     heard_at: Instant,
     shown: bool,
+    /// The session's size, as far as it is known.
+    size: Size,
+    /// Where its output goes on.
+    next: Offset,
+    /// The part that is shown, where the terminal is smaller.
+    viewport: Option<Viewport>,
+    /// When to look again whether the session fits the terminal.
+    settles_at: Option<Instant>,
     outcome: Option<Outcome>,
 }
 
@@ -94,6 +109,7 @@ impl Pass {
     ) -> Self {
         Self {
             keys: attachment.keys(),
+            keyboard: Keyboard::new(attachment.client_id().to_string()),
             attachment,
             stdout,
             scanner: Scanner::new(escape),
@@ -106,6 +122,11 @@ impl Pass {
             hold_until: None,
             heard_at: Instant::now(),
             shown: false,
+            size: Size::DEFAULT,
+            next: Offset::START,
+            viewport: None,
+            // An operator's terminal may be about to decide the size.
+            settles_at: operator.then(|| Instant::now() + SETTLE),
             outcome: None,
         }
     }
@@ -117,6 +138,9 @@ impl Pass {
         raw: Option<&terminal::Raw>,
     ) -> io::Result<Outcome> {
         let mut signals = Signals::new()?;
+        let session = self.attachment.session().clone();
+        self.told(&session);
+        self.begin(self.size)?;
         let mut reading = true;
         let mut detaching = false;
         loop {
@@ -141,18 +165,23 @@ impl Pass {
             let room = live && self.has_room();
             let hold_until = self.hold_until.map(|end| end.min(self.heard_at + QUIET));
             let typed = self.typed.clone();
+            let settles_at = self.settles_at;
+            let draw_at = self.viewport.as_ref().and_then(Viewport::draw_at);
             // All branches are cancel-safe: they wait, or take one thing whole. `keys.input` of one
             // piece either sends it or does not. Keys come before output, so that Ctrl-C beats a flood.
             tokio::select! {
                 biased;
                 signal = signals.next() => match signal {
-                    Got::Resize => self.resized(),
+                    Got::Resize => self.resized()?,
                     Got::Continued => {
                         // Whoever stopped us gave the terminal to a shell meanwhile.
                         if let Some(raw) = raw {
                             raw.again()?;
                         }
-                        self.resized();
+                        if let Some(viewport) = &mut self.viewport {
+                            viewport.spoilt(Instant::now());
+                        }
+                        self.resized()?;
                     }
                     Got::Stop(number) => return Ok(Outcome::Killed(number)),
                 },
@@ -167,6 +196,9 @@ impl Pass {
                     }
                 }
                 _ = self.keys.input(typed), if live && !self.typed.is_empty() => self.typed = Bytes::new(),
+                () = until(settles_at), if settles_at.is_some() => self.settle(),
+                // Never while the terminal has not taken the frame before.
+                () = until(draw_at), if draw_at.is_some() && self.pending.is_empty() => self.draw()?,
                 () = until(hold_until), if hold_until.is_some() => self.hold_until = None,
                 written = self.stdout.write(&self.pending), if hold_until.is_none() && !self.pending.is_empty() => {
                     let _ = self.pending.split_to(written?);
@@ -190,7 +222,34 @@ impl Pass {
         {
             self.typed = rest;
         }
+        for wish in typed.wishes {
+            self.wish(wish);
+        }
         typed.detach
+    }
+
+    fn wish(&mut self, wish: Wish) {
+        let notice = match self.keyboard.wish(wish) {
+            Err(instead) => instead,
+            Ok(_) if !self.operator => "an observer has no keyboard".into(),
+            Ok(change) => {
+                if self.keys.keyboard(change) {
+                    return;
+                }
+                "the relay cannot be asked now".into()
+            }
+        };
+        self.notice(&format!("cmdop: {notice}"));
+    }
+
+    /// A record came: its size and who may type may be others.
+    fn told(&mut self, session: &v1::Session) {
+        if let Some(size) = session.size.and_then(|size| Size::try_from(size).ok()) {
+            self.size = size;
+        }
+        if let Some(notice) = self.keyboard.changed(session) {
+            self.notice(&format!("cmdop: {notice}"));
+        }
     }
 
     fn has_room(&self) -> bool {
@@ -201,10 +260,52 @@ impl Pass {
         self.pending.len() < most
     }
 
-    fn resized(&self) {
-        if let Some(size) = terminal::size().filter(|_| self.operator) {
+    fn resized(&mut self) -> io::Result<()> {
+        let Some(size) = terminal::size() else {
+            return Ok(());
+        };
+        if self.operator {
             self.keys.resize(size);
         }
+        if let Some(viewport) = &mut self.viewport {
+            viewport.resize(size, Instant::now())?;
+        }
+        self.settles_at = Some(Instant::now() + SETTLE);
+        Ok(())
+    }
+
+    /// Whether the terminal is too small for the session. What is no terminal is never.
+    fn is_too_small(&self) -> bool {
+        let is_terminal = rustix::termios::isatty(rustix::stdio::stdout());
+        let terminal = terminal::size().filter(|_| is_terminal);
+        terminal.is_some_and(|terminal| !viewport::fits(self.size, terminal))
+    }
+
+    /// The sizes stand: where the session is shown in the wrong way, it is shown anew.
+    fn settle(&mut self) {
+        self.settles_at = None;
+        if self.is_too_small() != self.viewport.is_some() {
+            self.keys.redraw();
+        }
+    }
+
+    /// The whole session is about to come, in this size.
+    fn begin(&mut self, size: Size) -> io::Result<()> {
+        self.size = size;
+        let shows_part = self.settles_at.is_none() && self.is_too_small();
+        self.viewport = match terminal::size().filter(|_| shows_part) {
+            Some(terminal) => Some(Viewport::new(size, terminal)?),
+            None => None,
+        };
+        Ok(())
+    }
+
+    fn draw(&mut self) -> io::Result<()> {
+        if let Some(viewport) = &mut self.viewport {
+            let frame = viewport.draw(Instant::now())?;
+            self.pending.extend_from_slice(&frame);
+        }
+        Ok(())
     }
 
     /// Takes one event and what else is there already, then writes it all in as few writes as can be.
@@ -233,8 +334,10 @@ impl Pass {
 
     fn take_event(&mut self, event: Event) -> io::Result<()> {
         match event {
-            Event::Output { data, .. } => return self.output(&data),
-            Event::Keyframe { data, .. } => {
+            Event::Output { offset, data } => return self.output(offset, &data),
+            Event::Keyframe { offset, size, data } => {
+                self.next = offset;
+                self.begin(size)?;
                 // It shows all that waits, and more: what waits would only delay it.
                 self.pending.clear();
                 self.hold_until = None;
@@ -242,15 +345,26 @@ impl Pass {
                     self.pending
                         .extend_from_slice(&screen::enter(terminal::size()));
                 }
-                self.pending
-                    .extend_from_slice(&redrawn(&mut self.filter, &data));
+                if let Some(viewport) = &mut self.viewport {
+                    self.filter = QueryFilter::new();
+                    viewport.keyframe(size, &data, Instant::now());
+                } else {
+                    self.pending
+                        .extend_from_slice(&redrawn(&mut self.filter, &data));
+                }
             }
             Event::Reconnecting { reason, attempt: 1 } => {
                 self.notice(&format!("cmdop: reconnecting ({reason})"));
             }
             Event::Reconnected => self.notice("cmdop: connected"),
-            Event::State(_) | Event::Reconnecting { .. } => {}
-            Event::Refused(refusal) => self.notice(&format!("cmdop: {refusal}")),
+            Event::State(session) => self.told(&session),
+            Event::Reconnecting { .. } => {}
+            Event::Refused(refusal) => {
+                if refusal.reason == "made-observer" {
+                    self.operator = false;
+                }
+                self.notice(&format!("cmdop: {refusal}"));
+            }
             Event::Ended(session) => {
                 let held = self.filter.finish();
                 self.pending.extend_from_slice(&held);
@@ -269,7 +383,19 @@ impl Pass {
     }
 
     /// Nothing waits: straight to the terminal, without a copy.
-    fn output(&mut self, data: &Bytes) -> io::Result<()> {
+    fn output(&mut self, offset: Offset, data: &Bytes) -> io::Result<()> {
+        if offset < self.next {
+            // The log again from its first byte: the picture of an empty screen.
+            self.begin(self.size)?;
+            self.pending.clear();
+            self.pending
+                .extend_from_slice(&redrawn(&mut self.filter, b""));
+        }
+        self.next = offset.advance(data.len());
+        if let Some(viewport) = &mut self.viewport {
+            viewport.feed(data, Instant::now());
+            return Ok(());
+        }
         let data = self.filter.filter(data);
         let written = if self.pending.is_empty() && self.hold_until.is_none() {
             self.stdout.try_write(&data)?
@@ -302,54 +428,6 @@ fn redrawn(filter: &mut QueryFilter, keyframe: &[u8]) -> Vec<u8> {
     let mut out = screen::before_keyframe();
     out.extend_from_slice(&filter.filter(keyframe));
     out
-}
-
-/// The signals that matter to a program that has the terminal.
-pub(in crate::cli) struct Signals {
-    resize: Signal,
-    continued: Signal,
-    stops: [(u8, Signal); 4],
-}
-
-/// What a signal means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::cli) enum Got {
-    /// The terminal has another size.
-    Resize,
-    /// The process goes on after it was stopped.
-    Continued,
-    /// It is to end, by this signal.
-    Stop(u8),
-}
-
-impl Signals {
-    pub(in crate::cli) fn new() -> io::Result<Self> {
-        let stop =
-            |kind: SignalKind| Ok::<_, io::Error>((kind.as_raw_value() as u8, signal(kind)?));
-        Ok(Self {
-            resize: signal(SignalKind::window_change())?,
-            continued: signal(SignalKind::from_raw(rustix::process::Signal::CONT.as_raw()))?,
-            stops: [
-                stop(SignalKind::terminate())?,
-                stop(SignalKind::hangup())?,
-                stop(SignalKind::interrupt())?,
-                stop(SignalKind::quit())?,
-            ],
-        })
-    }
-
-    /// Cancel-safe.
-    pub(in crate::cli) async fn next(&mut self) -> Got {
-        let [(term, a), (hup, b), (int, c), (quit, d)] = &mut self.stops;
-        tokio::select! {
-            _ = self.resize.recv() => Got::Resize,
-            _ = self.continued.recv() => Got::Continued,
-            _ = a.recv() => Got::Stop(*term),
-            _ = b.recv() => Got::Stop(*hup),
-            _ = c.recv() => Got::Stop(*int),
-            _ = d.recv() => Got::Stop(*quit),
-        }
-    }
 }
 
 #[cfg(test)]
