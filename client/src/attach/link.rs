@@ -43,6 +43,8 @@ pub(super) struct Client {
     id: ClientId,
     cursor: Cursor,
     unacked: Unacked,
+    /// The newest mark of this stream that is not answered yet, or 0.
+    owed: u64,
     wishes: watch::Receiver<Wishes>,
 }
 
@@ -77,6 +79,7 @@ impl Client {
             id,
             cursor: Cursor::default(),
             unacked: Unacked::default(),
+            owed: 0,
             wishes,
         }
     }
@@ -105,6 +108,8 @@ impl Client {
                 ..wishes
             },
         };
+        // Marks belong to their stream.
+        self.owed = 0;
         Ok((link, session))
     }
 
@@ -126,6 +131,7 @@ impl Client {
             resume_from: self.cursor.resume_from().map(|offset| offset.0),
             size: wishes.size.map(Into::into),
             scrollback_lines: self.options.scrollback_lines,
+            answers_marks: true,
             delivery: match self.options.latest {
                 None => v1::Delivery::Lossless.into(),
                 Some(_) => v1::Delivery::Latest.into(),
@@ -264,7 +270,7 @@ impl Client {
             }
             // Never waits for the wire here: a relay that takes no input until its output is read
             // would wait for us for ever.
-            let waiting = !link.send(&mut self.unacked);
+            let waiting = !link.answer(&mut self.owed) || !link.send(&mut self.unacked);
             // All branches are cancel-safe: receiving, reserving, ticking and reading one message
             // lose nothing when another branch wins. Keys come before output, so that Ctrl-C beats a flood.
             tokio::select! {
@@ -291,7 +297,10 @@ impl Client {
                 },
                 answer = next(&mut link.responses), if room.is_some() => match answer {
                     Ok(Some(Answer::Pong(pong))) => answered = pong.nonce,
-                    Ok(Some(answer)) => match self.read(answer) {
+                    Ok(Some(answer)) => {
+                        // Marks grow: the newest answers for all.
+                        self.owed = self.owed.max(mark_of(&answer));
+                        match self.read(answer) {
                         Read::Event(event) => {
                             let over = matches!(event, Event::Ended(_));
                             if let Some(permit) = room.take() {
@@ -304,7 +313,8 @@ impl Client {
                         Read::Nothing => {}
                         Read::Gap => return End::Resync,
                         Read::Leaving => return End::Lost(Error::Lost("the relay is restarting".into())),
-                    },
+                    }
+                    }
                     Ok(None) => return End::Lost(Error::Lost("the relay ended the stream".into())),
                     Err(error) => return broken(error, room),
                 },
@@ -374,6 +384,14 @@ impl Link {
         true
     }
 
+    /// Answers the newest mark. `false`: the connection does not take it now.
+    fn answer(&self, owed: &mut u64) -> bool {
+        if *owed > 0 && self.ask(Ask::Received(*owed)) {
+            *owed = 0;
+        }
+        *owed == 0
+    }
+
     /// Tells what the client wants, if the relay does not know it yet. A full queue leaves it for the
     /// next round: the caller's loop comes here after every event.
     fn tell(&mut self, wishes: Wishes) {
@@ -391,6 +409,15 @@ impl Link {
 
     fn ask(&self, ask: Ask) -> bool {
         self.requests.try_send(request(ask)).is_ok()
+    }
+}
+
+/// What the relay wants to hear once this was taken, or 0.
+fn mark_of(answer: &Answer) -> u64 {
+    match answer {
+        Answer::Output(output) => output.mark,
+        Answer::Keyframe(keyframe) => keyframe.mark,
+        _ => 0,
     }
 }
 

@@ -28,6 +28,7 @@ fn pieces(open: &v1::AttachOpen, end: usize) -> Vec<Answer> {
                 offset: 0,
                 size: Some(Size::DEFAULT.into()),
                 data: Bytes::from_static(b"keyframe"),
+                mark: 0,
             }));
             0
         }
@@ -38,6 +39,7 @@ fn pieces(open: &v1::AttachOpen, end: usize) -> Vec<Answer> {
             offset: at as u64,
             data: Bytes::copy_from_slice(&log[at..next]),
             command_id: 0,
+            mark: 0,
         }));
         at = next;
     }
@@ -161,6 +163,28 @@ async fn input_that_was_not_acked_is_sent_again_with_its_number() {
 }
 
 #[tokio::test]
+async fn a_mark_is_answered_once_what_carries_it_was_taken() {
+    let mut play = Play::new(|open| {
+        let mut answers = pieces(open, 1000);
+        if let Some(Answer::Output(output)) = answers.last_mut() {
+            output.mark = 1000;
+        }
+        answers
+    });
+    play.requests = 1;
+    play.then = vec![ended()];
+    let relay = FakeRelay::start([Scene::Play(play)]).await;
+    let mut attachment = open(&relay.connection, Options::observer("build"))
+        .await
+        .unwrap();
+    all(&mut attachment).await;
+    let seen = relay.seen();
+    assert!(seen.opens[0].answers_marks);
+    let requests: Vec<_> = seen.requests.into_iter().map(|(_, ask)| ask).collect();
+    assert_eq!(requests, [Ask::Received(1000)]);
+}
+
+#[tokio::test]
 async fn a_gap_is_mended_by_a_keyframe() {
     let gap = Play::new(|open| {
         let mut answers = pieces(open, 1000);
@@ -168,6 +192,7 @@ async fn a_gap_is_mended_by_a_keyframe() {
             offset: 5000,
             data: Bytes::from_static(b"x"),
             command_id: 0,
+            mark: 0,
         }));
         answers
     });

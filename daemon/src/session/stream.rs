@@ -353,6 +353,7 @@ fn output(log: &Log, from: Offset, limit: usize) -> Option<(Message, Offset)> {
         offset: piece.offset.0,
         data: piece.data,
         command_id: piece.command.0,
+        mark: 0,
     };
     Some((Message::Output(output), end))
 }

@@ -77,6 +77,7 @@ fn attaching(account: &Account, open: &v1::AttachOpen) -> Result<Attaching, Refu
         size: open.size.map(Size::try_from).transpose()?,
         scrollback: open.scrollback_lines,
         rate: Pace::read(open),
+        answers_marks: open.answers_marks,
     })
 }
 
@@ -163,6 +164,10 @@ impl Client {
                 Ok(())
             }
             Some(Up::Keyboard(change)) => session.client_keyboard(attachment, change),
+            Some(Up::Received(mark)) => {
+                session.client_received(attachment, mark);
+                Ok(())
+            }
             Some(Up::Background(background)) => session.client_background(attachment, background),
             Some(Up::Open(_)) => Err(Refusal::invalid("bad-request", "`open` came twice")),
             // A request of a newer client that we do not know.

@@ -11,6 +11,7 @@ use cmdop_proto::{ClientId, CommandId, InputSeq, Refusal, v1};
 use tokio::time::Instant;
 
 use super::cursor::Cursor;
+use super::flight::Flight;
 use super::keyboard::Typist;
 use super::log::Log;
 use super::pace::Pace;
@@ -61,6 +62,8 @@ pub(crate) struct Client {
     pub(super) cursor: Cursor,
     /// It wants the newest state, not every byte.
     pub(super) pace: Option<Pace>,
+    /// What is under way to it; `None`: it does not tell what it has.
+    pub(super) flight: Option<Flight>,
     /// The size of its terminal, if that counts.
     pub(super) vote: Option<Vote>,
     /// When it last took bytes, or bytes began to wait for it.

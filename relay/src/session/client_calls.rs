@@ -29,6 +29,12 @@ impl Session {
         self.with(|state, after| state.client_pinged(attachment, nonce, after));
     }
 
+    pub(crate) fn client_received(self: &Arc<Self>, attachment: AttachmentId, mark: u64) {
+        self.with(|state, after| {
+            state.client_received(attachment, mark, now().instant, after);
+        });
+    }
+
     pub(crate) fn client_background(
         self: &Arc<Self>,
         attachment: AttachmentId,

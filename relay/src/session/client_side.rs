@@ -13,6 +13,7 @@ use v1::attach_response::Response;
 use super::arbitration::made_observer;
 use super::attached::{AttachmentId, Client, End, Message, Mode, Outbox};
 use super::cursor::{self, Cursor, Next};
+use super::flight::Flight;
 use super::input::Accepted;
 use super::lifecycle::{Event, Now};
 use super::pace::{Pace, Pictures, Turn};
@@ -43,6 +44,8 @@ pub(crate) struct Attaching {
     pub(crate) scrollback: u32,
     /// The newest state, so many times a second; `None`: every byte.
     pub(crate) rate: Option<u32>,
+    /// It answers marks.
+    pub(crate) answers_marks: bool,
 }
 
 /// What an attached client's stream does next.
@@ -122,6 +125,7 @@ impl State {
             mode,
             cursor,
             pace: who.rate.map(|rate| Pace::new(rate, now.instant)),
+            flight: who.answers_marks.then(|| Flight::new(now.instant)),
             vote: None,
             waiting_since: now.instant,
             is_in_background: false,
@@ -245,7 +249,12 @@ impl State {
             match accepted {
                 Accepted::Written(seq, command) => client.outbox.ack = Some((seq, command)),
                 Accepted::Queued(_) if is_interrupt => client.cursor.skip_flood(&self.log),
-                _ => return Ok(accepted),
+                // Its answers to marks come after this input.
+                Accepted::Full => match &mut client.flight {
+                    Some(flight) => flight.open(),
+                    None => return Ok(accepted),
+                },
+                Accepted::Queued(_) | Accepted::OnItsWay => return Ok(accepted),
             }
             after.wakes.take(&mut client.waker);
         }
@@ -415,17 +424,24 @@ impl State {
                 return ClientNext::Sleep;
             }
         }
-        match client.cursor.next(&self.log, &self.keyframes) {
+        let room = client.flight.as_ref().map_or(usize::MAX, Flight::room);
+        if room == 0 && client.cursor.has().is_some() && !client.cursor.is_caught_up(&self.log) {
+            client.waker = Some(waker.clone());
+            return ClientNext::Sleep;
+        }
+        // A picture is not held back: whoever needs one has nothing before it.
+        match client.cursor.next(&self.log, &self.keyframes, room) {
             Next::Bytes(piece) => {
-                self.served(index, now, after);
+                let mark = self.served(index, piece.data.len(), now, after);
                 ClientNext::Send(Message::Plain(Response::Output(v1::Output {
                     offset: piece.start.0,
                     data: piece.data,
                     command_id: piece.command.0,
+                    mark,
                 })))
             }
-            Next::Keyframe(frame) => {
-                self.served(index, now, after);
+            Next::Keyframe(mut frame) => {
+                frame.mark = self.served(index, frame.data.len(), now, after);
                 ClientNext::Send(Message::Plain(Response::Keyframe(frame)))
             }
             _ if self.life.is_ended() => {
@@ -445,8 +461,11 @@ impl State {
         }
     }
 
-    fn served(&mut self, index: usize, now: Instant, after: &mut After) {
+    /// A client gets so many bytes; the mark that it has to answer.
+    fn served(&mut self, index: usize, bytes: usize, now: Instant, after: &mut After) -> u64 {
         let client = &mut self.clients[index];
+        let flight = client.flight.as_mut();
+        let mark = flight.map_or(0, |flight| flight.send(bytes, now));
         client.waiting_since = now;
         if client.end_by.is_some() {
             client.has_to_leave(now);
@@ -454,6 +473,23 @@ impl State {
         if client.holds_back() {
             let position = client.cursor.position();
             self.operator_moved(position, after);
+        }
+        mark
+    }
+
+    /// A client has everything up to a mark.
+    pub(super) fn client_received(
+        &mut self,
+        attachment: AttachmentId,
+        mark: u64,
+        now: Instant,
+        after: &mut After,
+    ) {
+        if let Some(client) = self.client(attachment)
+            && let Some(flight) = &mut client.flight
+        {
+            flight.received(mark, now);
+            after.wakes.take(&mut client.waker);
         }
     }
 }

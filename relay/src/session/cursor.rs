@@ -148,11 +148,12 @@ impl Cursor {
         matches!(self.place, Place::At(at) if at >= log.end())
     }
 
-    /// Takes what comes next; at most [`limits::MAX_OUTPUT`] bytes, so that a message for this
-    /// client never stands behind more than that.
-    pub(crate) fn next(&mut self, log: &Log, keyframes: &Keyframes) -> Next {
+    /// Takes what comes next: a picture, or at most `room` and [`limits::MAX_OUTPUT`] bytes, so that a
+    /// message for this client never stands behind more than that.
+    pub(crate) fn next(&mut self, log: &Log, keyframes: &Keyframes, room: usize) -> Next {
         if let Place::At(at) = self.place {
-            match self.next_bytes(at, log, keyframes) {
+            let most = room.min(limits::MAX_OUTPUT);
+            match self.next_bytes(at, log, keyframes, most) {
                 Some(next) => return next,
                 None => {
                     self.place = Place::Lost {
@@ -173,8 +174,13 @@ impl Cursor {
     }
 
     /// `None`: it fell out of the window.
-    fn next_bytes(&mut self, at: Offset, log: &Log, keyframes: &Keyframes) -> Option<Next> {
-        let mut most = limits::MAX_OUTPUT;
+    fn next_bytes(
+        &mut self,
+        at: Offset,
+        log: &Log,
+        keyframes: &Keyframes,
+        mut most: usize,
+    ) -> Option<Next> {
         if let Some(frame) = keyframes.announced(self.seen) {
             match Offset(frame.offset) {
                 place if place == at => return Some(self.show(frame, keyframes)),
@@ -232,9 +238,14 @@ mod tests {
         append(&mut log, 10);
         let keyframes = Keyframes::default();
         let mut cursor = Cursor::fresh(&log, &keyframes, 0, true);
-        assert!(matches!(cursor.next(&log, &keyframes), Next::Bytes(p) if p.start == Offset(0)));
+        assert!(
+            matches!(cursor.next(&log, &keyframes, usize::MAX), Next::Bytes(p) if p.start == Offset(0))
+        );
         let mut cursor = Cursor::fresh(&log, &keyframes, 9, false);
-        assert_eq!(cursor.next(&log, &keyframes), Next::NeedsKeyframe(9));
+        assert_eq!(
+            cursor.next(&log, &keyframes, usize::MAX),
+            Next::NeedsKeyframe(9)
+        );
     }
 
     #[test]
@@ -242,9 +253,12 @@ mod tests {
         let log = Log::new(Offset(100), BOUND);
         let keyframes = Keyframes::default();
         let mut cursor = Cursor::resumed(&log, &keyframes, 0, Offset(500));
-        assert_eq!(cursor.next(&log, &keyframes), Next::Wait);
+        assert_eq!(cursor.next(&log, &keyframes, usize::MAX), Next::Wait);
         cursor.agent_ends_at(Offset(499));
-        assert_eq!(cursor.next(&log, &keyframes), Next::NeedsKeyframe(0));
+        assert_eq!(
+            cursor.next(&log, &keyframes, usize::MAX),
+            Next::NeedsKeyframe(0)
+        );
     }
 
     #[test]
@@ -255,10 +269,16 @@ mod tests {
         let mut cursor = Cursor::fresh(&log, &keyframes, 0, true);
         keyframes.resized();
         keyframes.came(frame(Offset(6)));
-        assert!(matches!(cursor.next(&log, &keyframes), Next::Bytes(p) if p.data.len() == 6));
-        assert!(matches!(cursor.next(&log, &keyframes), Next::Keyframe(k) if k.offset == 6));
-        assert!(matches!(cursor.next(&log, &keyframes), Next::Bytes(p) if p.start == Offset(6)));
-        assert_eq!(cursor.next(&log, &keyframes), Next::Wait);
+        assert!(
+            matches!(cursor.next(&log, &keyframes, usize::MAX), Next::Bytes(p) if p.data.len() == 6)
+        );
+        assert!(
+            matches!(cursor.next(&log, &keyframes, usize::MAX), Next::Keyframe(k) if k.offset == 6)
+        );
+        assert!(
+            matches!(cursor.next(&log, &keyframes, usize::MAX), Next::Bytes(p) if p.start == Offset(6))
+        );
+        assert_eq!(cursor.next(&log, &keyframes, usize::MAX), Next::Wait);
     }
 
     #[test]
@@ -269,14 +289,23 @@ mod tests {
         let mut cursor = Cursor::fresh(&log, &keyframes, 0, true);
         append(&mut log, 1000);
         cursor.skip_flood(&log);
-        assert!(matches!(cursor.next(&log, &keyframes), Next::Bytes(_)));
+        assert!(matches!(
+            cursor.next(&log, &keyframes, usize::MAX),
+            Next::Bytes(_)
+        ));
         append(&mut log, 100_000);
         cursor.skip_flood(&log);
         // The picture that is there shows less than the client has.
-        assert_eq!(cursor.next(&log, &keyframes), Next::NeedsKeyframe(0));
+        assert_eq!(
+            cursor.next(&log, &keyframes, usize::MAX),
+            Next::NeedsKeyframe(0)
+        );
         keyframes.came(frame(log.end()));
-        assert!(matches!(cursor.next(&log, &keyframes), Next::Keyframe(_)));
-        assert_eq!(cursor.next(&log, &keyframes), Next::Wait);
+        assert!(matches!(
+            cursor.next(&log, &keyframes, usize::MAX),
+            Next::Keyframe(_)
+        ));
+        assert_eq!(cursor.next(&log, &keyframes, usize::MAX), Next::Wait);
     }
 
     #[derive(Clone, Debug)]
@@ -315,7 +344,7 @@ mod tests {
                     Step::Resize => keyframes.resized(),
                     Step::AgentAnswers => keyframes.came(frame(log.end())),
                     Step::Reattach => cursor = Cursor::resumed(&log, &keyframes, 0, have),
-                    Step::Read => match cursor.next(&log, &keyframes) {
+                    Step::Read => match cursor.next(&log, &keyframes, usize::MAX) {
                         Next::Bytes(piece) => {
                             prop_assert_eq!(piece.start, have);
                             for (at, got) in (have.0..).zip(&piece.data) {

@@ -212,7 +212,7 @@ mod tests {
                     if was_idle && pace.up_to.is_some() {
                         begun.push(now);
                     }
-                    match cursor.next(&log, &keyframes) {
+                    match cursor.next(&log, &keyframes, usize::MAX) {
                         Next::Bytes(piece) => {
                             prop_assert_eq!(piece.start, have);
                             have = have.advance(piece.data.len());
@@ -243,12 +243,14 @@ mod tests {
         let turn = pace.turn(&mut cursor, &log, Pictures::Drawn, now);
         assert_eq!(turn, Turn::Go);
         assert!(matches!(
-            cursor.next(&log, &keyframes),
+            cursor.next(&log, &keyframes, usize::MAX),
             Next::NeedsKeyframe(_)
         ));
         let turn = pace.turn(&mut cursor, &log, Pictures::None, now);
         assert_eq!(turn, Turn::Go);
-        assert!(matches!(cursor.next(&log, &keyframes), Next::Bytes(p) if p.start == Offset(0)));
+        assert!(
+            matches!(cursor.next(&log, &keyframes, usize::MAX), Next::Bytes(p) if p.start == Offset(0))
+        );
     }
 
     #[test]

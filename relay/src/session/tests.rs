@@ -99,6 +99,7 @@ impl Bench {
                 offset: start,
                 data,
                 command_id: 0,
+                mark: 0,
             };
             let up = v1::session_up::Message::Output(output);
             let heard = self.session.hear(self.fence, up);
@@ -172,6 +173,7 @@ fn attaching(mode: Mode, id: ClientId, who: &str) -> Attaching {
         size: None,
         scrollback: 7,
         rate: None,
+        answers_marks: false,
     }
 }
 

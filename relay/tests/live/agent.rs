@@ -360,6 +360,7 @@ fn next_piece(logs: &Logs, id: &str, sent: &mut Option<u64>, _up_to: u64) -> Opt
         offset: from,
         data,
         command_id: log.command_id,
+        mark: 0,
     })
 }
 
@@ -397,6 +398,7 @@ fn answer(logs: &Logs, id: &str, message: Down, sent: u64) -> Vec<Up> {
                 offset: sent,
                 size: log.record.size,
                 data: Bytes::from_static(b"<screen>"),
+                mark: 0,
             })]
         }
         Down::Resize(size) => {

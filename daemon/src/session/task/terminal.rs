@@ -261,6 +261,7 @@ impl Task {
             offset: self.log.end().0,
             size: Some(self.screen.size().into()),
             data: self.screen.keyframe(scrollback_lines).into(),
+            mark: 0,
         }
     }
 

@@ -22,7 +22,8 @@ const PIECE: usize = 48 << 10;
 
 #[derive(Clone, Debug)]
 enum Step {
-    Join(Mode),
+    /// Somebody attaches, who answers marks or does not.
+    Join(Mode, bool),
     Leave(usize),
     /// The program prints, whether or not the agent may send it yet.
     Print(usize),
@@ -33,7 +34,8 @@ enum Step {
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        1 => prop_oneof![Just(Mode::Operator), Just(Mode::Observer)].prop_map(Step::Join),
+        1 => (prop_oneof![Just(Mode::Operator), Just(Mode::Observer)], any::<bool>())
+            .prop_map(|(mode, answers)| Step::Join(mode, answers)),
         1 => (0..8_usize).prop_map(Step::Leave),
         6 => (1..PIECE).prop_map(Step::Print),
         6 => (0..8_usize).prop_map(Step::Client),
@@ -66,6 +68,8 @@ struct Reader {
     woken: Arc<Woken>,
     /// It has every byte below this, or a picture instead.
     has: Option<Offset>,
+    /// What it has to answer the next time that it runs.
+    mark: u64,
 }
 
 struct Model {
@@ -93,11 +97,18 @@ impl Model {
 
     fn take(&mut self, step: Step) {
         match step {
-            Step::Join(mode) => self.readers.push(Reader {
-                attachment: self.bench.attach(mode),
-                woken: Woken::new(),
-                has: None,
-            }),
+            Step::Join(mode, answers_marks) => {
+                let who = Attaching {
+                    answers_marks,
+                    ..attaching(mode, ClientId::new(), "ada")
+                };
+                self.readers.push(Reader {
+                    attachment: self.bench.session.attach(&who).expect("there is room"),
+                    woken: Woken::new(),
+                    has: None,
+                    mark: 0,
+                });
+            }
             Step::Leave(index) => {
                 if index < self.readers.len() {
                     let reader = self.readers.swap_remove(index);
@@ -119,8 +130,12 @@ impl Model {
         let Some(reader) = self.readers.get_mut(index) else {
             return false;
         };
+        let mark = std::mem::take(&mut reader.mark);
+        if mark > 0 {
+            self.bench.session.client_received(reader.attachment, mark);
+        }
         if !reader.woken.take() {
-            return false;
+            return mark > 0;
         }
         let waker = Waker::from(reader.woken.clone());
         loop {
@@ -131,11 +146,13 @@ impl Model {
                     assert_eq!(begins, reader.has.unwrap_or(Offset::START), "a gap");
                     assert_eq!(output.data, content(begins, output.data.len()));
                     reader.has = Some(begins.advance(output.data.len()));
+                    reader.mark = reader.mark.max(output.mark);
                 }
                 ClientNext::Send(Message::Plain(Response::Keyframe(frame))) => {
                     let at = Offset(frame.offset);
                     assert!(reader.has.is_none_or(|has| has <= at), "back in time");
                     reader.has = Some(at);
+                    reader.mark = reader.mark.max(frame.mark);
                 }
                 ClientNext::Send(_) => {}
                 ClientNext::Sleep => return true,
@@ -166,6 +183,7 @@ impl Model {
                 offset: self.sent.0,
                 data: content(self.sent, length),
                 command_id: 0,
+                mark: 0,
             };
             self.tell(Up::Output(output));
             self.sent = self.sent.advance(length);

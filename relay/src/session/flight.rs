@@ -1,0 +1,270 @@
+//! How many bytes may be under way to one client: about a tenth of a second's worth.
+//!
+//! Whatever was handed to the connection comes before a picture that an interrupt asks for, wherever
+//! on the way it waits. The windows of HTTP/2 and TCP are bytes, which are a moment on one link and
+//! many seconds on another. So the relay marks some of its messages, the client answers the marks, and
+//! what is neither answered nor below the window is not sent: `rate × (least delay + 100 ms)`, after
+//! the idea of BBR (draft-cardwell-iccrg-bbr-congestion-control) to measure both apart. A key's echo
+//! is never marked, so it costs nothing.
+//!
+//! Pure: numbers and times in, numbers out. Clients are hostile: one that answers early, late or
+//! never changes what comes to itself only.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// What may wait on the way beyond what fits on it.
+const QUEUE: Duration = Duration::from_millis(100);
+
+/// The window before anything was measured, and after a long silence.
+const FIRST: u64 = 32 << 10;
+
+/// A window is never smaller: a full screen of text passes at once on any link.
+const LEAST: u64 = 8 << 10;
+
+/// Nor larger: so much the relay keeps.
+const MOST: u64 = cmdop_proto::limits::RELAY_WINDOW as u64;
+
+/// Marks in one window: so often its rate is measured.
+const MARKS: u64 = 4;
+
+/// The least delay is looked for anew so often, with a small window for one round: a path may have
+/// become longer, and a queue that always stands looks like one.
+const LOOK_AGAIN: Duration = Duration::from_secs(10);
+
+/// The bytes that are under way to a client that answers marks.
+#[derive(Debug)]
+pub(crate) struct Flight {
+    /// Bytes that were ever sent on this stream.
+    sent: u64,
+    /// Those of them that are known to have been taken, and since when.
+    taken: (u64, Instant),
+    marks: VecDeque<Mark>,
+    window: u64,
+    /// Bytes a second.
+    rate: f64,
+    /// The least delay, and when it was measured.
+    least: Option<(Duration, Instant)>,
+    /// The least delay is looked for anew since then.
+    looking: Option<Instant>,
+    /// The client cannot answer now: see [`Flight::open`].
+    is_open: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Mark {
+    sent: u64,
+    at: Instant,
+    /// What was known then.
+    taken: (u64, Instant),
+}
+
+impl Flight {
+    pub(crate) fn new(now: Instant) -> Self {
+        Self {
+            sent: 0,
+            taken: (0, now),
+            marks: VecDeque::new(),
+            window: FIRST,
+            rate: 0.0,
+            least: None,
+            looking: None,
+            is_open: false,
+        }
+    }
+
+    /// How many bytes may be sent now.
+    pub(crate) fn room(&self) -> usize {
+        if self.is_open {
+            return MOST as usize;
+        }
+        let under_way = self.sent - self.taken.0;
+        self.window.saturating_sub(under_way) as usize
+    }
+
+    /// So many bytes are sent; the number that the client has to answer when it has them, or 0.
+    pub(crate) fn send(&mut self, bytes: usize, now: Instant) -> u64 {
+        if self.marks.is_empty() {
+            // Nothing was waited for: the time until now says nothing about the link.
+            self.taken.1 = now;
+        }
+        self.sent += bytes as u64;
+        let marked = self.marks.back().map_or(self.taken.0, |mark| mark.sent);
+        let is_due = self.sent - marked >= self.window / MARKS || self.room() == 0;
+        // The bound holds for a client that answers nothing while the window is open.
+        if !is_due || self.marks.len() as u64 >= 4 * MARKS {
+            return 0;
+        }
+        self.marks.push_back(Mark {
+            sent: self.sent,
+            at: now,
+            taken: self.taken,
+        });
+        self.sent
+    }
+
+    /// The client has everything up to `mark`. One that was never sent is not heard.
+    pub(crate) fn received(&mut self, mark: u64, now: Instant) {
+        let Some(place) = self.marks.iter().position(|known| known.sent == mark) else {
+            return;
+        };
+        let Some(mark) = self.marks.drain(..=place).next_back() else {
+            return;
+        };
+        self.is_open = false;
+        self.taken = (mark.sent, now);
+        self.measure(mark, now);
+    }
+
+    /// The client's answers wait behind what it typed, which waits for room: until it answers again,
+    /// nothing is held back, or each would wait for the other.
+    pub(crate) fn open(&mut self) {
+        self.is_open = true;
+    }
+
+    fn measure(&mut self, mark: Mark, now: Instant) {
+        let delay = now - mark.at;
+        if let Some(since) = self.looking {
+            // It waited in the queue that was there.
+            if mark.at < since {
+                return;
+            }
+            (self.looking, self.least) = (None, None);
+        }
+        if self
+            .least
+            .is_some_and(|(least, at)| delay > least && now >= at + LOOK_AGAIN)
+        {
+            // What is under way drains, and what is sent then finds no queue.
+            self.looking = Some(now);
+            self.window = LEAST;
+            return;
+        }
+        if self.least.is_none_or(|(least, _)| delay <= least) {
+            self.least = Some((delay, now));
+        }
+        let bytes = mark.sent - mark.taken.0;
+        let took = now.saturating_duration_since(mark.taken.1);
+        let rate = bytes as f64 / took.as_secs_f64().max(1e-6);
+        // A program that prints little makes a rate look small: it is forgotten slowly.
+        self.rate = rate.max(self.rate * 0.75);
+        let least = self.least.map_or(delay, |(least, _)| least);
+        let window = self.rate * (least + QUEUE).as_secs_f64();
+        self.window = (window as u64).clamp(LEAST, MOST);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A link with a rate, a delay each way, and a queue without end.
+    struct Link {
+        rate: f64,
+        delay: Duration,
+        free_at: Instant,
+        answers: VecDeque<(Instant, u64)>,
+    }
+
+    impl Link {
+        fn new(rate: f64, delay: Duration, now: Instant) -> Self {
+            Self {
+                rate,
+                delay,
+                free_at: now,
+                answers: VecDeque::new(),
+            }
+        }
+
+        fn pass(&mut self, bytes: usize, mark: u64, now: Instant) {
+            let takes = Duration::from_secs_f64(bytes as f64 / self.rate);
+            self.free_at = self.free_at.max(now) + takes;
+            if mark != 0 {
+                self.answers
+                    .push_back((self.free_at + 2 * self.delay, mark));
+            }
+        }
+
+        /// How long a byte that is sent now waits before it is on the link.
+        fn queue(&self, now: Instant) -> Duration {
+            self.free_at.saturating_duration_since(now)
+        }
+    }
+
+    /// Floods a link for so long. What passed, and the longest queue of the second half.
+    fn flood(flight: &mut Flight, link: &mut Link, time: Duration) -> (u64, Duration) {
+        let begin = Instant::now();
+        let (mut now, mut passed, mut longest) = (begin, 0, Duration::ZERO);
+        loop {
+            while flight.room() > 0 {
+                let piece = flight.room().min(64 << 10);
+                let mark = flight.send(piece, now);
+                passed += piece as u64;
+                link.pass(piece, mark, now);
+            }
+            if now > begin + time / 2 {
+                longest = longest.max(link.queue(now));
+            }
+            let (at, mark) = link.answers.pop_front().expect("a full window has a mark");
+            if at > begin + time {
+                return (passed, longest);
+            }
+            now = at;
+            flight.received(mark, now);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_link_is_kept_busy_and_its_queue_short(
+            rate in 50_000.0..20_000_000.0_f64,
+            delay_ms in 0_u64..100,
+        ) {
+            let now = Instant::now();
+            let delay = Duration::from_millis(delay_ms);
+            let mut flight = Flight::new(now);
+            let mut link = Link::new(rate, delay, now);
+            let time = Duration::from_secs(60);
+            let (passed, longest) = flood(&mut flight, &mut link, time);
+            // Larger windows than the relay keeps are not to be had.
+            let possible = rate.min(MOST as f64 / (2 * delay).as_secs_f64().max(1e-9));
+            prop_assert!(passed as f64 >= 0.6 * possible * time.as_secs_f64(), "{passed}");
+            // A slow link takes long for the smallest window alone.
+            let smallest = Duration::from_secs_f64(LEAST as f64 / rate);
+            prop_assert!(longest <= 2 * QUEUE + smallest, "{longest:?}");
+        }
+
+        #[test]
+        fn whatever_a_client_answers_it_is_never_owed_more_than_a_window(
+            answers in proptest::collection::vec((any::<bool>(), 0_u64..2_000_000, 0_u64..50), 1..300),
+        ) {
+            let mut now = Instant::now();
+            let mut flight = Flight::new(now);
+            let mut marks = Vec::new();
+            for (is_honest, lie, ms) in answers {
+                now += Duration::from_millis(ms);
+                while flight.room() > 0 {
+                    marks.push(flight.send(flight.room().min(9000), now));
+                }
+                prop_assert!(flight.sent - flight.taken.0 <= MOST);
+                prop_assert!(flight.marks.len() as u64 <= 4 * MARKS);
+                let answer = match marks.pop() {
+                    Some(mark) if is_honest => mark,
+                    _ => lie,
+                };
+                flight.received(answer, now);
+            }
+        }
+    }
+
+    #[test]
+    fn keys_are_never_marked() {
+        let now = Instant::now();
+        let mut flight = Flight::new(now);
+        assert!((0..1000).all(|_| flight.send(3, now) == 0));
+    }
+}
