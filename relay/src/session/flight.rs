@@ -75,13 +75,15 @@ impl Flight {
         }
     }
 
-    /// How many bytes may be sent now.
+    /// How many bytes may be sent now, in one message: a whole window in one would be sent, and then
+    /// waited for.
     pub(crate) fn room(&self) -> usize {
         if self.is_open {
             return MOST as usize;
         }
         let under_way = self.sent - self.taken.0;
-        self.window.saturating_sub(under_way) as usize
+        let room = self.window.saturating_sub(under_way);
+        room.min(self.window / MARKS) as usize
     }
 
     /// So many bytes are sent; the number that the client has to answer when it has them, or 0.
@@ -232,7 +234,7 @@ mod tests {
             let (passed, longest) = flood(&mut flight, &mut link, time);
             // Larger windows than the relay keeps are not to be had.
             let possible = rate.min(MOST as f64 / (2 * delay).as_secs_f64().max(1e-9));
-            prop_assert!(passed as f64 >= 0.6 * possible * time.as_secs_f64(), "{passed}");
+            prop_assert!(passed as f64 >= 0.7 * possible * time.as_secs_f64(), "{passed}");
             // A slow link takes long for the smallest window alone.
             let smallest = Duration::from_secs_f64(LEAST as f64 / rate);
             prop_assert!(longest <= 2 * QUEUE + smallest, "{longest:?}");
