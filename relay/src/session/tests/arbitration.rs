@@ -273,7 +273,10 @@ async fn the_agent_keeps_the_keyboard_and_the_policy_for_the_next_relay() {
         ..bench
     };
     let kept = bench.settings().unwrap();
-    assert_eq!(kept.keyboard.unwrap().mode(), v1::KeyboardMode::Free);
+    assert_eq!(
+        kept.keyboard.clone().unwrap().mode(),
+        v1::KeyboardMode::Free
+    );
     assert_eq!(kept.size_policy(), v1::SizePolicy::Latest);
 }
 
