@@ -91,6 +91,13 @@ impl Options {
         }
     }
 
+    /// The same with the newest state, at most so many times a second: 1 to 60, or 0 for the relay's
+    /// default.
+    pub fn latest(mut self, updates_per_second: u32) -> Self {
+        self.latest = Some(updates_per_second);
+        self
+    }
+
     /// The same with this much scrollback in keyframes.
     pub fn scrollback(mut self, lines: u32) -> Self {
         self.scrollback_lines = lines;

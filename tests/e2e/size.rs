@@ -19,11 +19,17 @@ async fn the_program_sees_the_size_of_its_operators_terminal() {
     person.pty.resize(40, 120);
     // The new size is on its way: keys until the program has it.
     person.enter("while ! stty size | grep -q '40 120'; do read x; done; stty size");
-    cmdop_tests::wait::until_true("the program has the size", || {
-        person.enter("");
-        person.screen().lines().any(|line| line == "40 120")
-    })
-    .await;
+    let has_it = |pty: &cmdop_tests::Pty| {
+        let has_it = pty.screen().lines().any(|line| line == "40 120");
+        if !has_it {
+            pty.write(b"\r");
+        }
+        has_it
+    };
+    person
+        .pty
+        .wait_until("the program has the size", 1, has_it)
+        .await;
 }
 
 #[tokio::test]

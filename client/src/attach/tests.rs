@@ -327,3 +327,50 @@ async fn detaching_waits_until_what_was_typed_is_written() {
     attachment.detach().await;
     assert_eq!(inputs(&relay, 0), [(1, Bytes::from_static(b"last words"))]);
 }
+
+#[tokio::test]
+async fn a_redraw_brings_the_whole_terminal_again_and_no_outage_is_told() {
+    let mut first = Play::new(|open| pieces(open, 1000));
+    // The stream stays open until it is given up.
+    first.requests = 1;
+    let mut second = Play::new(|open| pieces(open, 2000));
+    second.then = vec![ended()];
+    let relay = FakeRelay::start([Scene::Play(first), Scene::Play(second)]).await;
+    let options = Options::observer("build").latest(5);
+    let mut attachment = open(&relay.connection, options).await.unwrap();
+    attachment.keys().redraw();
+    let events = all(&mut attachment).await;
+    let pictures = events
+        .iter()
+        .filter(|event| matches!(event, Event::Keyframe { .. }));
+    assert!((1..=2).contains(&pictures.count()));
+    assert!(
+        !events
+            .iter()
+            .any(|event| matches!(event, Event::Reconnecting { .. }))
+    );
+    let opens = relay.seen().opens;
+    assert_eq!(opens.len(), 2);
+    assert_eq!(opens[1].resume_from, None);
+    assert_eq!(opens[1].client_id, opens[0].client_id);
+    assert_eq!(opens[1].delivery(), v1::Delivery::Latest);
+    assert_eq!(opens[1].max_updates_per_second, 5);
+}
+
+#[tokio::test]
+async fn a_change_of_the_keyboard_is_asked_for_once() {
+    let take = v1::KeyboardChange {
+        change: Some(v1::keyboard_change::Change::Take(true)),
+    };
+    let mut first = Play::new(|_| Vec::new());
+    first.requests = 1;
+    let mut second = Play::new(|_| Vec::new());
+    second.then = vec![ended()];
+    let relay = FakeRelay::start([Scene::Play(first), Scene::Play(second)]).await;
+    let mut attachment = open(&relay.connection, Options::operator("build", None))
+        .await
+        .unwrap();
+    assert!(attachment.keys().keyboard(take.clone()));
+    all(&mut attachment).await;
+    assert_eq!(relay.seen().requests, [(0, Ask::Keyboard(take))]);
+}

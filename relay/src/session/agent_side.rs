@@ -13,7 +13,6 @@ use super::FARTHEST;
 use super::credit::{self, Operator};
 use super::lifecycle::{Event, Fence, Now};
 use super::log::Gap;
-use super::size::Policy;
 use super::state::{After, State};
 use crate::stream_token::StreamToken;
 
@@ -189,8 +188,7 @@ impl State {
         if let Some(size) = self.wanted_size.filter(|size| *size != self.facts.size) {
             self.agent.resize(size.into(), after);
         }
-        if self.keyboard.is_exclusive() || self.policy != Policy::Latest {
-            // A worker that was restarted may have forgotten them.
+        if !self.is_kept(summary) {
             let settings = self.settings();
             self.agent.keep(settings, after);
         }

@@ -10,6 +10,7 @@ use super::attached::{AttachmentId, Client, Mode};
 use super::input::Accepted;
 use super::keyboard::{Actor, Change, Typist};
 use super::lifecycle::Now;
+use super::size::Policy;
 use super::state::{After, State};
 
 /// The shortest beginning of a client id that counts as one.
@@ -189,6 +190,17 @@ impl State {
         self.record_changed(after);
         let settings = self.settings();
         self.agent.keep(settings, after);
+    }
+
+    /// Whether the agent has the settings as they are. They may have changed while it was away, and a
+    /// worker that was restarted has those of the session's making.
+    pub(super) fn is_kept(&self, summary: &v1::SessionSummary) -> bool {
+        let record = summary.session.as_ref();
+        let policy = record.map_or(Policy::Latest, super::policy);
+        let keyboard = record.and_then(|record| record.keyboard.as_ref());
+        let is_exclusive = keyboard.is_some_and(|k| k.mode() == v1::KeyboardMode::Exclusive);
+        // An exclusive one may have another holder.
+        policy == self.policy && !is_exclusive && !self.keyboard.is_exclusive()
     }
 
     pub(super) fn settings(&self) -> v1::SessionSettings {

@@ -141,6 +141,8 @@ pub struct Session {
     pub created_at_ms: u64,
     /// Who is attached: operators and observers.
     pub attached: (u32, u32),
+    /// Where its keyboard is exclusive, who holds it, stripped; `nobody` if nobody does.
+    pub keyboard: Option<String>,
     /// How it ended.
     pub exit: Exit,
 }
@@ -173,6 +175,7 @@ impl Session {
             grace_until: grace_until(record, now),
             created_at_ms: record.created_at_ms,
             attached: (record.operator_count, record.observer_count),
+            keyboard: record.keyboard.as_ref().and_then(holder),
             exit: Exit {
                 outcome: record.exit.as_ref().and_then(|exit| exit.outcome),
                 reason: shown(&record.reason),
@@ -205,6 +208,15 @@ fn short(id: SessionId) -> String {
     let mut id = id.to_string();
     id.truncate(13);
     id
+}
+
+/// Who holds an exclusive keyboard.
+fn holder(keyboard: &v1::Keyboard) -> Option<String> {
+    if keyboard.mode() != v1::KeyboardMode::Exclusive {
+        return None;
+    }
+    let holder = keyboard.holder.as_ref();
+    Some(holder.map_or_else(|| "nobody".into(), |who| shown(&who.account_name)))
 }
 
 fn grace_until(record: &v1::Session, now: Now) -> Option<Instant> {

@@ -94,6 +94,8 @@ fn parts(model: &Model) -> Vec<String> {
         parts.push(format!("{} {status}", pane.label).trim().to_owned());
         let (rows, cols) = pane.size();
         parts.push(format!("{cols}x{rows}"));
+        let holder = model.shown_session().and_then(|s| s.keyboard.as_deref());
+        parts.extend(holder.map(|holder| format!("keyboard: {holder}")));
     }
     if model.trouble().is_none() {
         parts.push(format!("{} · connected", model.setup.profile));

@@ -247,6 +247,31 @@ fn an_observer_is_told_so_and_sees_another_size_whole_or_cropped() {
 }
 
 #[test]
+fn who_holds_an_exclusive_keyboard_stands_in_the_status() {
+    let mut client = Client::new(120, 10).with_fleet();
+    let room = client.model.room();
+    client = client.with_pane(KeyCode::Enter, room, SHELL);
+    assert!(!client.text().contains("keyboard"));
+    let held = |holder: Option<&str>| v1::Session {
+        keyboard: Some(v1::Keyboard {
+            mode: v1::KeyboardMode::Exclusive.into(),
+            holder: holder.map(|name| v1::Typist {
+                account_name: name.into(),
+                ..v1::Typist::default()
+            }),
+            ..v1::Keyboard::default()
+        }),
+        ..session(1, 1, "build")
+    };
+    let attachment = client.attachment();
+    let state = Event::State(held(Some("ada\x1b[2J")));
+    client.tell(Msg::Pane(attachment, state));
+    assert!(client.text().contains("keyboard: ada"), "{}", client.text());
+    client.tell(Msg::Pane(attachment, Event::State(held(None))));
+    assert!(client.text().contains("keyboard: nobody"));
+}
+
+#[test]
 fn the_prefix_shows_what_can_follow() {
     let mut client = Client::new(120, 10).with_fleet();
     client.tell(Msg::Key(KeyEvent::new(

@@ -621,3 +621,38 @@ async fn a_log_that_was_overrun_is_announced() {
     drop(session);
     world.stopped().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_operators_set_is_told_to_the_next_relay_and_cut_where_it_is_long() {
+    let mut world = World::new().await;
+    let mut session = world.session(&["cat"]).await.flowing().await;
+    let keyboard = v1::Keyboard {
+        mode: v1::KeyboardMode::Exclusive.into(),
+        holder: Some(v1::Typist {
+            client_id: "a client".into(),
+            account_name: "ada\u{1b}[2J".into(),
+            account_id: "x".repeat(100_000),
+        }),
+        ..v1::Keyboard::default()
+    };
+    let settings = v1::SessionSettings {
+        keyboard: Some(keyboard),
+        size_policy: v1::SizePolicy::Manual.into(),
+    };
+    session.say(Down::Settings(settings)).await;
+    // Messages are obeyed in their order.
+    session.input(b"done\r").await;
+    session.until("done").await;
+    drop(session);
+    world.cut();
+    let register = world.linked().await.register.clone();
+    let record = register.sessions[0].session.clone().unwrap();
+    assert_eq!(record.size_policy(), v1::SizePolicy::Manual);
+    let keyboard = record.keyboard.unwrap();
+    assert_eq!(keyboard.mode(), v1::KeyboardMode::Exclusive);
+    let holder = keyboard.holder.unwrap();
+    assert_eq!(holder.client_id, "a client");
+    assert_eq!(holder.account_name, "ada[2J");
+    assert!(holder.account_id.len() <= cmdop_proto::limits::MAX_NAME);
+    world.stopped().await;
+}

@@ -177,7 +177,7 @@ impl Keyboard {
         let Some(holder) = self.holder().filter(|_| !left.is_zero()) else {
             return Ok(());
         };
-        let ago = (IDLE - left).as_secs();
+        let ago = IDLE.saturating_sub(left).as_secs();
         Err(Refusal::denied(
             "keyboard-held",
             format!(

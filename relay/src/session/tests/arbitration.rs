@@ -262,6 +262,22 @@ async fn the_agent_keeps_the_keyboard_and_the_policy_for_the_next_relay() {
         ..bench
     };
     assert!(bench.settings().is_some());
+    // What changes while it is away reaches it too.
+    bench.session.stream_lost(bench.fence);
+    let free = ask(Ask::Mode(v1::KeyboardMode::Free.into()));
+    bench.session.client_keyboard(ada, free).unwrap();
+    bench.session.resize(None, Some(Policy::Latest)).unwrap();
+    let token = bench.session.invite(LinkEpoch(3)).expose();
+    let bench = Bench {
+        fence: bench.session.open(&token, &summary).unwrap(),
+        ..bench
+    };
+    let kept = bench.settings().unwrap();
+    assert_eq!(
+        kept.keyboard.clone().unwrap().mode(),
+        v1::KeyboardMode::Free
+    );
+    assert_eq!(kept.size_policy(), v1::SizePolicy::Latest);
 }
 
 #[tokio::test(start_paused = true)]

@@ -104,7 +104,7 @@ async fn a_paced_client_of_a_session_that_ends_gets_its_last_bytes() {
     loop {
         match bench.next(eve) {
             ClientNext::Send(Message::Plain(Response::Output(output))) => {
-                bytes += output.data.len()
+                bytes += output.data.len();
             }
             ClientNext::Send(_) => {}
             ClientNext::Sleep => bench.pass(1).await,

@@ -4,6 +4,7 @@
 //! passed on, since keys still go to the program as they are; mouse reports are not: their places would
 //! be wrong.
 
+use std::fmt::Write as _;
 use std::io;
 use std::time::Duration;
 
@@ -186,10 +187,11 @@ fn mode_changes(before: &Modes, now: &Modes) -> Vec<u8> {
         "\x1b[?1004l",
     );
     if before.kitty_keyboard != now.kitty_keyboard {
-        out.push_str(&format!("\x1b[={};1u", now.kitty_keyboard));
+        // Writing to a string cannot fail.
+        let _ = write!(out, "\x1b[={};1u", now.kitty_keyboard);
     }
     if before.modify_other_keys != now.modify_other_keys {
-        out.push_str(&format!("\x1b[>4;{}m", now.modify_other_keys));
+        let _ = write!(out, "\x1b[>4;{}m", now.modify_other_keys);
     }
     out.into_bytes()
 }
