@@ -30,6 +30,10 @@ use worker::Worker;
 /// In the worker's environment: it is one, and the holder is at the other end of its stdin.
 pub(crate) const WORKER: &str = "CMDOPD_WORKER";
 
+/// In the worker's environment: how many files its programs may have open, before the holder raised that
+/// for itself and its workers.
+const OPEN_FILES: &str = "CMDOPD_OPEN_FILES";
+
 /// The first wait before a worker is started again, and the longest.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
@@ -43,6 +47,17 @@ const STOPPING: Duration = Duration::from_secs(9);
 /// Whether this process is a worker.
 pub fn is_worker(environment: &[(OsString, OsString)]) -> bool {
     environment.iter().any(|(name, _)| name == WORKER)
+}
+
+/// What a worker learns from its environment.
+pub fn inherit(environment: &[(OsString, OsString)]) {
+    let limit = environment
+        .iter()
+        .find(|(name, _)| name == OPEN_FILES)
+        .and_then(|(_, value)| value.to_str()?.parse().ok());
+    if let Some(limit) = limit {
+        cmdop_service::descriptors::inherit_limit_before(limit);
+    }
 }
 
 /// This process as a holder; its exit code is that of its last worker.

@@ -5,6 +5,7 @@
 
 mod connection;
 mod control;
+mod runs;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use crate::session::{Command, Handle};
 use crate::state::LinkState;
 use crate::token::Tokens;
 use crate::user::User;
+use runs::Runs;
 
 /// How long an agent whose link was taken over leaves it to the other one: two clones of one machine
 /// that are quicker would only end each other's sessions.
@@ -64,8 +66,8 @@ pub(crate) struct Linker {
     news: mpsc::Receiver<v1::SessionSummary>,
     work: Work,
     sessions: HashMap<SessionId, Handle>,
-    /// What ends the programs that run for callers; cancelled when they have ended.
-    runs: HashMap<String, CancellationToken>,
+    /// The programs that run for callers.
+    runs: Runs,
     instruments: Instruments,
     /// Changes when the agent restarts.
     instance_id: String,
@@ -101,7 +103,7 @@ impl Linker {
             news,
             work,
             sessions: HashMap::new(),
-            runs: HashMap::new(),
+            runs: Runs::default(),
             instruments,
             instance_id: uuid::Uuid::new_v4().to_string(),
             backoff: Backoff::new(),

@@ -11,6 +11,7 @@ mod credentials;
 mod echo;
 mod exec_exit;
 mod exec_many;
+mod exec_resume;
 mod exec_streams;
 mod flood;
 mod holder;

@@ -81,6 +81,7 @@ impl Linker {
             metrics: Some(self.instruments.read().await),
             instance_id: self.instance_id.clone(),
             now_ms: now_ms(),
+            runs: Vec::new(),
         };
         let _ = up.try_send(message(Up::Register(register)));
         let seen = self.tokens.current();

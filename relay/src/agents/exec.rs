@@ -92,6 +92,7 @@ impl Stream for Requests {
                     Poll::Ready(None)
                 }
             },
+            // A caller that is lost may come back: to the agent this is the end of a visit.
             Some(Err(status)) => {
                 this.run.end(incoming::broken(&status));
                 Poll::Ready(None)
@@ -121,7 +122,10 @@ fn down(request: v1::ExecRequest) -> v1::ExecDown {
 
 fn check(request: &v1::ExecRequest) -> Result<(), Refusal> {
     match &request.request {
-        Some(Part::Start(_)) => Err(Refusal::invalid("bad-request", "`start` came twice")),
+        Some(Part::Start(_) | Part::Resume(_)) => Err(Refusal::invalid(
+            "bad-request",
+            "`start` and `resume` can only come first",
+        )),
         Some(Part::Stdin(data)) if data.len() > MAX_STDIN => Err(Refusal::invalid(
             "frame-too-large",
             format!("a piece of input is larger than {} KiB", MAX_STDIN >> 10),
