@@ -60,6 +60,9 @@ pub struct Options {
     pub size: Option<Size>,
     /// Scrollback lines wanted in keyframes, at most 2000.
     pub scrollback_lines: u32,
+    /// Wants the log from its first byte, as whoever made the session a moment ago does, and gets it of
+    /// a session that has ended in the meantime too; else a keyframe.
+    pub from_start: bool,
 }
 
 impl Options {
@@ -70,6 +73,7 @@ impl Options {
             mode: AttachMode::Operator,
             size,
             scrollback_lines: 0,
+            from_start: false,
         }
     }
 
@@ -80,6 +84,7 @@ impl Options {
             mode: AttachMode::Observer,
             size: None,
             scrollback_lines: 0,
+            from_start: false,
         }
     }
 

@@ -6,9 +6,13 @@
 //!
 //! A run outlives the loss of its caller's stream for a while: the caller comes back as a [`Visit`].
 
+pub(crate) mod detached;
+mod living;
 mod output;
 mod program;
+mod reader;
 mod run;
+mod spool;
 mod stdin;
 mod talk;
 mod window;
@@ -22,6 +26,9 @@ use cmdop_proto::{Refusal, limits, v1};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use detached::Detached;
+
+use crate::holder::client::Holder;
 use crate::lane::BulkLane;
 use crate::token::Tokens;
 use crate::user::{self, User};
@@ -48,6 +55,8 @@ pub(crate) struct Job {
     pub(crate) has_ended: Arc<AtomicBool>,
     /// How long the relay may take to notice that the link is lost.
     pub(crate) notice: Duration,
+    /// Who ends the program should this process die.
+    pub(crate) holder: Holder,
 }
 
 /// A caller that comes back to a run: another stream, and how much of the output it has.
@@ -100,10 +109,14 @@ pub(crate) fn unknown_run() -> Refusal {
     .hint("its caller was away for too long, or the agent was restarted and ended it")
 }
 
-/// Runs the program to its end.
-pub(crate) async fn run(job: Job) {
+/// Runs the program to its end; a detached one with its place in the table.
+pub(crate) async fn run(job: Job, detached: Option<Arc<Detached>>) {
     let (link, command_id) = (job.link.clone(), job.command_id);
-    if let Err(refusal) = run::run(job).await {
+    let done = match detached {
+        None => run::run(job).await,
+        Some(place) => detached::start(job, place).await,
+    };
+    if let Err(refusal) = done {
         tracing::info!(reason = refusal.reason, "an exec has no stream: {refusal}");
         let failed = Up::Failed(failure(command_id, &refusal));
         // The link is gone: then the relay knows that all it asked for has failed.

@@ -9,6 +9,7 @@ mod channel;
 pub(crate) mod client;
 mod kept;
 mod message;
+mod programs;
 mod worker;
 
 use std::ffi::OsString;
@@ -25,6 +26,7 @@ use tokio::time::Instant;
 use channel::{Channel, Frame};
 use kept::Kept;
 use message::{FromHolder, FromWorker, from_holder, from_worker};
+use programs::Programs;
 use worker::Worker;
 
 /// In the worker's environment: it is one, and the holder is at the other end of its stdin.
@@ -43,6 +45,9 @@ const RECOVERED: Duration = Duration::from_secs(10);
 
 /// From SIGTERM to the end of a worker; it has 8 s for its sessions.
 const STOPPING: Duration = Duration::from_secs(9);
+
+/// How long a dead worker's socket may take to end.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Whether this process is a worker.
 pub fn is_worker(environment: &[(OsString, OsString)]) -> bool {
@@ -81,6 +86,7 @@ async fn run() -> io::Result<u8> {
     let arguments: Vec<_> = std::env::args_os().skip(1).collect();
     let mut holder = Holder {
         kept: Kept::default(),
+        programs: Programs::default(),
         has_worked: false,
         signals: Signals::new()?,
     };
@@ -136,6 +142,7 @@ fn start(program: &Path, arguments: &[OsString]) -> io::Result<(Worker, Channel)
 
 struct Holder {
     kept: Kept,
+    programs: Programs,
     /// A worker got as far as asking for its sessions.
     has_worked: bool,
     signals: Signals,
@@ -163,6 +170,9 @@ impl Holder {
             tokio::select! {
                 biased;
                 code = worker.ended() => {
+                    let last_words = self.last_words(&mut channel);
+                    let _ = tokio::time::timeout(LAST_WORDS, last_words).await;
+                    self.programs.end_all();
                     return Ok(match (stopping, is_upgrade) {
                         (Some(_), _) => Ended::Stopped(code),
                         (None, true) => Ended::Upgrade,
@@ -209,8 +219,21 @@ impl Holder {
                 self.kept.release(&release.session_id);
                 true
             }
+            Some(from_worker::Message::Program(program)) => {
+                self.programs.heard(program.pid, program.over);
+                true
+            }
             // A message of a newer worker, which can tell by its silence that we do not know it.
             None => true,
+        }
+    }
+
+    /// A dead worker's programs may still be told of in what it said last. It asks for nothing any more.
+    async fn last_words(&mut self, channel: &mut Channel) {
+        while let Ok(Some(frame)) = channel.receive().await {
+            if let Some(from_worker::Message::Program(program)) = FromWorker::read(&frame.bytes) {
+                self.programs.heard(program.pid, program.over);
+            }
         }
     }
 

@@ -8,6 +8,7 @@ mod control;
 mod runs;
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::exec::detached::Table;
 use crate::holder::client::Holder;
 use crate::metrics::Instruments;
 use crate::session::{Command, Handle};
@@ -51,6 +53,8 @@ pub(crate) struct Work {
     pub(crate) user: Arc<User>,
     pub(crate) hostname: String,
     pub(crate) log_bytes: usize,
+    /// The directory of detached runs.
+    pub(crate) runs: PathBuf,
     pub(crate) notice: Duration,
     pub(crate) max_sessions: usize,
 }
@@ -68,6 +72,8 @@ pub(crate) struct Linker {
     sessions: HashMap<SessionId, Handle>,
     /// The programs that run for callers.
     runs: Runs,
+    /// The programs that run for nobody, and those that did.
+    detached: Table,
     instruments: Instruments,
     /// Changes when the agent restarts.
     instance_id: String,
@@ -95,6 +101,7 @@ impl Linker {
         work: Work,
     ) -> Self {
         let instruments = Instruments::new(work.user.home.clone());
+        let detached = Table::open(work.runs.clone());
         Self {
             relays,
             trust,
@@ -104,6 +111,7 @@ impl Linker {
             work,
             sessions: HashMap::new(),
             runs: Runs::default(),
+            detached,
             instruments,
             instance_id: uuid::Uuid::new_v4().to_string(),
             backoff: Backoff::new(),

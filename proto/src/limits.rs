@@ -53,7 +53,7 @@ pub const RUN_GRACE: Duration = Duration::from_secs(30);
 pub const MAX_RUN_GRACE: Duration = Duration::from_secs(600);
 
 /// Detached runs that one machine keeps, living and ended.
-pub const MAX_DETACHED_RUNS: usize = 256;
+pub const MAX_DETACHED_RUNS: usize = 64;
 
 /// HTTP/2 flow-control window of one stream. Small: it bounds what a flood can put before an echo
 /// on the same connection; at a round trip of 20 ms it still carries 12 MB/s.

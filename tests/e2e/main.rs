@@ -9,6 +9,7 @@ mod absence;
 mod clock;
 mod credentials;
 mod echo;
+mod exec_detached;
 mod exec_exit;
 mod exec_many;
 mod exec_resume;

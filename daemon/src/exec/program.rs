@@ -43,6 +43,13 @@ pub(super) struct Started {
     pub(super) stderr: OwnedFd,
 }
 
+impl Started {
+    /// Its process id as numbers go.
+    pub(super) fn pid(&self) -> u32 {
+        self.pid.as_raw_nonzero().get() as u32
+    }
+}
+
 /// Why a program did not start.
 #[derive(Debug)]
 pub(super) enum NotStarted {

@@ -4,8 +4,6 @@
 //! Its stream may be lost and another take its place: what the caller is not known to have is kept in a
 //! [`Window`] of each stream, and when one is full the program waits.
 
-mod ending;
-
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,24 +16,47 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::living::{Living, Why, at, ended};
 use super::output::Output;
 use super::program::{NotStarted, Started};
-use super::stdin::Stdin;
 use super::talk::{Address, Event as Talked, Gone, Intake, Talk};
 use super::window::Window;
 use super::{Job, Visit};
-use crate::process::{self, Process};
-use ending::{Ending, Why};
+use crate::process;
+
+/// How long an agent that is stopping waits for the caller to have the result.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Runs it. The error is for the link: there was no stream that could carry it.
 pub(super) async fn run(job: Job) -> Result<(), Refusal> {
+    let (mut talk, started) = begin(&job).await;
+    let (holder, command_id) = (job.holder.clone(), job.command_id);
+    let started = match started {
+        Ok(started) => started,
+        Err(NotStarted::Shell { line, code }) => return not_found(talk, line, code, job).await,
+        Err(NotStarted::Machine(refusal)) => {
+            talk.refuse(command_id, &refusal);
+            return talk.goodbye().await;
+        }
+    };
+    let pid = started.pid();
+    holder.program_started(pid).await;
+    let done = match Run::new(talk, started, job) {
+        Ok(run) => run.live().await,
+        Err(error) => Err(unwatched(&error)),
+    };
+    holder.program_over(pid).await;
+    done
+}
+
+/// Opens the stream, and starts the program meanwhile.
+pub(super) async fn begin(job: &Job) -> (Talk, Result<Started, NotStarted>) {
     let mut talk = Talk::begin(Address {
         lane: job.lane.clone(),
         tokens: job.tokens.clone(),
         stream_token: job.start.stream_token.clone(),
         stream_id: job.start.run_id.clone(),
     });
-    // The program starts while the stream is being opened.
     let starting = async {
         let prepared = super::prepare(&job.start, &job.user).await;
         let program = prepared.map_err(NotStarted::Machine)?;
@@ -43,20 +64,27 @@ pub(super) async fn run(job: Job) -> Result<(), Refusal> {
             .await
             .map_err(|panic| NotStarted::Machine(Refusal::internal(panic.to_string())))?
     };
-    let run = match talk.meanwhile(starting).await {
-        Ok(started) => Run::new(talk, started, job),
-        Err(NotStarted::Shell { line, code }) => Ok(Run::not_found(talk, line, code, job)),
-        Err(NotStarted::Machine(refusal)) => {
-            talk.refuse(job.command_id, &refusal);
-            return talk.goodbye().await;
-        }
-    };
-    match run {
-        Ok(run) => run.live().await,
-        Err(error) => Err(Refusal::internal(format!(
-            "cannot watch a program: {error}"
-        ))),
-    }
+    let started = talk.meanwhile(starting).await;
+    (talk, started)
+}
+
+/// As a shell would: a line on stderr, and its exit code.
+pub(super) async fn not_found(
+    talk: Talk,
+    line: String,
+    code: u32,
+    job: Job,
+) -> Result<(), Refusal> {
+    let mut run = Run::of(talk, Living::none(), job);
+    run.stderr.push(line.as_bytes());
+    run.finish(v1::Exit {
+        outcome: Some(v1::exit::Outcome::Code(code)),
+    });
+    run.live().await
+}
+
+pub(super) fn unwatched(error: &io::Error) -> Refusal {
+    Refusal::internal(format!("cannot watch a program: {error}"))
 }
 
 /// How long a run outlives the loss of its stream.
@@ -82,13 +110,6 @@ impl Patience {
     }
 }
 
-/// An output stream of the program.
-#[derive(Debug, Default)]
-struct Stream {
-    pipe: Output,
-    window: Window,
-}
-
 struct Run {
     talk: Talk,
     visits: mpsc::Receiver<Visit>,
@@ -104,13 +125,12 @@ struct Run {
     /// Why the first stream never came about.
     refusal: Option<Refusal>,
     pid: u32,
-    /// Gone once it was reaped.
-    process: Option<Process>,
-    stdin: Stdin,
-    stdout: Stream,
-    stderr: Stream,
-    ending: Ending,
+    living: Living,
+    stdout: Window,
+    stderr: Window,
     finished: Option<v1::ExecFinished>,
+    /// When an agent that is stopping gives the caller up.
+    last_words: Option<Instant>,
     /// The present caller was told of the end.
     is_told: bool,
     /// Nobody wants anything of it any more.
@@ -133,14 +153,11 @@ enum Event {
 
 impl Run {
     fn new(talk: Talk, started: Started, job: Job) -> io::Result<Self> {
-        let pid = started.pid.as_raw_nonzero().get() as u32;
-        let process = Process::watch(started.pid)?;
-        let mut run = Self::without_program(talk, job);
+        let pid = started.pid();
+        let timeout = Duration::from_millis(job.start.timeout_ms);
+        let living = Living::new(started, timeout)?;
+        let mut run = Self::of(talk, living, job);
         run.pid = pid;
-        run.process = Some(process);
-        run.stdin = Stdin::new(started.stdin)?;
-        run.stdout.pipe = Output::new(started.stdout)?;
-        run.stderr.pipe = Output::new(started.stderr)?;
         run.talk.say(Response::Started(v1::ExecStarted {
             pid,
             resumes: run.patience.resumes(),
@@ -148,18 +165,7 @@ impl Run {
         Ok(run)
     }
 
-    /// As a shell would: a line on stderr, and its exit code.
-    fn not_found(talk: Talk, line: String, code: u32, job: Job) -> Self {
-        let mut run = Self::without_program(talk, job);
-        run.stderr.window.push(line.as_bytes());
-        run.finish(v1::Exit {
-            outcome: Some(v1::exit::Outcome::Code(code)),
-        });
-        run
-    }
-
-    fn without_program(talk: Talk, job: Job) -> Self {
-        let timeout = Duration::from_millis(job.start.timeout_ms);
+    fn of(talk: Talk, living: Living, job: Job) -> Self {
         Self {
             talk,
             patience: Patience::of(&job),
@@ -171,12 +177,11 @@ impl Run {
             was_visited: false,
             refusal: None,
             pid: 0,
-            process: None,
-            stdin: Stdin::default(),
-            stdout: Stream::default(),
-            stderr: Stream::default(),
-            ending: Ending::new(timeout),
+            living,
+            stdout: Window::default(),
+            stderr: Window::default(),
             finished: None,
+            last_words: None,
             is_told: false,
             is_done: false,
         }
@@ -186,14 +191,14 @@ impl Run {
         self.tell();
         while !self.is_done {
             match self.next().await {
-                Event::Stop => self.force(Why::Stopping),
+                Event::Stop => self.stopping(),
                 Event::CallerGone => self.abandon(),
                 Event::Visit(visit) => self.visited(visit),
                 Event::Talk(Talked::Request(request)) => self.obey(request),
                 Event::Talk(Talked::Room) => {}
                 Event::Talk(Talked::Gone(gone)) => self.lost(gone),
-                Event::Ended => self.program_ended(),
-                Event::Stdin => self.stdin.write(),
+                Event::Ended => self.living.process_ended(),
+                Event::Stdin => self.living.stdin.write(),
                 Event::Output => self.read(),
                 Event::Deadline => self.deadline_passed(),
             }
@@ -208,7 +213,7 @@ impl Run {
 
     /// Cancel-safe throughout.
     async fn next(&mut self) -> Event {
-        let intake = if self.stdin.has_room() {
+        let intake = if self.living.stdin.has_room() {
             Intake::Open
         } else {
             Intake::Closed
@@ -217,33 +222,40 @@ impl Run {
         // stream it goes on until the window is full.
         let is_unheard = self.is_unheard();
         let flows = is_unheard || self.lost.is_some() || self.talk.is_flushed();
-        let reads_stdout = flows && (is_unheard || self.stdout.window.has_room());
-        let reads_stderr = flows && (is_unheard || self.stderr.window.has_room());
-        let is_forced = self.ending.is_forced();
+        let reads_stdout = flows && (is_unheard || self.stdout.has_room());
+        let reads_stderr = flows && (is_unheard || self.stderr.has_room());
+        let (is_forced, has_ended) = (self.living.is_forced(), self.living.has_ended());
         let wake = self.wake();
+        let Living {
+            process,
+            stdin,
+            stdout,
+            stderr,
+            ..
+        } = &mut self.living;
         tokio::select! {
             biased;
             () = self.stop.cancelled(), if !is_forced => Event::Stop,
             () = self.caller_gone.cancelled(), if !is_unheard => Event::CallerGone,
             Some(visit) = self.visits.recv() => Event::Visit(visit),
             event = self.talk.next(intake) => Event::Talk(event),
-            () = ended(self.process.as_mut()), if !self.ending.has_ended() => Event::Ended,
+            () = ended(process.as_mut()), if !has_ended => Event::Ended,
             // Before what a flood keeps ready for ever.
             () = at(wake), if wake.is_some() => Event::Deadline,
-            () = self.stdout.pipe.readable(), if reads_stdout => Event::Output,
-            () = self.stderr.pipe.readable(), if reads_stderr => Event::Output,
-            () = self.stdin.writable() => Event::Stdin,
+            () = stdout.readable(), if reads_stdout => Event::Output,
+            () = stderr.readable(), if reads_stderr => Event::Output,
+            () = stdin.writable() => Event::Stdin,
         }
     }
 
     fn obey(&mut self, request: Down) {
         match request {
-            Down::Stdin(data) => self.stdin.push(&data),
-            Down::StdinClosed(_) => self.stdin.complete(),
+            Down::Stdin(data) => self.living.stdin.push(&data),
+            Down::StdinClosed(_) => self.living.stdin.complete(),
             Down::Signal(number) => self.signal(number),
             Down::Ack(ack) => {
-                self.stdout.window.acked(ack.stdout);
-                self.stderr.window.acked(ack.stderr);
+                self.stdout.acked(ack.stdout);
+                self.stderr.acked(ack.stderr);
             }
             // It cannot have what it was not told.
             Down::Done(_) => self.is_done |= self.is_told,
@@ -254,10 +266,9 @@ impl Run {
     }
 
     fn signal(&self, number: u32) {
-        match (process::signal(number), &self.process) {
-            (Some(signal), Some(process)) => process.signal_group(signal),
-            (Some(_), None) => {}
-            (None, _) => tracing::warn!(number, "refused a signal that does not exist"),
+        match process::signal(number) {
+            Some(signal) => self.living.signal(signal),
+            None => tracing::warn!(number, "refused a signal that does not exist"),
         }
     }
 
@@ -266,22 +277,23 @@ impl Run {
         let is_unheard = self.is_unheard();
         // Straight on its way, if nothing waits before it.
         let flows = self.lost.is_none() && !is_unheard;
-        let both: [(&mut Stream, Say); 2] = [
-            (&mut self.stdout, Response::Stdout),
-            (&mut self.stderr, Response::Stderr),
+        let Living { stdout, stderr, .. } = &mut self.living;
+        let both: [(&mut Output, &mut Window, Say); 2] = [
+            (stdout, &mut self.stdout, Response::Stdout),
+            (stderr, &mut self.stderr, Response::Stderr),
         ];
-        for (stream, say) in both {
-            if !is_unheard && !stream.window.has_room() {
+        for (pipe, window, say) in both {
+            if !is_unheard && !window.has_room() {
                 continue;
             }
-            let Some(data) = stream.pipe.read().filter(|_| !is_unheard) else {
+            let Some(data) = pipe.read().filter(|_| !is_unheard) else {
                 continue;
             };
-            let offset = stream.window.end();
-            let is_next = stream.window.is_sent();
-            stream.window.push(&data);
+            let offset = window.end();
+            let is_next = window.is_sent();
+            window.push(&data);
             if flows && is_next && self.talk.is_flushed() {
-                stream.window.all_sent();
+                window.all_sent();
                 self.talk.say(say(v1::ExecOutput { offset, data }));
             }
         }
@@ -292,8 +304,8 @@ impl Run {
         while self.lost.is_none() && !self.is_unheard() && !self.is_done {
             if !self.patience.resumes() {
                 // Nobody will come back for it, nor acknowledge it.
-                self.stdout.window.acked(u64::MAX);
-                self.stderr.window.acked(u64::MAX);
+                self.stdout.acked(u64::MAX);
+                self.stderr.acked(u64::MAX);
                 self.is_done = self.is_told;
             }
             if !self.talk.is_flushed() {
@@ -307,13 +319,14 @@ impl Run {
     }
 
     fn next_word(&mut self) -> Option<Response> {
-        if let Some(offset) = self.stdin.take_ack().filter(|_| self.patience.resumes()) {
+        let resumes = self.patience.resumes();
+        if let Some(offset) = self.living.stdin.take_ack().filter(|_| resumes) {
             return Some(Response::StdinAck(offset));
         }
-        if let Some(output) = self.stdout.window.take_unsent() {
+        if let Some(output) = self.stdout.take_unsent() {
             return Some(Response::Stdout(output));
         }
-        if let Some(output) = self.stderr.window.take_unsent() {
+        if let Some(output) = self.stderr.take_unsent() {
             return Some(Response::Stderr(output));
         }
         let finished = self.finished.filter(|_| !self.is_told)?;
@@ -327,14 +340,14 @@ impl Run {
         if self.is_unheard() || !self.patience.resumes() {
             return visit.refuse(&super::unknown_run());
         }
-        if !self.stdout.window.holds(stdout) || !self.stderr.window.holds(stderr) {
+        if !self.stdout.holds(stdout) || !self.stderr.holds(stderr) {
             return visit.refuse(&Refusal::invalid(
                 "bad-offset",
                 "the output from there on is not kept: somebody else has read it",
             ));
         }
-        self.stdout.window.go_on_from(stdout);
-        self.stderr.window.go_on_from(stderr);
+        self.stdout.go_on_from(stdout);
+        self.stderr.go_on_from(stderr);
         // Whoever was there before hears no more, and is not listened to.
         self.talk = Talk::begin(visit.address);
         self.was_visited = true;
@@ -342,10 +355,10 @@ impl Run {
         self.is_told = false;
         self.talk.say(Response::Resumed(v1::ExecResumed {
             pid: self.pid,
-            stdin_from: self.stdin.received(),
+            stdin_from: self.living.stdin.received(),
             detached: false,
         }));
-        let taken = self.stdin.ack_now();
+        let taken = self.living.stdin.ack_now();
         self.talk.say(Response::StdinAck(taken));
     }
 
@@ -369,41 +382,68 @@ impl Run {
         }
     }
 
+    /// Nobody will ever hear of it.
+    fn is_unheard(&self) -> bool {
+        self.living.is_forced_by(Why::CallerGone)
+    }
+
+    /// Its caller is gone for good.
+    fn abandon(&mut self) {
+        self.talk.forget();
+        self.living.force(Why::CallerGone);
+        self.is_done |= self.finished.is_some();
+    }
+
+    fn stopping(&mut self) {
+        self.living.force(Why::Stopping);
+        if self.finished.is_some() {
+            self.last_words = Some(Instant::now() + LAST_WORDS);
+        }
+    }
+
+    /// When something must be done although nothing happens.
+    fn wake(&self) -> Option<Instant> {
+        let lost = self.lost.filter(|_| !self.is_unheard());
+        let living = match self.finished {
+            Some(_) => self.last_words,
+            None => self.living.wake(),
+        };
+        [living, lost].into_iter().flatten().min()
+    }
+
+    fn deadline_passed(&mut self) {
+        let is_due = |time: Option<Instant>| time.is_some_and(|time| time <= Instant::now());
+        if is_due(self.lost) && !self.is_unheard() {
+            tracing::info!(pid = self.pid, "nobody came back to a run; ending it");
+            self.abandon();
+        } else if self.finished.is_some() {
+            self.is_done |= is_due(self.last_words);
+        } else {
+            self.living.deadline_passed();
+        }
+    }
+
     /// The program has ended, and all that it wrote was read.
     fn conclude(&mut self) {
-        if self.finished.is_some() || !self.is_over() {
-            return;
+        if self.finished.is_none() && self.living.is_over() {
+            let exit = self.living.reap();
+            self.finish(exit);
         }
-        let exit = self.process.take().map(Process::reap).unwrap_or_default();
-        self.stdout.pipe.close();
-        self.stderr.pipe.close();
-        self.finish(exit);
     }
 
     fn finish(&mut self, exit: v1::Exit) {
-        self.ending.finished();
+        if self.living.is_forced_by(Why::Stopping) {
+            self.last_words = Some(Instant::now() + LAST_WORDS);
+        }
         self.has_ended.store(true, Ordering::Relaxed);
         self.is_done |= self.is_unheard();
         self.finished = Some(v1::ExecFinished {
             exit: Some(exit),
-            timed_out: self.ending.has_timed_out(),
-            stdout_bytes: self.stdout.window.end(),
-            stderr_bytes: self.stderr.window.end(),
+            timed_out: self.living.is_forced_by(Why::TimedOut),
+            stdout_bytes: self.stdout.end(),
+            stderr_bytes: self.stderr.end(),
             ..v1::ExecFinished::default()
         });
-    }
-}
-
-async fn ended(process: Option<&mut Process>) {
-    match process {
-        Some(process) => process.ended().await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn at(wake: Option<Instant>) {
-    if let Some(wake) = wake.filter(|wake| *wake > Instant::now()) {
-        tokio::time::sleep_until(wake).await;
     }
 }
 

@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
 use super::connection::{Connection, message};
+use super::runs::Entry;
 use super::{Ended, Linker};
 use crate::exec::{self, Job, Visit};
 use crate::holder::client::Left;
@@ -178,8 +179,14 @@ impl Linker {
             let refusal = Refusal::unavailable("draining", "the agent is stopping");
             return refuse(&link.up, command_id, &refusal);
         }
-        let entry = match self.runs.enter(&start) {
-            Ok(entry) => entry,
+        let entered = if start.detach {
+            let place = self.detached.enter(&start.run_id);
+            place.map(|place| (Entry::alone(), Some(place)))
+        } else {
+            self.runs.enter(&start).map(|entry| (entry, None))
+        };
+        let (entry, detached) = match entered {
+            Ok(entered) => entered,
             Err(refusal) => return refuse(&link.up, command_id, &refusal),
         };
         let over = entry.caller_gone.clone();
@@ -195,10 +202,11 @@ impl Linker {
             visits: entry.visits,
             has_ended: entry.has_ended,
             notice: self.work.notice,
+            holder: self.work.holder.clone(),
         };
         spawn(&self.work.tracker, async move {
             let _over = over.drop_guard();
-            exec::run(job).await;
+            exec::run(job, detached).await;
         });
     }
 
@@ -206,6 +214,10 @@ impl Linker {
         let run_id = resume.run_id.clone();
         let connection = (link.lane.clone(), self.tokens.clone());
         let visit = Visit::new(command_id, resume, connection, link.up.clone());
+        if let Some(run) = self.detached.get(&run_id) {
+            let visited = exec::detached::visited(run, visit, self.work.stop.clone());
+            return spawn(&self.work.tracker, visited);
+        }
         if let Err(visit) = self.runs.visit(&run_id, visit) {
             tracing::info!(command_id, "a caller came back to a run that is over");
             visit.refuse(&exec::unknown_run());

@@ -43,6 +43,17 @@ pub(super) struct Entry {
     pub(super) has_ended: Arc<AtomicBool>,
 }
 
+impl Entry {
+    /// Of a run that stands in no table of callers: nobody comes back to it.
+    pub(super) fn alone() -> Self {
+        Self {
+            visits: mpsc::channel(1).1,
+            caller_gone: CancellationToken::new(),
+            has_ended: Arc::default(),
+        }
+    }
+}
+
 impl Runs {
     /// Makes room for a run.
     pub(super) fn enter(&mut self, start: &v1::StartExec) -> Result<Entry, Refusal> {

@@ -55,6 +55,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
         },
         escape: args.escape,
         at_end: AtEnd::Detach,
+        from_start: false,
     };
     attach(context, &connection, view).await
 }
@@ -66,16 +67,18 @@ pub(super) struct View {
     mode: v1::AttachMode,
     escape: Keystroke,
     at_end: AtEnd,
+    from_start: bool,
 }
 
 impl View {
-    /// To type into a session.
-    pub(super) fn operator(session: &str, escape: Keystroke, at_end: AtEnd) -> Self {
+    /// To type into a session that was just made, and see all of it: it may have ended already.
+    pub(super) fn of_new(session: &str, escape: Keystroke, at_end: AtEnd) -> Self {
         Self {
             session: session.to_owned(),
             mode: v1::AttachMode::Operator,
             escape,
             at_end,
+            from_start: true,
         }
     }
 }
@@ -94,6 +97,7 @@ pub(super) async fn attach(
         mode: view.mode,
         size: terminal_size().filter(|_| operator),
         scrollback_lines: 0,
+        from_start: view.from_start,
     };
     let attachment = cmdop_client::attach::open(connection, options).await?;
     context.warn_of_clock(connection);

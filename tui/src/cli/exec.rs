@@ -165,7 +165,7 @@ async fn on_a_terminal(
         ..v1::CreateSessionRequest::default()
     };
     let session = sessions::create(connection, request).await?;
-    let view = attach::View::operator(&session.id, Keystroke::default(), AtEnd::Stay);
+    let view = attach::View::of_new(&session.id, Keystroke::default(), AtEnd::Stay);
     let attached = attach::attach(context, connection, view);
     let Some(limit) = context.globals.timeout else {
         return attached.await;

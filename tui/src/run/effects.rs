@@ -76,6 +76,7 @@ impl Effects {
                     mode,
                     size,
                     scrollback_lines: 0,
+                    from_start: false,
                 };
                 self.attach(attachment, options);
             }

@@ -23,6 +23,7 @@ fn job() -> Job {
         visits,
         has_ended: Arc::default(),
         notice: Duration::ZERO,
+        holder: crate::holder::client::Holder::Own,
     }
 }
 
@@ -37,21 +38,21 @@ async fn the_time_to_kill_comes_before_the_output_of_a_flood() {
     let started = program.start().unwrap();
     let talk = opening(tonic::Status::unavailable("nobody hears it"));
     let mut run = Run::new(talk, started, job()).unwrap();
-    run.force(Why::CallerGone);
+    run.abandon();
     // Nobody reads: from now on there is always something to read.
-    within("output", run.stdout.pipe.readable()).await;
-    run.kill_at(Instant::now());
+    within("output", run.living.stdout.readable()).await;
+    run.living.kill_at(Instant::now());
     let event = within("the deadline", async {
         loop {
             // The end of the stream and of the program come first; output does not.
             match run.next().await {
                 Event::Talk(_) => {}
-                Event::Ended => run.program_ended(),
+                Event::Ended => run.living.process_ended(),
                 event => break event,
             }
         }
     })
     .await;
     assert!(matches!(event, Event::Deadline));
-    run.process.unwrap().signal_group(Signal::KILL);
+    run.living.signal(Signal::KILL);
 }
