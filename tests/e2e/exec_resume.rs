@@ -10,7 +10,7 @@ use tokio::process::{Child, ChildStdout};
 const SIZE: usize = 64 << 20;
 
 /// Writes a file of [`SIZE`] bytes of noise, and starts printing it.
-async fn print_noise(world: &World) -> (Child, ChildStdout, Vec<u8>) {
+fn print_noise(world: &World) -> (Child, ChildStdout, Vec<u8>) {
     let noise = noise(SIZE);
     let file = world.directory().join("noise");
     std::fs::write(&file, &noise).unwrap();
@@ -59,7 +59,7 @@ async fn finish_rest(child: Child) -> (i32, String) {
 #[tokio::test]
 async fn exec_output_is_whole_after_a_cut_in_the_middle_of_64_mib() {
     let world = World::with().relay_behind_proxy().start().await;
-    let (child, mut stdout, noise) = print_noise(&world).await;
+    let (child, mut stdout, noise) = print_noise(&world);
     let mut came = Vec::new();
     // The client's connection and both of the agent's go through the proxy.
     for part in 1..=4 {
@@ -72,7 +72,7 @@ async fn exec_output_is_whole_after_a_cut_in_the_middle_of_64_mib() {
 #[tokio::test]
 async fn exec_output_is_whole_after_the_relay_was_killed_in_the_middle_of_64_mib() {
     let mut world = World::start().await;
-    let (child, mut stdout, noise) = print_noise(&world).await;
+    let (child, mut stdout, noise) = print_noise(&world);
     let mut came = Vec::new();
     for part in 1..=2 {
         read_up_to(&mut stdout, &mut came, part * SIZE / 3).await;
@@ -136,6 +136,19 @@ async fn the_exit_code_of_a_program_that_ends_while_the_link_is_down_is_told() {
     assert_eq!(came, b"ready\nmore\n");
     let outcome = wait::within("the client's end", finish_rest(child)).await;
     assert_eq!(outcome, (7, String::new()));
+}
+
+#[tokio::test]
+async fn a_result_that_its_caller_has_is_not_kept_until_the_grace_is_over() {
+    let mut world = World::start().await;
+    for _ in 0..20 {
+        world.cmdop(&["exec", "web-1", "--", "true"]).await.ok();
+    }
+    let machine = world.machine("web-1");
+    wait::until_true_async("the agent has forgotten all of them", || async {
+        machine.status().await["programs"] == 0
+    })
+    .await;
 }
 
 #[tokio::test]

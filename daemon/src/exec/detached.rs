@@ -303,8 +303,12 @@ impl Keeper {
         };
         if out.is_some() || err.is_some() {
             let written = tokio::task::spawn_blocking(move || {
-                out.iter().for_each(|data| stdout.push(data));
-                err.iter().for_each(|data| stderr.push(data));
+                if let Some(data) = &out {
+                    stdout.push(data);
+                }
+                if let Some(data) = &err {
+                    stderr.push(data);
+                }
                 (stdout, stderr)
             });
             self.files = written.await.ok();
@@ -354,3 +358,6 @@ pub(crate) async fn visited(run: Arc<Detached>, visit: Visit, stop: Cancellation
     }));
     reader::read(talk, run, from, stop).await;
 }
+
+#[cfg(test)]
+mod tests;

@@ -361,7 +361,7 @@ async fn a_session_that_ended_before_its_maker_was_attached_is_told_whole_with_i
     loop {
         match bench.next(ada) {
             ClientNext::Send(Message::Plain(v1::attach_response::Response::Output(output))) => {
-                bytes += output.data.len()
+                bytes += output.data.len();
             }
             ClientNext::Send(_) => {}
             ClientNext::SendEnd => break,
