@@ -66,6 +66,9 @@ pub struct Options {
     /// The newest state at most so many times a second (1 to 60; 0: the relay's default) instead of
     /// every byte: much output then comes as a keyframe. `None`: every byte.
     pub latest: Option<u32>,
+    /// Wants the log from its first byte, as whoever made the session a moment ago does, and gets it of
+    /// a session that has ended in the meantime too; else a keyframe.
+    pub from_start: bool,
 }
 
 impl Options {
@@ -77,6 +80,7 @@ impl Options {
             size,
             scrollback_lines: 0,
             latest: None,
+            from_start: false,
         }
     }
 
@@ -88,6 +92,7 @@ impl Options {
             size: None,
             scrollback_lines: 0,
             latest: None,
+            from_start: false,
         }
     }
 

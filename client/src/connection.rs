@@ -16,6 +16,7 @@ use cmdop_proto::v1::fleet_service_client::FleetServiceClient;
 use cmdop_proto::v1::machine_service_client::MachineServiceClient;
 use cmdop_proto::v1::session_service_client::SessionServiceClient;
 use tokio::sync::OnceCell;
+use tokio_util::task::TaskTracker;
 use tonic::metadata::MetadataValue;
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
@@ -128,6 +129,8 @@ struct Inner {
     interactive: Slot,
     bulk: Slot,
     control: Slot,
+    /// Owns the tasks behind runs: each outlives its caller by a goodbye.
+    runs: TaskTracker,
 }
 
 /// The channel in use, or the one that is being dialled: whoever comes meanwhile waits for it.
@@ -171,6 +174,7 @@ impl Connection {
                 interactive: Slot::default(),
                 bulk: Slot::default(),
                 control: Slot::default(),
+                runs: TaskTracker::new(),
             }),
         }
     }
@@ -186,6 +190,7 @@ impl Connection {
                 interactive: Slot::default(),
                 bulk: Slot::default(),
                 control: Slot::default(),
+                runs: TaskTracker::new(),
             }),
         }
     }
@@ -225,6 +230,18 @@ impl Connection {
         ] {
             slot.forget(&relay.cell);
         }
+    }
+
+    pub(crate) fn runs(&self) -> &TaskTracker {
+        &self.inner.runs
+    }
+
+    /// Waits until the relay has heard of all runs that their callers gave up, or have the result of; at
+    /// most this long. What it does not hear of, the machines find out when their patience is over.
+    pub async fn settle(&self, limit: Duration) {
+        self.inner.runs.close();
+        let _ = tokio::time::timeout(limit, self.inner.runs.wait()).await;
+        self.inner.runs.reopen();
     }
 
     async fn open(&self, target: Target) -> Result<Relay, Error> {

@@ -1,23 +1,35 @@
 //! Running one program on one machine: three streams and an end. Back-pressure runs to the program:
 //! who does not read stops it, as a pipe does.
+//!
+//! Invariants: the bytes of each output stream join without gap or overlap, stdin is written once and in
+//! order, and both hold over any number of lost connections. A run ends when its [`Output`] is dropped,
+//! unless it is a detached one.
+
+mod link;
+mod stdin;
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use bytes::Bytes;
-use cmdop_proto::limits::MAX_OUTPUT;
+use cmdop_proto::limits::{MAX_OUTPUT, RUN_GRACE};
 use cmdop_proto::v1::exec_request::Request as Ask;
-use cmdop_proto::v1::exec_response::Response as Answer;
 use cmdop_proto::{RunId, v1};
 use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
 
 use crate::connection::{Connection, Relay};
 use crate::dial::Lane;
 use crate::error::Error;
+use link::{Client, Ends, Link, Tie};
 
-/// Requests on their way to the connection. Few: stdin must feel the program's back-pressure.
-const QUEUE: usize = 4;
+/// Events between the connection and the caller. Few: four pieces of output are 256 KiB.
+const EVENTS: usize = 4;
+
+/// Pieces of stdin on their way to the connection: stdin must feel the program's back-pressure.
+const TYPED: usize = 2;
+
+/// Signals that were not taken yet.
+const SIGNALS: usize = 8;
 
 /// The largest piece of stdin in one message.
 pub const MAX_STDIN: usize = MAX_OUTPUT;
@@ -37,6 +49,8 @@ pub struct Command {
     pub stdin: bool,
     /// The agent ends the program when it lasts longer.
     pub timeout: Option<Duration>,
+    /// It stays when we leave, and its output is kept on the machine. It has no stdin.
+    pub detach: bool,
 }
 
 /// What came back.
@@ -56,7 +70,7 @@ pub enum Event {
 }
 
 /// How it ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Finished {
     /// Its exit code, or 128 + the signal that killed it: what a shell would say.
     pub exit_code: u8,
@@ -64,58 +78,124 @@ pub struct Finished {
     pub signal: Option<u32>,
     /// The agent ended it because its time was over.
     pub timed_out: bool,
+    /// The agent was restarted meanwhile and cannot tell how it ended.
+    pub lost: bool,
+    /// Bytes of stdout that a detached run wrote beyond what is kept.
+    pub stdout_lost: u64,
+    /// The same of stderr.
+    pub stderr_lost: u64,
+}
+
+/// What the caller says.
+#[derive(Debug)]
+enum Typed {
+    Data(Bytes),
+    End,
 }
 
 /// The way in: stdin and signals. Clones speak to the same program.
 #[derive(Clone, Debug)]
 pub struct Input {
-    requests: mpsc::Sender<v1::ExecRequest>,
+    typed: mpsc::Sender<Typed>,
+    signals: mpsc::Sender<u32>,
 }
 
 /// The way out.
 #[derive(Debug)]
 pub struct Output {
-    responses: tonic::Streaming<v1::ExecResponse>,
-    stdout: u64,
-    stderr: u64,
-    finished: bool,
+    run_id: String,
+    events: mpsc::Receiver<Result<Event, Error>>,
 }
 
-/// Starts a program. Dropping the [`Output`] ends it (TERM to its process group, KILL after 5 s).
+/// Starts a program. Dropping the [`Output`] ends it (TERM to its process group, KILL after 5 s); a
+/// process that ends right after that waits for [`Connection::settle`].
 pub async fn run(connection: &Connection, command: Command) -> Result<(Input, Output), Error> {
     let relay = connection.relay(Lane::Bulk).await?;
-    match start(connection, &relay, command.clone()).await {
-        // Nothing was started: a token that this clock thought good may be renewed.
-        Err(Error::Refused(refusal)) if refusal.reason == "token-expired" => {
-            let relay = connection.renewed(Lane::Bulk, &relay).await?;
-            start(connection, &relay, command).await
-        }
-        started => started,
-    }
-}
-
-async fn start(
-    connection: &Connection,
-    relay: &Relay,
-    command: Command,
-) -> Result<(Input, Output), Error> {
-    let (requests, stream) = mpsc::channel(QUEUE);
+    let run_id = RunId::new().to_string();
     let start = v1::ExecStart {
-        machine: command.machine,
+        machine: command.machine.clone(),
         command: command.command,
         cwd: command.cwd,
         env: command.env,
         stdin: command.stdin,
         timeout_ms: command.timeout.map_or(0, |limit| limit.as_millis() as u64),
-        run_id: RunId::new().to_string(),
+        run_id: run_id.clone(),
+        grace_ms: RUN_GRACE.as_millis() as u64,
+        detach: command.detach,
     };
-    let first = v1::ExecRequest {
-        request: Some(Ask::Start(start)),
+    let opened = match open(connection, &relay, start.clone()).await {
+        // Nothing was started: a token that this clock thought good may be renewed.
+        Err(Error::Refused(refusal)) if refusal.reason == "token-expired" => {
+            let relay = connection.renewed(Lane::Bulk, &relay).await?;
+            open(connection, &relay, start).await
+        }
+        opened => opened,
     };
-    requests
-        .try_send(first)
-        .map_err(|_| Error::Protocol("a new queue has no room".into()))?;
-    let opened = relay.exec().run(ReceiverStream::new(stream)).await;
+    let link = match opened {
+        // It may have been started: whoever comes back to it will see.
+        Err(error @ Error::Lost(_)) => Err(error),
+        Err(error) => return Err(error),
+        Ok(link) => Ok(link),
+    };
+    let tie = if command.detach {
+        Tie::Detached
+    } else {
+        Tie::Own
+    };
+    let client = Client::new(connection.clone(), command.machine, run_id.clone(), tie);
+    Ok(serve(connection, client, run_id, link))
+}
+
+/// Comes to a detached run: all its output from the beginning, then what it writes from now on, then its
+/// end. `run` is its id or a unique beginning of it. Dropping the [`Output`] leaves the run alone.
+pub async fn attach(connection: &Connection, run: &str) -> Result<Output, Error> {
+    let mut client = detached(connection, run);
+    let link = client.come_back().await?;
+    Ok(serve(connection, client, run.to_owned(), Ok(link)).1)
+}
+
+/// Ends a detached run (TERM to its process group, KILL after 5 s), and comes to it as [`attach`] does.
+pub async fn end(connection: &Connection, run: &str) -> Result<Output, Error> {
+    let mut client = detached(connection, run);
+    let link = client.come_back().await?;
+    let end = v1::ExecRequest {
+        request: Some(Ask::End(true)),
+    };
+    // A stream that is gone already says so by itself.
+    let _ = link.requests.send(end).await;
+    Ok(serve(connection, client, run.to_owned(), Ok(link)).1)
+}
+
+fn detached(connection: &Connection, run: &str) -> Client {
+    Client::new(
+        connection.clone(),
+        String::new(),
+        run.to_owned(),
+        Tie::Detached,
+    )
+}
+
+fn serve(
+    connection: &Connection,
+    client: Client,
+    run_id: String,
+    link: Result<Link, Error>,
+) -> (Input, Output) {
+    let (typed, typed_out) = mpsc::channel(TYPED);
+    let (signals, signals_out) = mpsc::channel(SIGNALS);
+    let (events_in, events) = mpsc::channel(EVENTS);
+    let ends = Ends {
+        typed: typed_out,
+        signals: signals_out,
+        events: events_in,
+    };
+    connection.runs().spawn(client.run(link, ends));
+    (Input { typed, signals }, Output { run_id, events })
+}
+
+async fn open(connection: &Connection, relay: &Relay, start: v1::ExecStart) -> Result<Link, Error> {
+    let (requests, stream) = link::queue(Ask::Start(start));
+    let opened = relay.exec().run(stream).await;
     let responses = opened
         .map_err(|status| {
             let error = Error::from(status);
@@ -125,21 +205,19 @@ async fn start(
             error
         })?
         .into_inner();
-    let output = Output {
+    Ok(Link {
+        relay: relay.clone(),
+        requests,
         responses,
-        stdout: 0,
-        stderr: 0,
-        finished: false,
-    };
-    Ok((Input { requests }, output))
+    })
 }
 
 impl Input {
-    /// Sends bytes to its stdin, waiting while it does not read. `false`: it is gone.
+    /// Sends bytes to its stdin, waiting while more than 1 MiB is not taken. `false`: it is gone.
     pub async fn stdin(&self, mut data: Bytes) -> bool {
         while !data.is_empty() {
             let piece = data.split_to(data.len().min(MAX_STDIN));
-            if !self.send(Ask::Stdin(piece)).await {
+            if self.typed.send(Typed::Data(piece)).await.is_err() {
                 return false;
             }
         }
@@ -148,81 +226,26 @@ impl Input {
 
     /// Ends its stdin.
     pub async fn close_stdin(&self) -> bool {
-        self.send(Ask::StdinClosed(true)).await
+        self.typed.send(Typed::End).await.is_ok()
     }
 
-    /// Signals its process group, if that can be told at once. `false`: stdin that the program does
-    /// not read stands before it, or it is gone.
+    /// Signals its process group. One that is under way when a connection is lost is lost with it.
+    /// `false`: the program is gone, or eight signals wait already.
     pub fn try_signal(&self, signal: u32) -> bool {
-        let request = v1::ExecRequest {
-            request: Some(Ask::Signal(signal)),
-        };
-        self.requests.try_send(request).is_ok()
-    }
-
-    async fn send(&self, request: Ask) -> bool {
-        let request = v1::ExecRequest {
-            request: Some(request),
-        };
-        self.requests.send(request).await.is_ok()
+        self.signals.try_send(signal).is_ok()
     }
 }
 
 impl Output {
-    /// The next event; `None` after [`Event::Finished`]. Cancel-safe.
+    /// The run's id: what [`attach`] needs to come to a detached one.
+    pub fn run_id(&self) -> &str {
+        &self.run_id
+    }
+
+    /// The next event; `None` after [`Event::Finished`] or an error. Cancel-safe.
     pub async fn next(&mut self) -> Result<Option<Event>, Error> {
-        loop {
-            if self.finished {
-                return Ok(None);
-            }
-            let Some(response) = self.responses.message().await? else {
-                return Err(Error::Lost("the run ended without a result".into()));
-            };
-            if let Some(answer) = response.response {
-                return self.read(answer).map(Some);
-            }
-        }
+        self.events.recv().await.transpose()
     }
-
-    fn read(&mut self, answer: Answer) -> Result<Event, Error> {
-        match answer {
-            Answer::Started(started) => Ok(Event::Started { pid: started.pid }),
-            Answer::Stdout(piece) => {
-                advance(&mut self.stdout, &piece, "stdout").map(|()| Event::Stdout(piece.data))
-            }
-            Answer::Stderr(piece) => {
-                advance(&mut self.stderr, &piece, "stderr").map(|()| Event::Stderr(piece.data))
-            }
-            Answer::Finished(finished) => {
-                self.finished = true;
-                self.check(&finished)?;
-                Ok(Event::Finished(Finished::read(&finished)))
-            }
-        }
-    }
-
-    /// A result whose output is not whole is no result.
-    fn check(&self, finished: &v1::ExecFinished) -> Result<(), Error> {
-        let told = (finished.stdout_bytes, finished.stderr_bytes);
-        if told == (self.stdout, self.stderr) {
-            return Ok(());
-        }
-        Err(Error::Protocol(format!(
-            "output is missing: the program wrote {} and {} bytes, {} and {} arrived",
-            told.0, told.1, self.stdout, self.stderr
-        )))
-    }
-}
-
-fn advance(have: &mut u64, piece: &v1::ExecOutput, stream: &str) -> Result<(), Error> {
-    if piece.offset != *have {
-        return Err(Error::Protocol(format!(
-            "{stream} has a gap: byte {} came after byte {have}",
-            piece.offset
-        )));
-    }
-    *have += piece.data.len() as u64;
-    Ok(())
 }
 
 impl Finished {
@@ -239,6 +262,9 @@ impl Finished {
             exit_code,
             signal,
             timed_out: finished.timed_out,
+            lost: finished.lost,
+            stdout_lost: finished.stdout_lost,
+            stderr_lost: finished.stderr_lost,
         }
     }
 }
@@ -259,17 +285,5 @@ mod tests {
         assert_eq!(finished(Some(v1::exit::Outcome::Code(42))).exit_code, 42);
         assert_eq!(finished(Some(v1::exit::Outcome::Signal(9))).exit_code, 137);
         assert_eq!(finished(None).exit_code, 70);
-    }
-
-    #[test]
-    fn a_gap_in_the_output_is_an_error_and_not_a_silent_loss() {
-        let mut have = 4;
-        let piece = |offset| v1::ExecOutput {
-            offset,
-            data: Bytes::from_static(b"ab"),
-        };
-        advance(&mut have, &piece(4), "stdout").unwrap();
-        assert_eq!(have, 6);
-        assert!(advance(&mut have, &piece(7), "stdout").is_err());
     }
 }

@@ -73,6 +73,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), Error> {
         user: Arc::new(User::current(&config.environment)),
         hostname: identity.hostname.clone(),
         log_bytes: config.output_log_bytes,
+        runs: data_dir.join("runs"),
         notice: config.notice,
         max_sessions: config.max_sessions,
     };

@@ -81,10 +81,14 @@ impl Service {
             up: request.into_inner(),
             down,
         };
+        // Asked before the test can see the call: what it holds from then on is another one.
+        let is_held = *self.hold.borrow();
         to.send(call)
             .await
             .map_err(|_| Status::unavailable("the test is over"))?;
-        let _ = self.hold.clone().wait_for(|hold| !hold).await;
+        if is_held {
+            let _ = self.hold.clone().wait_for(|hold| !hold).await;
+        }
         Ok(Response::new(ReceiverStream::new(answers)))
     }
 }
@@ -281,6 +285,19 @@ impl World {
         ExecStream::new(call.unwrap()).await
     }
 
+    /// Comes back to a run with what a caller has of it, and takes the new stream.
+    pub(crate) async fn resume_exec(
+        &mut self,
+        run: &str,
+        stdout: Vec<u8>,
+        stderr: Vec<u8>,
+    ) -> ExecStream {
+        let resume = resume_exec(run, stdout.len(), stderr.len());
+        self.link().order(Down::ResumeExec(resume)).await;
+        let call = within("another stream of the exec", self.execs.recv()).await;
+        ExecStream::new(call.unwrap()).await.having(stdout, stderr)
+    }
+
     /// Waits until no session and no program is left.
     pub(crate) async fn no_sessions(&self) {
         let gone = async {
@@ -353,6 +370,17 @@ pub(crate) fn start_exec(command: &[&str]) -> v1::StartExec {
         stream_token: "stream-token".into(),
         command: command.iter().map(ToString::to_string).collect(),
         ..v1::StartExec::default()
+    }
+}
+
+/// A request to come back to a program.
+pub(crate) fn resume_exec(run: &str, stdout: usize, stderr: usize) -> v1::ResumeExec {
+    v1::ResumeExec {
+        run_id: run.into(),
+        stream_token: "stream-token".into(),
+        stream_id: "visit".into(),
+        stdout_from: stdout as u64,
+        stderr_from: stderr as u64,
     }
 }
 

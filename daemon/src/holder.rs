@@ -9,6 +9,7 @@ mod channel;
 pub(crate) mod client;
 mod kept;
 mod message;
+mod programs;
 mod worker;
 
 use std::ffi::OsString;
@@ -25,10 +26,15 @@ use tokio::time::Instant;
 use channel::{Channel, Frame};
 use kept::Kept;
 use message::{FromHolder, FromWorker, from_holder, from_worker};
+use programs::Programs;
 use worker::Worker;
 
 /// In the worker's environment: it is one, and the holder is at the other end of its stdin.
 pub(crate) const WORKER: &str = "CMDOPD_WORKER";
+
+/// In the worker's environment: how many files its programs may have open, before the holder raised that
+/// for itself and its workers.
+const OPEN_FILES: &str = "CMDOPD_OPEN_FILES";
 
 /// The first wait before a worker is started again, and the longest.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
@@ -40,9 +46,23 @@ const RECOVERED: Duration = Duration::from_secs(10);
 /// From SIGTERM to the end of a worker; it has 8 s for its sessions.
 const STOPPING: Duration = Duration::from_secs(9);
 
+/// How long a dead worker's socket may take to end.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
 /// Whether this process is a worker.
 pub fn is_worker(environment: &[(OsString, OsString)]) -> bool {
     environment.iter().any(|(name, _)| name == WORKER)
+}
+
+/// What a worker learns from its environment.
+pub fn inherit(environment: &[(OsString, OsString)]) {
+    let limit = environment
+        .iter()
+        .find(|(name, _)| name == OPEN_FILES)
+        .and_then(|(_, value)| value.to_str()?.parse().ok());
+    if let Some(limit) = limit {
+        cmdop_service::descriptors::inherit_limit_before(limit);
+    }
 }
 
 /// This process as a holder; its exit code is that of its last worker.
@@ -66,6 +86,7 @@ async fn run() -> io::Result<u8> {
     let arguments: Vec<_> = std::env::args_os().skip(1).collect();
     let mut holder = Holder {
         kept: Kept::default(),
+        programs: Programs::default(),
         has_worked: false,
         signals: Signals::new()?,
     };
@@ -121,6 +142,7 @@ fn start(program: &Path, arguments: &[OsString]) -> io::Result<(Worker, Channel)
 
 struct Holder {
     kept: Kept,
+    programs: Programs,
     /// A worker got as far as asking for its sessions.
     has_worked: bool,
     signals: Signals,
@@ -148,6 +170,9 @@ impl Holder {
             tokio::select! {
                 biased;
                 code = worker.ended() => {
+                    let last_words = self.last_words(&mut channel);
+                    let _ = tokio::time::timeout(LAST_WORDS, last_words).await;
+                    self.programs.end_all();
                     return Ok(match (stopping, is_upgrade) {
                         (Some(_), _) => Ended::Stopped(code),
                         (None, true) => Ended::Upgrade,
@@ -194,8 +219,21 @@ impl Holder {
                 self.kept.release(&release.session_id);
                 true
             }
+            Some(from_worker::Message::Program(program)) => {
+                self.programs.heard(program.pid, program.over);
+                true
+            }
             // A message of a newer worker, which can tell by its silence that we do not know it.
             None => true,
+        }
+    }
+
+    /// A dead worker's programs may still be told of in what it said last. It asks for nothing any more.
+    async fn last_words(&mut self, channel: &mut Channel) {
+        while let Ok(Some(frame)) = channel.receive().await {
+            if let Some(from_worker::Message::Program(program)) = FromWorker::read(&frame.bytes) {
+                self.programs.heard(program.pid, program.over);
+            }
         }
     }
 

@@ -5,8 +5,10 @@
 
 mod connection;
 mod control;
+mod runs;
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,12 +19,14 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::exec::detached::Table;
 use crate::holder::client::Holder;
 use crate::metrics::Instruments;
 use crate::session::{Command, Handle};
 use crate::state::LinkState;
 use crate::token::Tokens;
 use crate::user::User;
+use runs::Runs;
 
 /// How long an agent whose link was taken over leaves it to the other one: two clones of one machine
 /// that are quicker would only end each other's sessions.
@@ -49,6 +53,8 @@ pub(crate) struct Work {
     pub(crate) user: Arc<User>,
     pub(crate) hostname: String,
     pub(crate) log_bytes: usize,
+    /// The directory of detached runs.
+    pub(crate) runs: PathBuf,
     pub(crate) notice: Duration,
     pub(crate) max_sessions: usize,
 }
@@ -64,8 +70,10 @@ pub(crate) struct Linker {
     news: mpsc::Receiver<v1::SessionSummary>,
     work: Work,
     sessions: HashMap<SessionId, Handle>,
-    /// What ends the programs that run for callers; cancelled when they have ended.
-    runs: HashMap<String, CancellationToken>,
+    /// The programs that run for callers.
+    runs: Runs,
+    /// The programs that run for nobody, and those that did.
+    detached: Table,
     instruments: Instruments,
     /// Changes when the agent restarts.
     instance_id: String,
@@ -93,6 +101,7 @@ impl Linker {
         work: Work,
     ) -> Self {
         let instruments = Instruments::new(work.user.home.clone());
+        let detached = Table::open(work.runs.clone());
         Self {
             relays,
             trust,
@@ -101,7 +110,8 @@ impl Linker {
             news,
             work,
             sessions: HashMap::new(),
-            runs: HashMap::new(),
+            runs: Runs::default(),
+            detached,
             instruments,
             instance_id: uuid::Uuid::new_v4().to_string(),
             backoff: Backoff::new(),

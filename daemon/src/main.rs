@@ -11,6 +11,7 @@ fn main() -> ExitCode {
     if cli.runs_an_agent() && !holder::is_worker(&environment) {
         return holder::main();
     }
+    holder::inherit(&environment);
     // One thread: every task gives way after a piece of work of a millisecond, and handing a key from
     // one thread to another would cost more than the piece.
     let runtime = tokio::runtime::Builder::new_current_thread()

@@ -39,6 +39,22 @@ pub const AGENT_LOG: usize = 4 << 20;
 /// Bytes of a session's output that the relay keeps, shared by all who are attached.
 pub const RELAY_WINDOW: usize = 1 << 20;
 
+/// Bytes of each stream of a run that its agent keeps until the caller has them: what a 20 ms link at
+/// 100 MB/s has under way.
+pub const RUN_WINDOW: usize = 2 << 20;
+
+/// Bytes of a program's stdin that may be under way until the agent says that the program took them.
+pub const RUN_STDIN_WINDOW: usize = 1 << 20;
+
+/// How long a run outlives the loss of its caller's connection, unless the caller says otherwise.
+pub const RUN_GRACE: Duration = Duration::from_secs(30);
+
+/// The most that a caller may say.
+pub const MAX_RUN_GRACE: Duration = Duration::from_secs(600);
+
+/// Detached runs that one machine keeps, living and ended.
+pub const MAX_DETACHED_RUNS: usize = 64;
+
 /// HTTP/2 flow-control window of one stream. Small: it bounds what a flood can put before an echo
 /// on the same connection; at a round trip of 20 ms it still carries 12 MB/s.
 pub const STREAM_WINDOW: u32 = 256 << 10;

@@ -13,6 +13,7 @@ pub mod config;
 mod context;
 mod control;
 mod deadlines;
+mod detached;
 pub mod directory;
 mod frame;
 mod incoming;

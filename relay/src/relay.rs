@@ -12,6 +12,7 @@ use tonic::Status;
 
 use crate::caller::{Account, Agent};
 use crate::context::Context;
+use crate::detached::DetachedRuns;
 use crate::directory::{Change, Enrolled};
 use crate::live::{LiveStream, LiveStreams};
 use crate::runs::Runs;
@@ -26,6 +27,7 @@ pub(crate) struct Relay {
     pub(crate) context: Arc<Context>,
     pub(crate) workspaces: Workspaces,
     pub(crate) runs: Runs,
+    pub(crate) detached: DetachedRuns,
     pub(crate) live: LiveStreams,
     /// Owns every task that a call needs.
     pub(crate) tasks: TaskTracker,
@@ -41,6 +43,7 @@ impl Relay {
             context: Arc::new(context),
             workspaces: Workspaces::default(),
             runs: Runs::default(),
+            detached: DetachedRuns::default(),
             live: LiveStreams::default(),
             tasks: TaskTracker::new(),
             draining: CancellationToken::new(),
@@ -131,6 +134,7 @@ impl Relay {
     pub(crate) fn machine_removed(&self, workspace: WorkspaceId, machine: cmdop_proto::MachineId) {
         tracing::info!(%workspace, %machine, "a machine left its workspace");
         self.context.machines.forget(machine);
+        self.detached.forget(workspace, machine);
         self.live.end_of(&machine.to_string());
         for session in self.workspaces.of(workspace).of_machine(machine) {
             session.gone_on_agent(None, "its machine was removed from the workspace");

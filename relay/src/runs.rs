@@ -1,7 +1,8 @@
 //! Execs that are under way: where the caller's stream and the agent's stream meet.
 //!
 //! The two are handed to each other whole: what one side reads is what the other sends, pulled by its
-//! flow control. Nothing is buffered between them and no task stands there.
+//! flow control. Nothing is buffered between them and no task stands there. A caller that comes back to
+//! a run makes another meeting under an id of its own: what a run is, only its agent knows.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,11 +19,22 @@ use crate::stream_token::StreamToken;
 /// What the agent's stream is opened with.
 pub(crate) type Opened = Result<Streaming<v1::ExecUp>, Refusal>;
 
-/// One exec.
+/// What becomes of a program whose caller's stream is lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WhenLost {
+    /// The agent is told to end it.
+    End,
+    /// Its agent decides: the caller may come back.
+    Keep,
+}
+
+/// One call of a caller: the run that it starts, or another visit to one.
 #[derive(Debug)]
 pub(crate) struct Run {
+    /// By what the agent names it: the run's own id, or that of the visit.
     pub(crate) id: RunId,
     pub(crate) machine_name: String,
+    when_lost: WhenLost,
     token: StreamToken,
     meeting: Mutex<Option<Meeting>>,
     /// Cancelled when it is over, for whatever reason.
@@ -92,6 +104,11 @@ impl Run {
             .unwrap_or_else(crate::directory::revoked)
     }
 
+    /// Whether it ends with this call: then its caller acknowledges nothing.
+    pub(crate) fn ends_when_lost(&self) -> bool {
+        self.when_lost == WhenLost::End
+    }
+
     /// Its last message came.
     pub(crate) fn finished(&self) {
         self.is_finished.store(true, Ordering::Relaxed);
@@ -115,7 +132,7 @@ impl Runs {
     pub(crate) fn enter(
         &self,
         link: &Arc<Link>,
-        (id, machine_name): (RunId, &str),
+        (id, machine_name, when_lost): (RunId, &str, WhenLost),
         meeting: Meeting,
         most: usize,
     ) -> Result<(RunGuard, String), Refusal> {
@@ -124,6 +141,7 @@ impl Runs {
         let run = Arc::new(Run {
             id,
             machine_name: machine_name.to_owned(),
+            when_lost,
             token,
             meeting: Mutex::new(Some(meeting)),
             over: CancellationToken::new(),
@@ -202,7 +220,7 @@ impl Drop for RunGuard {
             .unwrap_or_else(PoisonError::into_inner);
         runs.remove(&(self.link.machine, self.run.id));
         drop(runs);
-        if !self.run.is_finished() {
+        if !self.run.is_finished() && self.run.when_lost == WhenLost::End {
             // The end of its stream tells the agent as well, but stands behind input that its
             // program does not read.
             let end = v1::EndSession {

@@ -19,6 +19,18 @@ pub fn raise_limit() {
     }
 }
 
+/// The soft limit that this process was started with, if it raised it; a limit that is none is absent.
+pub fn limit_before() -> Option<u64> {
+    BEFORE.get().and_then(|before| before.current)
+}
+
+/// Learns from the process that started this one, and had raised the limit, what it was before.
+pub fn inherit_limit_before(soft: u64) {
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    let current = Some(maximum.map_or(soft, |maximum| soft.min(maximum)));
+    let _ = BEFORE.set(Rlimit { current, maximum });
+}
+
 /// Gives a child the limit that this process was started with.
 pub fn restore_limit_of(child: Pid) {
     if let Some(before) = BEFORE.get() {

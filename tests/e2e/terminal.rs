@@ -100,3 +100,21 @@ async fn the_escape_key_can_be_another() {
     person.pty.write(b"\x01d");
     assert_eq!(person.pty.exit().await, 0);
 }
+
+#[tokio::test]
+async fn a_program_that_ends_before_its_maker_is_attached_is_shown_with_its_exit_code() {
+    let world = World::start().await;
+    for round in 0..8 {
+        let script = format!("echo round-{round}; exit 7");
+        let args = ["exec", "-t", "web-1", "--", "sh", "-c", &script];
+        let outcome = world.cmdop(&args).await;
+        assert_eq!(outcome.status, 7, "{outcome:?}");
+        assert_eq!(outcome.out().trim(), format!("round-{round}"));
+        let args = ["new", "web-1", "--", "sh", "-c", &script];
+        let person = world.owner.at_a_terminal(&args);
+        assert_eq!(person.pty.exit().await, 7, "{}", person.screen());
+        let raw = person.pty.raw();
+        let shown = String::from_utf8_lossy(&raw);
+        assert!(shown.contains(&format!("round-{round}")), "{shown:?}");
+    }
+}

@@ -73,11 +73,15 @@ impl Client {
         id: ClientId,
         wishes: watch::Receiver<Wishes>,
     ) -> Self {
+        let mut cursor = Cursor::default();
+        if options.from_start {
+            cursor.keyframe(Offset::START);
+        }
         Self {
             connection,
             options,
             id,
-            cursor: Cursor::default(),
+            cursor,
             unacked: Unacked::default(),
             owed: 0,
             wishes,

@@ -4,16 +4,15 @@ use std::io;
 use std::os::fd::OwnedFd;
 
 use bytes::{Bytes, BytesMut};
-use cmdop_proto::{limits, v1};
+use cmdop_proto::limits;
 use tokio::net::unix::pipe;
 
 /// A program's stdout or stderr.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Output {
     /// Gone at the end of the stream.
     pipe: Option<pipe::Receiver>,
     buffer: BytesMut,
-    bytes: u64,
     /// Once the program has ended: how much of what it wrote is still in the pipe.
     owed: Option<u64>,
 }
@@ -23,9 +22,7 @@ impl Output {
     pub(super) fn new(pipe: OwnedFd) -> io::Result<Self> {
         Ok(Self {
             pipe: Some(pipe::Receiver::from_owned_fd(pipe)?),
-            buffer: BytesMut::new(),
-            bytes: 0,
-            owed: None,
+            ..Self::default()
         })
     }
 
@@ -38,7 +35,7 @@ impl Output {
     }
 
     /// The next piece, if there is one.
-    pub(super) fn read(&mut self) -> Option<v1::ExecOutput> {
+    pub(super) fn read(&mut self) -> Option<Bytes> {
         let pipe = self.pipe.as_ref()?;
         self.buffer.reserve(limits::MAX_OUTPUT);
         let mut room = bytes::BufMut::limit(&mut self.buffer, limits::MAX_OUTPUT);
@@ -51,14 +48,12 @@ impl Output {
         None
     }
 
-    fn piece(&mut self) -> v1::ExecOutput {
+    fn piece(&mut self) -> Bytes {
         let data: Bytes = self.buffer.split().freeze();
-        let offset = self.bytes;
-        self.bytes += data.len() as u64;
         if let Some(owed) = &mut self.owed {
             *owed = owed.saturating_sub(data.len() as u64);
         }
-        v1::ExecOutput { offset, data }
+        data
     }
 
     /// The program has ended: what is in the pipe now is the last that it can have written.
@@ -80,12 +75,8 @@ impl Output {
         self.pipe.is_none()
     }
 
-    /// How many bytes were read.
-    pub(super) fn bytes(&self) -> u64 {
-        self.bytes
-    }
-
-    fn close(&mut self) {
+    /// Nothing more is wanted of it.
+    pub(super) fn close(&mut self) {
         self.pipe = None;
     }
 }

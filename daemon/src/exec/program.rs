@@ -43,6 +43,13 @@ pub(super) struct Started {
     pub(super) stderr: OwnedFd,
 }
 
+impl Started {
+    /// Its process id as numbers go.
+    pub(super) fn pid(&self) -> u32 {
+        self.pid.as_raw_nonzero().get() as u32
+    }
+}
+
 /// Why a program did not start.
 #[derive(Debug)]
 pub(super) enum NotStarted {
@@ -73,6 +80,8 @@ impl Program {
         #[allow(clippy::zombie_processes, reason = "crate::process reaps it by its id")]
         let child = command.spawn().map_err(|error| self.refused(&error))?;
         let pid = Pid::from_raw(child.id() as i32).expect("a child's id is above zero");
+        // At once: what the program may open is for it to ask first.
+        cmdop_service::descriptors::restore_limit_of(pid);
         let started = Started {
             pid,
             stdin: child.stdin.map(Into::into),

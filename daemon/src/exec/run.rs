@@ -1,38 +1,62 @@
-//! One program, from its start to `finished`: output to the caller, input from the caller, and an end
-//! even if it does not want one.
+//! One run of a caller, from its start until the caller has its result: output to the caller, input
+//! from the caller, and an end even if the program does not want one.
+//!
+//! Its stream may be lost and another take its place: what the caller is not known to have is kept in a
+//! [`Window`] of each stream, and when one is full the program waits.
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use cmdop_proto::v1::exec_request::Request as Down;
 use cmdop_proto::v1::exec_response::Response;
-use cmdop_proto::{Refusal, v1};
-use rustix::process::Signal;
+use cmdop_proto::{Refusal, limits, v1};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::Job;
+use super::living::{Living, Why, at, ended};
 use super::output::Output;
 use super::program::{NotStarted, Started};
-use super::stdin::Stdin;
-use super::talk::{Address, Event as Talked, Intake, Talk};
-use crate::process::{self, Process};
+use super::talk::{Address, Event as Talked, Gone, Intake, Talk};
+use super::window::Window;
+use super::{Job, Visit};
+use crate::process;
 
-/// How long after a program's end its output may stay open in other hands.
-pub(crate) const QUIET: Duration = Duration::from_millis(200);
-
-/// How long a program has to end after TERM.
-const TERM: Duration = Duration::from_secs(5);
+/// How long an agent that is stopping waits for the caller to have the result.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Runs it. The error is for the link: there was no stream that could carry it.
 pub(super) async fn run(job: Job) -> Result<(), Refusal> {
+    let (mut talk, started) = begin(&job).await;
+    let (holder, command_id) = (job.holder.clone(), job.command_id);
+    let started = match started {
+        Ok(started) => started,
+        Err(NotStarted::Shell { line, code }) => return not_found(talk, line, code, job).await,
+        Err(NotStarted::Machine(refusal)) => {
+            talk.refuse(command_id, &refusal);
+            return talk.goodbye().await;
+        }
+    };
+    let pid = started.pid();
+    holder.program_started(pid).await;
+    let done = match Run::new(talk, started, job) {
+        Ok(run) => run.live().await,
+        Err(error) => Err(unwatched(&error)),
+    };
+    holder.program_over(pid).await;
+    done
+}
+
+/// Opens the stream, and starts the program meanwhile.
+pub(super) async fn begin(job: &Job) -> (Talk, Result<Started, NotStarted>) {
     let mut talk = Talk::begin(Address {
-        lane: job.lane,
-        tokens: job.tokens,
+        lane: job.lane.clone(),
+        tokens: job.tokens.clone(),
         stream_token: job.start.stream_token.clone(),
-        run_id: job.start.run_id.clone(),
+        stream_id: job.start.run_id.clone(),
     });
-    // The program starts while the stream is being opened.
     let starting = async {
         let prepared = super::prepare(&job.start, &job.user).await;
         let program = prepared.map_err(NotStarted::Machine)?;
@@ -40,269 +64,386 @@ pub(super) async fn run(job: Job) -> Result<(), Refusal> {
             .await
             .map_err(|panic| NotStarted::Machine(Refusal::internal(panic.to_string())))?
     };
-    let started = match talk.meanwhile(starting).await {
-        Ok(started) => started,
-        Err(NotStarted::Shell { line, code }) => {
-            say_not_found(&mut talk, line, code);
-            return talk.goodbye().await;
-        }
-        Err(NotStarted::Machine(refusal)) => {
-            talk.refuse(job.command_id, &refusal);
-            return talk.goodbye().await;
-        }
-    };
-    let timeout = Duration::from_millis(job.start.timeout_ms);
-    match Run::new(talk, started, timeout) {
-        Ok(run) => run.live(job.stop, job.caller_gone).await,
-        Err(error) => Err(Refusal::internal(format!(
-            "cannot watch a program: {error}"
-        ))),
-    }
+    let started = talk.meanwhile(starting).await;
+    (talk, started)
 }
 
 /// As a shell would: a line on stderr, and its exit code.
-fn say_not_found(talk: &mut Talk, line: String, code: u32) {
-    let stderr_bytes = line.len() as u64;
-    talk.say(Response::Stderr(v1::ExecOutput {
-        offset: 0,
-        data: line.into(),
-    }));
-    talk.say(Response::Finished(v1::ExecFinished {
-        exit: Some(v1::Exit {
-            outcome: Some(v1::exit::Outcome::Code(code)),
-        }),
-        timed_out: false,
-        stdout_bytes: 0,
-        stderr_bytes,
-    }));
+pub(super) async fn not_found(
+    talk: Talk,
+    line: String,
+    code: u32,
+    job: Job,
+) -> Result<(), Refusal> {
+    let mut run = Run::of(talk, Living::none(), job);
+    run.stderr.push(line.as_bytes());
+    run.finish(v1::Exit {
+        outcome: Some(v1::exit::Outcome::Code(code)),
+    });
+    run.live().await
+}
+
+pub(super) fn unwatched(error: &io::Error) -> Refusal {
+    Refusal::internal(format!("cannot watch a program: {error}"))
+}
+
+/// How long a run outlives the loss of its stream.
+#[derive(Clone, Copy, Debug)]
+struct Patience {
+    /// Zero: not at all.
+    grace: Duration,
+    /// More, if it was our own link that was lost.
+    notice: Duration,
+}
+
+impl Patience {
+    fn of(job: &Job) -> Self {
+        let grace = Duration::from_millis(job.start.grace_ms);
+        Self {
+            grace: grace.min(limits::MAX_RUN_GRACE),
+            notice: job.notice,
+        }
+    }
+
+    fn resumes(self) -> bool {
+        !self.grace.is_zero()
+    }
 }
 
 struct Run {
     talk: Talk,
-    process: Process,
-    stdin: Stdin,
-    stdout: Output,
-    stderr: Output,
-    deadline: Option<Instant>,
-    forced: Option<Forced>,
-    /// When the program ended.
-    ended: Option<Instant>,
+    visits: mpsc::Receiver<Visit>,
+    stop: CancellationToken,
+    caller_gone: CancellationToken,
+    /// For the table of runs: there is nothing left but the result.
+    has_ended: Arc<AtomicBool>,
+    patience: Patience,
+    /// When to give up the caller, whose stream is lost.
+    lost: Option<Instant>,
+    /// Another caller than the first one came.
+    was_visited: bool,
+    /// Why the first stream never came about.
+    refusal: Option<Refusal>,
+    pid: u32,
+    living: Living,
+    stdout: Window,
+    stderr: Window,
+    finished: Option<v1::ExecFinished>,
+    /// When an agent that is stopping gives the caller up.
+    last_words: Option<Instant>,
+    /// The present caller was told of the end.
+    is_told: bool,
+    /// Nobody wants anything of it any more.
+    is_done: bool,
 }
 
-/// Somebody wants the program to end.
-#[derive(Clone, Copy, Debug)]
-struct Forced {
-    why: Why,
-    /// When TERM was enough time; `None` once KILL was sent.
-    kill_at: Option<Instant>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Why {
-    TimedOut,
-    CallerGone,
-    Stopping,
-}
+/// How a piece of a stream is told.
+type Say = fn(v1::ExecOutput) -> Response;
 
 enum Event {
     Stop,
     CallerGone,
+    Visit(Visit),
     Talk(Talked),
     Ended,
     Stdin,
-    Stdout,
-    Stderr,
+    Output,
     Deadline,
 }
 
 impl Run {
-    fn new(mut talk: Talk, started: Started, timeout: Duration) -> io::Result<Self> {
-        talk.say(Response::Started(v1::ExecStarted {
-            pid: started.pid.as_raw_nonzero().get() as u32,
+    fn new(talk: Talk, started: Started, job: Job) -> io::Result<Self> {
+        let pid = started.pid();
+        let timeout = Duration::from_millis(job.start.timeout_ms);
+        let living = Living::new(started, timeout)?;
+        let mut run = Self::of(talk, living, job);
+        run.pid = pid;
+        run.talk.say(Response::Started(v1::ExecStarted {
+            pid,
+            resumes: run.patience.resumes(),
         }));
-        Ok(Self {
-            talk,
-            process: Process::watch(started.pid)?,
-            stdin: Stdin::new(started.stdin)?,
-            stdout: Output::new(started.stdout)?,
-            stderr: Output::new(started.stderr)?,
-            deadline: (!timeout.is_zero()).then(|| Instant::now() + timeout),
-            forced: None,
-            ended: None,
-        })
+        Ok(run)
     }
 
-    async fn live(
-        mut self,
-        stop: CancellationToken,
-        caller_gone: CancellationToken,
-    ) -> Result<(), Refusal> {
-        let mut refusal = None;
-        while !self.is_over() {
-            match self.next(&stop, &caller_gone).await {
-                Event::Stop => self.force(Why::Stopping),
-                Event::CallerGone => self.force(Why::CallerGone),
+    fn of(talk: Talk, living: Living, job: Job) -> Self {
+        Self {
+            talk,
+            patience: Patience::of(&job),
+            visits: job.visits,
+            stop: job.stop,
+            caller_gone: job.caller_gone,
+            has_ended: job.has_ended,
+            lost: None,
+            was_visited: false,
+            refusal: None,
+            pid: 0,
+            living,
+            stdout: Window::default(),
+            stderr: Window::default(),
+            finished: None,
+            last_words: None,
+            is_told: false,
+            is_done: false,
+        }
+    }
+
+    async fn live(mut self) -> Result<(), Refusal> {
+        self.tell();
+        while !self.is_done {
+            match self.next().await {
+                Event::Stop => self.stopping(),
+                Event::CallerGone => self.abandon(),
+                Event::Visit(visit) => self.visited(visit),
                 Event::Talk(Talked::Request(request)) => self.obey(request),
                 Event::Talk(Talked::Room) => {}
-                Event::Talk(Talked::Gone(why)) => {
-                    refusal = why;
-                    self.force(Why::CallerGone);
-                }
-                Event::Ended => self.ended(),
-                Event::Stdin => self.stdin.write(),
-                Event::Stdout => self.read_stdout(),
-                Event::Stderr => self.read_stderr(),
+                Event::Talk(Talked::Gone(gone)) => self.lost(gone),
+                Event::Ended => self.living.process_ended(),
+                Event::Stdin => self.living.stdin.write(),
+                Event::Output => self.read(),
                 Event::Deadline => self.deadline_passed(),
             }
+            self.conclude();
+            self.tell();
         }
-        self.finish().await?;
-        refusal.map_or(Ok(()), Err)
+        if self.lost.is_none() && !self.is_unheard() {
+            self.talk.goodbye().await?;
+        }
+        self.refusal.map_or(Ok(()), Err)
     }
 
     /// Cancel-safe throughout.
-    async fn next(&mut self, stop: &CancellationToken, caller_gone: &CancellationToken) -> Event {
-        let intake = if self.stdin.has_room() {
+    async fn next(&mut self) -> Event {
+        let intake = if self.living.stdin.has_room() {
             Intake::Open
         } else {
             Intake::Closed
         };
-        // Reading waits until what was read before has left: this is the back-pressure.
-        let may_read = self.is_unheard() || self.talk.is_flushed();
+        // Reading waits until what was read before has left: this is the back-pressure. Without a
+        // stream it goes on until the window is full.
+        let is_unheard = self.is_unheard();
+        let flows = is_unheard || self.lost.is_some() || self.talk.is_flushed();
+        let reads_stdout = flows && (is_unheard || self.stdout.has_room());
+        let reads_stderr = flows && (is_unheard || self.stderr.has_room());
+        let (is_forced, has_ended) = (self.living.is_forced(), self.living.has_ended());
         let wake = self.wake();
+        let Living {
+            process,
+            stdin,
+            stdout,
+            stderr,
+            ..
+        } = &mut self.living;
         tokio::select! {
             biased;
-            () = stop.cancelled(), if self.forced.is_none() => Event::Stop,
-            () = caller_gone.cancelled(), if !self.is_unheard() => Event::CallerGone,
+            () = self.stop.cancelled(), if !is_forced => Event::Stop,
+            () = self.caller_gone.cancelled(), if !is_unheard => Event::CallerGone,
+            Some(visit) = self.visits.recv() => Event::Visit(visit),
             event = self.talk.next(intake) => Event::Talk(event),
-            () = self.process.ended(), if self.ended.is_none() => Event::Ended,
+            () = ended(process.as_mut()), if !has_ended => Event::Ended,
             // Before what a flood keeps ready for ever.
             () = at(wake), if wake.is_some() => Event::Deadline,
-            () = self.stdout.readable(), if may_read => Event::Stdout,
-            () = self.stderr.readable(), if may_read => Event::Stderr,
-            () = self.stdin.writable() => Event::Stdin,
+            () = stdout.readable(), if reads_stdout => Event::Output,
+            () = stderr.readable(), if reads_stderr => Event::Output,
+            () = stdin.writable() => Event::Stdin,
         }
     }
 
     fn obey(&mut self, request: Down) {
         match request {
-            Down::Stdin(data) => self.stdin.push(data),
-            Down::StdinClosed(_) => self.stdin.complete(),
+            Down::Stdin(data) => self.living.stdin.push(&data),
+            Down::StdinClosed(_) => self.living.stdin.complete(),
             Down::Signal(number) => self.signal(number),
-            // The agent had it in the control message.
-            Down::Start(_) => {}
+            Down::Ack(ack) => {
+                self.stdout.acked(ack.stdout);
+                self.stderr.acked(ack.stderr);
+            }
+            // It cannot have what it was not told.
+            Down::Done(_) => self.is_done |= self.is_told,
+            Down::End(_) => self.abandon(),
+            // The agent had them in control messages.
+            Down::Start(_) | Down::Resume(_) => {}
         }
     }
 
     fn signal(&self, number: u32) {
-        if let Some(signal) = process::signal(number) {
-            self.process.signal_group(signal);
+        match process::signal(number) {
+            Some(signal) => self.living.signal(signal),
+            None => tracing::warn!(number, "refused a signal that does not exist"),
+        }
+    }
+
+    /// What either stream has now: a flood on one does not hide the other.
+    fn read(&mut self) {
+        let is_unheard = self.is_unheard();
+        // Straight on its way, if nothing waits before it.
+        let flows = self.lost.is_none() && !is_unheard;
+        let Living { stdout, stderr, .. } = &mut self.living;
+        let both: [(&mut Output, &mut Window, Say); 2] = [
+            (stdout, &mut self.stdout, Response::Stdout),
+            (stderr, &mut self.stderr, Response::Stderr),
+        ];
+        for (pipe, window, say) in both {
+            if !is_unheard && !window.has_room() {
+                continue;
+            }
+            let Some(data) = pipe.read().filter(|_| !is_unheard) else {
+                continue;
+            };
+            let offset = window.end();
+            let is_next = window.is_sent();
+            window.push(&data);
+            if flows && is_next && self.talk.is_flushed() {
+                window.all_sent();
+                self.talk.say(say(v1::ExecOutput { offset, data }));
+            }
+        }
+    }
+
+    /// Tells the caller what it was not told, as far as the stream takes it.
+    fn tell(&mut self) {
+        while self.lost.is_none() && !self.is_unheard() && !self.is_done {
+            if !self.patience.resumes() {
+                // Nobody will come back for it, nor acknowledge it.
+                self.stdout.acked(u64::MAX);
+                self.stderr.acked(u64::MAX);
+                self.is_done = self.is_told;
+            }
+            if !self.talk.is_flushed() {
+                return;
+            }
+            let Some(response) = self.next_word() else {
+                return;
+            };
+            self.talk.say(response);
+        }
+    }
+
+    fn next_word(&mut self) -> Option<Response> {
+        let resumes = self.patience.resumes();
+        if let Some(offset) = self.living.stdin.take_ack().filter(|_| resumes) {
+            return Some(Response::StdinAck(offset));
+        }
+        if let Some(output) = self.stdout.take_unsent() {
+            return Some(Response::Stdout(output));
+        }
+        if let Some(output) = self.stderr.take_unsent() {
+            return Some(Response::Stderr(output));
+        }
+        let finished = self.finished.filter(|_| !self.is_told)?;
+        self.is_told = true;
+        Some(Response::Finished(finished))
+    }
+
+    /// A caller is at the other end of another stream.
+    fn visited(&mut self, visit: Visit) {
+        let (stdout, stderr) = (visit.stdout_from, visit.stderr_from);
+        if self.is_unheard() || !self.patience.resumes() {
+            return visit.refuse(&super::unknown_run());
+        }
+        if !self.stdout.holds(stdout) || !self.stderr.holds(stderr) {
+            return visit.refuse(&Refusal::invalid(
+                "bad-offset",
+                "the output from there on is not kept: somebody else has read it",
+            ));
+        }
+        self.stdout.go_on_from(stdout);
+        self.stderr.go_on_from(stderr);
+        // Whoever was there before hears no more, and is not listened to.
+        self.talk = Talk::begin(visit.address);
+        self.was_visited = true;
+        self.lost = None;
+        self.is_told = false;
+        self.talk.say(Response::Resumed(v1::ExecResumed {
+            pid: self.pid,
+            stdin_from: self.living.stdin.received(),
+            detached: false,
+        }));
+        let taken = self.living.stdin.ack_now();
+        self.talk.say(Response::StdinAck(taken));
+    }
+
+    /// The stream is over; a caller that may come back has a while.
+    fn lost(&mut self, gone: Gone) {
+        self.talk.forget();
+        let Patience { grace, notice } = self.patience;
+        let patience = match gone {
+            Gone::Link => grace + notice,
+            // Its caller was lost before the stream was there.
+            Gone::Refused(refusal) if !self.was_visited && refusal.reason != "run-unknown" => {
+                self.refusal = Some(refusal);
+                return self.abandon();
+            }
+            Gone::Caller | Gone::Refused(_) => grace,
+        };
+        if self.patience.resumes() {
+            self.lost = Some(Instant::now() + patience);
         } else {
-            tracing::warn!(number, "refused a signal that does not exist");
+            self.abandon();
         }
     }
 
-    fn read_stdout(&mut self) {
-        if let Some(output) = self.stdout.read()
-            && !self.is_unheard()
-        {
-            self.talk.say(Response::Stdout(output));
-        }
-    }
-
-    fn read_stderr(&mut self) {
-        if let Some(output) = self.stderr.read()
-            && !self.is_unheard()
-        {
-            self.talk.say(Response::Stderr(output));
-        }
-    }
-
+    /// Nobody will ever hear of it.
     fn is_unheard(&self) -> bool {
-        self.forced
-            .is_some_and(|forced| forced.why == Why::CallerGone)
+        self.living.is_forced_by(Why::CallerGone)
     }
 
-    fn ended(&mut self) {
-        self.ended = Some(Instant::now());
-        self.stdin.close();
-        self.stdout.program_ended();
-        self.stderr.program_ended();
+    /// Its caller is gone for good.
+    fn abandon(&mut self) {
+        self.talk.forget();
+        self.living.force(Why::CallerGone);
+        self.is_done |= self.finished.is_some();
     }
 
-    fn force(&mut self, why: Why) {
-        if why == Why::CallerGone {
-            self.talk.forget();
+    fn stopping(&mut self) {
+        self.living.force(Why::Stopping);
+        if self.finished.is_some() {
+            self.last_words = Some(Instant::now() + LAST_WORDS);
         }
-        if let Some(forced) = &mut self.forced {
-            forced.why = why;
-            return;
-        }
-        self.process.signal_group(Signal::TERM);
-        // A stopped process hears nothing before it goes on.
-        self.process.signal_group(Signal::CONT);
-        self.forced = Some(Forced {
-            why,
-            kill_at: Some(Instant::now() + TERM),
-        });
     }
 
     /// When something must be done although nothing happens.
     fn wake(&self) -> Option<Instant> {
-        match (self.forced, self.ended) {
-            (Some(forced), _) if forced.kill_at.is_some() => forced.kill_at,
-            // Past it, only the output that is still owed keeps us: it wakes us itself.
-            (_, Some(ended)) => Some(ended + QUIET).filter(|quiet| *quiet > Instant::now()),
-            (None, None) => self.deadline,
-            (Some(_), None) => None,
-        }
+        let lost = self.lost.filter(|_| !self.is_unheard());
+        let living = match self.finished {
+            Some(_) => self.last_words,
+            None => self.living.wake(),
+        };
+        [living, lost].into_iter().flatten().min()
     }
 
     fn deadline_passed(&mut self) {
-        match &mut self.forced {
-            Some(forced) if forced.kill_at.is_some() => {
-                self.process.signal_group(Signal::KILL);
-                forced.kill_at = None;
-            }
-            None if self.ended.is_none() => self.force(Why::TimedOut),
-            // The quiet time is over: see `is_over`.
-            _ => {}
+        let is_due = |time: Option<Instant>| time.is_some_and(|time| time <= Instant::now());
+        if is_due(self.lost) && !self.is_unheard() {
+            tracing::info!(pid = self.pid, "nobody came back to a run; ending it");
+            self.abandon();
+        } else if self.finished.is_some() {
+            self.is_done |= is_due(self.last_words);
+        } else {
+            self.living.deadline_passed();
         }
     }
 
-    /// The program has ended and its output is complete; or others hold it open for too long.
-    fn is_over(&self) -> bool {
-        let Some(ended) = self.ended else {
-            return false;
-        };
-        if self.stdout.is_closed() && self.stderr.is_closed() {
-            return true;
+    /// The program has ended, and all that it wrote was read.
+    fn conclude(&mut self) {
+        if self.finished.is_none() && self.living.is_over() {
+            let exit = self.living.reap();
+            self.finish(exit);
         }
-        let is_patient = self.forced.is_some_and(|forced| forced.kill_at.is_some());
-        let is_settled = self.stdout.is_settled() && self.stderr.is_settled();
-        !is_patient && is_settled && Instant::now() >= ended + QUIET
     }
 
-    async fn finish(self) -> Result<(), Refusal> {
-        let exit = self.process.reap();
-        let Some(Why::CallerGone) = self.forced.map(|forced| forced.why) else {
-            let mut talk = self.talk;
-            talk.say(Response::Finished(v1::ExecFinished {
-                exit: Some(exit),
-                timed_out: self
-                    .forced
-                    .is_some_and(|forced| forced.why == Why::TimedOut),
-                stdout_bytes: self.stdout.bytes(),
-                stderr_bytes: self.stderr.bytes(),
-            }));
-            return talk.goodbye().await;
-        };
-        Ok(())
-    }
-}
-
-async fn at(wake: Option<Instant>) {
-    if let Some(wake) = wake.filter(|wake| *wake > Instant::now()) {
-        tokio::time::sleep_until(wake).await;
+    fn finish(&mut self, exit: v1::Exit) {
+        if self.living.is_forced_by(Why::Stopping) {
+            self.last_words = Some(Instant::now() + LAST_WORDS);
+        }
+        self.has_ended.store(true, Ordering::Relaxed);
+        self.is_done |= self.is_unheard();
+        self.finished = Some(v1::ExecFinished {
+            exit: Some(exit),
+            timed_out: self.living.is_forced_by(Why::TimedOut),
+            stdout_bytes: self.stdout.end(),
+            stderr_bytes: self.stderr.end(),
+            ..v1::ExecFinished::default()
+        });
     }
 }
 

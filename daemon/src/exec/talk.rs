@@ -27,13 +27,14 @@ const ATTEMPTS: u32 = 3;
 /// How long the relay may take to read the rest once all was sent: a slow line with full windows.
 const GOODBYE: Duration = Duration::from_secs(300);
 
-/// How to reach the relay for one exec.
+/// How to reach the relay for one stream of an exec.
 #[derive(Clone, Debug)]
-pub(super) struct Address {
+pub(crate) struct Address {
     pub(super) lane: BulkLane,
     pub(super) tokens: Tokens,
     pub(super) stream_token: String,
-    pub(super) run_id: String,
+    /// By what the relay knows the stream: the run's id, or that of the visit.
+    pub(super) stream_id: String,
 }
 
 /// What happened on the stream.
@@ -43,8 +44,19 @@ pub(super) enum Event {
     Request(Down),
     /// There is room for what waits.
     Room,
-    /// The caller is gone, or never was.
-    Gone(Option<Refusal>),
+    /// The stream is over.
+    Gone(Gone),
+}
+
+/// Why a stream is over.
+#[derive(Debug)]
+pub(super) enum Gone {
+    /// The relay ended it in order: its caller is lost.
+    Caller,
+    /// The connection to the relay broke.
+    Link,
+    /// It never came about.
+    Refused(Refusal),
 }
 
 /// The stream, being opened or open.
@@ -142,7 +154,7 @@ impl Talk {
                     opened = opening.as_mut() => match opened {
                         Ok(stream) => self.opened(stream),
                         Err(failure) => if let Some(refusal) = self.try_again(failure) {
-                            return Event::Gone(Some(refusal));
+                            return Event::Gone(Gone::Refused(refusal));
                         },
                     },
                     () = room(up.as_ref()), if has_frames => return self.has_room(),
@@ -151,7 +163,7 @@ impl Talk {
                     let event = tokio::select! {
                         biased;
                         message = stream.message(), if intake == Intake::Open => Some(message),
-                        () = closed(up.as_ref()) => Some(Ok(None)),
+                        () = closed(up.as_ref()) => Some(Err(Status::unavailable(""))),
                         () = room(up.as_ref()), if has_frames => None,
                     };
                     match event {
@@ -161,9 +173,12 @@ impl Talk {
                                 return Event::Request(request);
                             }
                         }
-                        Some(Ok(None) | Err(_)) => {
+                        Some(end) => {
                             self.down = Link::Gone;
-                            return Event::Gone(None);
+                            return Event::Gone(match end {
+                                Ok(_) => Gone::Caller,
+                                Err(_) => Gone::Link,
+                            });
                         }
                         None => return self.has_room(),
                     }
@@ -274,7 +289,7 @@ async fn closed(up: Option<&mpsc::Sender<v1::ExecUp>>) {
 fn attempt(address: &Address, last: Option<Failure>) -> (mpsc::Sender<v1::ExecUp>, Link) {
     let (up, body) = mpsc::channel(FRAMES_AHEAD);
     let hello = Up::Hello(v1::ExecHello {
-        run_id: address.run_id.clone(),
+        run_id: address.stream_id.clone(),
     });
     let _ = up.try_send(v1::ExecUp {
         message: Some(hello),

@@ -1,5 +1,7 @@
 //! Programs without a terminal, from the order to the end, against a relay that the test plays.
 
+mod resume;
+
 use cmdop_proto::v1::exec_request::Request;
 use cmdop_proto::v1::exit::Outcome;
 
@@ -289,5 +291,34 @@ async fn a_flood_that_nobody_hears_is_killed_when_it_ignores_term() {
         }
     })
     .await;
+    world.stopped().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_on_stdout_does_not_hide_what_is_on_stderr() {
+    let mut world = World::new().await;
+    let mut exec = world.exec(sh("echo here >&2; exec yes")).await;
+    while exec.stderr.is_empty() {
+        exec.next().await;
+    }
+    drop(exec);
+    world.stopped().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_program_may_open_as_many_files_as_the_agent_was_started_with() {
+    let limit = || rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let before = limit();
+    cmdop_service::descriptors::raise_limit();
+    let mut world = World::new().await;
+    // It looks when it has its input: then it surely has its limit.
+    let mut start = sh("read x; ulimit -n");
+    start.stdin = true;
+    let mut exec = world.exec(start).await;
+    exec.say(Request::Stdin(b"\n".as_slice().into())).await;
+    exec.finish().await;
+    let seen = String::from_utf8_lossy(&exec.stdout).trim().to_owned();
+    let wanted = before.map_or("unlimited".to_owned(), |before| before.to_string());
+    assert_eq!(seen, wanted, "and not {:?}", limit());
     world.stopped().await;
 }

@@ -14,6 +14,10 @@ pub(crate) struct ExecStream {
     pub(crate) stdout: Vec<u8>,
     pub(crate) stderr: Vec<u8>,
     pub(crate) failed: Option<v1::CommandFailed>,
+    /// What the agent said of where the run goes on.
+    pub(crate) resumed: Option<v1::ExecResumed>,
+    /// How much stdin the program took, as far as it was told.
+    pub(crate) stdin_ack: u64,
 }
 
 impl ExecStream {
@@ -27,7 +31,15 @@ impl ExecStream {
             stdout: Vec::new(),
             stderr: Vec::new(),
             failed: None,
+            resumed: None,
+            stdin_ack: 0,
         }
+    }
+
+    /// What the caller had before is where it goes on.
+    pub(crate) fn having(mut self, stdout: Vec<u8>, stderr: Vec<u8>) -> Self {
+        (self.stdout, self.stderr) = (stdout, stderr);
+        self
     }
 
     pub(crate) async fn say(&mut self, request: Request) {
@@ -38,6 +50,15 @@ impl ExecStream {
         };
         // The program may have ended.
         let _ = self.call.down.send(Ok(message)).await;
+    }
+
+    /// A caller that has all it wants; the agent ends its side then.
+    pub(crate) async fn done(mut self) {
+        self.say(Request::Done(true)).await;
+        while within("the end", self.call.up.message())
+            .await
+            .is_ok_and(|up| up.is_some())
+        {}
     }
 
     /// A sender for what follows while the output is read.
@@ -60,6 +81,11 @@ impl ExecStream {
                     self.stderr.extend_from_slice(&output.data);
                 }
                 Response::Finished(finished) => return Some(Some(finished)),
+                Response::Resumed(resumed) => {
+                    self.pid = resumed.pid;
+                    self.resumed = Some(resumed);
+                }
+                Response::StdinAck(offset) => self.stdin_ack = offset,
             },
             Up::Failed(failed) => {
                 self.failed = Some(failed);

@@ -53,6 +53,7 @@ pub(crate) enum Request {
         oneshot::Sender<Result<Ground, pty::Error>>,
     ),
     Release(String),
+    Program(message::Program),
 }
 
 impl Holder {
@@ -78,6 +79,25 @@ impl Holder {
                     .map_err(|_| gone(()))?;
                 started.await.map_err(|_| gone(()))?
             }
+        }
+    }
+
+    /// A program without a terminal runs: the holder ends it should this process die.
+    pub(crate) async fn program_started(&self, pid: u32) {
+        self.tell_of(pid, false).await;
+    }
+
+    /// It is over.
+    pub(crate) async fn program_over(&self, pid: u32) {
+        self.tell_of(pid, true).await;
+    }
+
+    async fn tell_of(&self, pid: u32, over: bool) {
+        if let Self::Far(requests) = self {
+            let pid = pid as i32;
+            let program = message::Program { pid, over };
+            // A holder that is gone ends nothing.
+            let _ = requests.send(Request::Program(program)).await;
         }
     }
 
@@ -196,6 +216,7 @@ impl Link {
                 self.exits.remove(&session_id);
                 from_worker::Message::Release(message::Release { session_id })
             }
+            Request::Program(program) => from_worker::Message::Program(program),
         };
         self.channel.send(&FromWorker::bytes(message), &[]).await
     }

@@ -7,7 +7,7 @@ use prost::Message as _;
 /// From the worker to the holder.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct FromWorker {
-    #[prost(oneof = "from_worker::Message", tags = "1, 2, 3")]
+    #[prost(oneof = "from_worker::Message", tags = "1, 2, 3, 4")]
     pub(crate) message: Option<from_worker::Message>,
 }
 
@@ -25,6 +25,8 @@ pub(crate) mod from_worker {
         Start(super::Start),
         #[prost(message, tag = "3")]
         Release(super::Release),
+        #[prost(message, tag = "4")]
+        Program(super::Program),
     }
 }
 
@@ -98,6 +100,16 @@ pub(crate) struct Variable {
 pub(crate) struct Release {
     #[prost(string, tag = "1")]
     pub(crate) session_id: String,
+}
+
+/// A program without a terminal, which the worker has started itself: it is to end with the worker.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct Program {
+    #[prost(int32, tag = "1")]
+    pub(crate) pid: i32,
+    /// It is over, and its id may pass to another.
+    #[prost(bool, tag = "2")]
+    pub(crate) over: bool,
 }
 
 /// A session that is held. Its terminal and the parts of its memory come as descriptors.

@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 use cmdop_proto::v1::exit::Outcome;
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::WORKER;
+use super::{OPEN_FILES, WORKER};
 use crate::process::Process;
 
 /// A running worker. It leads a group of its own: a terminal's keys reach the holder alone, which tells
@@ -28,7 +28,11 @@ impl Worker {
         arguments: &[OsString],
         holder: OwnedFd,
     ) -> io::Result<Self> {
-        let child = Command::new(program)
+        let mut command = Command::new(program);
+        if let Some(limit) = cmdop_service::descriptors::limit_before() {
+            command.env(OPEN_FILES, limit.to_string());
+        }
+        let child = command
             .args(arguments)
             .env(WORKER, "1")
             .stdin(Stdio::from(holder))

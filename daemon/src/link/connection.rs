@@ -81,6 +81,7 @@ impl Linker {
             metrics: Some(self.instruments.read().await),
             instance_id: self.instance_id.clone(),
             now_ms: now_ms(),
+            runs: self.detached.ids(),
         };
         let _ = up.try_send(message(Up::Register(register)));
         let seen = self.tokens.current();
@@ -159,6 +160,7 @@ impl Linker {
     }
 
     async fn beat(&mut self, connection: &Connection) -> Result<(), Ended> {
+        self.detached.sweep();
         let heartbeat = v1::Heartbeat {
             metrics: Some(self.instruments.read().await),
             now_ms: now_ms(),

@@ -5,14 +5,14 @@ use std::ffi::OsString;
 
 use cmdop_proto::v1::agent_message::Message as Up;
 use cmdop_proto::v1::control_message::Message as Down;
-use cmdop_proto::{Refusal, SessionId, Size, limits, text, v1};
+use cmdop_proto::{Refusal, SessionId, Size, text, v1};
 use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::connection::{Connection, message};
+use super::runs::Entry;
 use super::{Ended, Linker};
-use crate::exec::{self, Job};
+use crate::exec::{self, Job, Visit};
 use crate::holder::client::Left;
 use crate::pty::Program;
 use crate::session::{self, Command, Context, Handle, Opener, Start};
@@ -27,6 +27,7 @@ impl Linker {
             Some(Down::ResumeSession(resume)) => self.resume_session(command_id, &resume, link),
             Some(Down::EndSession(end)) => self.end(&end),
             Some(Down::StartExec(start)) => self.start_exec(command_id, start, link),
+            Some(Down::ResumeExec(resume)) => self.resume_exec(command_id, resume, link),
             Some(Down::GoingAway(true)) => return Some(Ended::GoingAway),
             // `registered` came before; heartbeats need no answer; the rest is of a newer relay.
             _ => {}
@@ -159,8 +160,8 @@ impl Linker {
 
     /// Ends a session, or a run: it is named by its id alone.
     fn end(&mut self, end: &v1::EndSession) {
-        if let Some(run) = self.runs.get(&end.session_id) {
-            return run.cancel();
+        if self.runs.end(&end.session_id) {
+            return;
         }
         let Ok(id) = end.session_id.parse::<SessionId>() else {
             return;
@@ -178,14 +179,17 @@ impl Linker {
             let refusal = Refusal::unavailable("draining", "the agent is stopping");
             return refuse(&link.up, command_id, &refusal);
         }
-        if start.run_id.len() > limits::MAX_NAME {
-            let refusal = Refusal::invalid("bad-id", "a run id is longer than any id");
-            return refuse(&link.up, command_id, &refusal);
-        }
-        self.runs
-            .retain(|_, caller_gone| !caller_gone.is_cancelled());
-        let caller_gone = CancellationToken::new();
-        self.runs.insert(start.run_id.clone(), caller_gone.clone());
+        let entered = if start.detach {
+            let place = self.detached.enter(&start.run_id);
+            place.map(|place| (Entry::alone(), Some(place)))
+        } else {
+            self.runs.enter(&start).map(|entry| (entry, None))
+        };
+        let (entry, detached) = match entered {
+            Ok(entered) => entered,
+            Err(refusal) => return refuse(&link.up, command_id, &refusal),
+        };
+        let over = entry.caller_gone.clone();
         let job = Job {
             command_id,
             start,
@@ -194,12 +198,30 @@ impl Linker {
             user: self.work.user.clone(),
             link: link.up.clone(),
             stop: self.work.stop.clone(),
-            caller_gone: caller_gone.clone(),
+            caller_gone: entry.caller_gone,
+            visits: entry.visits,
+            has_ended: entry.has_ended,
+            notice: self.work.notice,
+            holder: self.work.holder.clone(),
         };
         spawn(&self.work.tracker, async move {
-            let _over = caller_gone.drop_guard();
-            exec::run(job).await;
+            let _over = over.drop_guard();
+            exec::run(job, detached).await;
         });
+    }
+
+    fn resume_exec(&mut self, command_id: u64, resume: v1::ResumeExec, link: &Connection) {
+        let run_id = resume.run_id.clone();
+        let connection = (link.lane.clone(), self.tokens.clone());
+        let visit = Visit::new(command_id, resume, connection, link.up.clone());
+        if let Some(run) = self.detached.get(&run_id) {
+            let visited = exec::detached::visited(run, visit, self.work.stop.clone());
+            return spawn(&self.work.tracker, visited);
+        }
+        if let Err(visit) = self.runs.visit(&run_id, visit) {
+            tracing::info!(command_id, "a caller came back to a run that is over");
+            visit.refuse(&exec::unknown_run());
+        }
     }
 
     fn opener(&self, link: &Connection, stream_token: String) -> Opener {

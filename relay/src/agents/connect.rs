@@ -47,6 +47,8 @@ pub(super) async fn connect(
     if let Some(old) = old {
         sessions_lost(relay, &agent, &old);
     }
+    let detached = &relay.detached;
+    detached.registered(agent.workspace(), agent.machine, &register.runs);
     welcome(relay, &agent, &link, &register.sessions);
     relay.context.meters.agents.increment(1.0);
     let commands = commands(relay.clone(), agent.clone(), link.clone(), messages);

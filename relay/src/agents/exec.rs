@@ -76,7 +76,7 @@ impl Stream for Requests {
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
         if this.over.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(None);
+            return Poll::Ready(this.last_word(cx));
         }
         if this.is_closed {
             return Poll::Pending;
@@ -92,6 +92,7 @@ impl Stream for Requests {
                     Poll::Ready(None)
                 }
             },
+            // A caller that is lost may come back: to the agent this is the end of a visit.
             Some(Err(status)) => {
                 this.run.end(incoming::broken(&status));
                 Poll::Ready(None)
@@ -102,6 +103,20 @@ impl Stream for Requests {
 }
 
 impl Requests {
+    /// A caller that has its result says so and is gone in the same moment: the agent need not keep it
+    /// then. Nothing else of a caller that is gone counts.
+    fn last_word(&mut self, cx: &mut Context<'_>) -> Option<Result<v1::ExecDown, Status>> {
+        if std::mem::replace(&mut self.is_closed, true) {
+            return None;
+        }
+        while let Poll::Ready(Some(Ok(request))) = Pin::new(&mut self.requests).poll_next(cx) {
+            if matches!(request.request, Some(Part::Done(true))) {
+                return Some(Ok(down(request)));
+            }
+        }
+        None
+    }
+
     /// A caller that closes its side has no more input; its program goes on.
     fn closed(&mut self) -> Poll<Option<Result<v1::ExecDown, Status>>> {
         self.is_closed = true;
@@ -121,7 +136,10 @@ fn down(request: v1::ExecRequest) -> v1::ExecDown {
 
 fn check(request: &v1::ExecRequest) -> Result<(), Refusal> {
     match &request.request {
-        Some(Part::Start(_)) => Err(Refusal::invalid("bad-request", "`start` came twice")),
+        Some(Part::Start(_) | Part::Resume(_)) => Err(Refusal::invalid(
+            "bad-request",
+            "`start` and `resume` can only come first",
+        )),
         Some(Part::Stdin(data)) if data.len() > MAX_STDIN => Err(Refusal::invalid(
             "frame-too-large",
             format!("a piece of input is larger than {} KiB", MAX_STDIN >> 10),

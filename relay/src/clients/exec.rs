@@ -1,4 +1,6 @@
 //! One run on its caller's side: it is arranged with the agent, then its output is pulled from there.
+//!
+//! The relay knows nothing of runs: to come back to one is to ask its agent for another stream of it.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -9,14 +11,17 @@ use futures_util::Stream;
 use tokio::sync::oneshot;
 use tokio_util::sync::WaitForCancellationFutureOwned;
 use tonic::{Code, Request, Status, Streaming};
+use v1::exec_request::Request as Ask;
 use v1::exec_response::Response as Part;
 
+use crate::caller::Account;
+use crate::directory::Enrolled;
 use crate::incoming;
 use crate::live::LiveStream;
 use crate::machines::Purpose;
 use crate::relay::Relay;
 use crate::request::check_program;
-use crate::runs::{Meeting, Opened, RunGuard};
+use crate::runs::{Meeting, Opened, RunGuard, WhenLost};
 
 pub(super) async fn run(
     relay: &Arc<Relay>,
@@ -25,10 +30,36 @@ pub(super) async fn run(
     let account = relay.account(&request)?;
     account.require_operator("run programs")?;
     let mut requests = request.into_inner();
-    let first = incoming::first(&mut requests, "`start`").await?;
-    let Some(v1::exec_request::Request::Start(start)) = first.request else {
-        return Err(incoming::wrong_first("`start`"));
+    let first = incoming::first(&mut requests, "`start` or `resume`").await?;
+    let visit = match first.request {
+        Some(Ask::Start(start)) => start_visit(relay, &account, start)?,
+        Some(Ask::Resume(resume)) => resume_visit(relay, &account, resume)?,
+        _ => return Err(incoming::wrong_first("`start` or `resume`")),
     };
+    arrange(relay, &account, visit, requests).await
+}
+
+/// What a caller wants of a machine's agent.
+struct Visit {
+    machine: Enrolled,
+    /// By what the agent will name its stream.
+    id: RunId,
+    when_lost: WhenLost,
+    has_stdin: bool,
+    /// The order, but for the stream's token.
+    order: Order,
+}
+
+#[allow(
+    clippy::large_enum_variant,
+    reason = "it is taken apart where it is made"
+)]
+enum Order {
+    Start(v1::ExecStart),
+    Resume(RunId, v1::ExecResume),
+}
+
+fn start_visit(relay: &Relay, account: &Account, start: v1::ExecStart) -> Result<Visit, Refusal> {
     check_program(&start.command, &start.cwd, &start.env)?;
     if start.command.is_empty() {
         return Err(Refusal::invalid(
@@ -36,29 +67,74 @@ pub(super) async fn run(
             "there is no program to run",
         ));
     }
-    let machine = relay
-        .context
-        .directory
-        .find(account.workspace(), &start.machine)?;
-    let link = relay.context.machines.online(machine.id, &machine.name)?;
+    let directory = &relay.context.directory;
+    let machine = directory.find(account.workspace(), &start.machine)?;
     let id = match start.run_id.as_str() {
         "" => RunId::new(),
         id => id.parse()?,
     };
+    Ok(Visit {
+        machine,
+        id,
+        when_lost: if start.grace_ms > 0 || start.detach {
+            WhenLost::Keep
+        } else {
+            WhenLost::End
+        },
+        has_stdin: start.stdin && !start.detach,
+        order: Order::Start(start),
+    })
+}
+
+fn resume_visit(
+    relay: &Relay,
+    account: &Account,
+    resume: v1::ExecResume,
+) -> Result<Visit, Refusal> {
+    let directory = &relay.context.directory;
+    let (run, machine) = if resume.machine.is_empty() {
+        let (run, machine) = relay.detached.find(account.workspace(), &resume.run_id)?;
+        let id = machine.to_string();
+        (run, directory.find(account.workspace(), &id)?)
+    } else {
+        let machine = directory.find(account.workspace(), &resume.machine)?;
+        (resume.run_id.parse()?, machine)
+    };
+    Ok(Visit {
+        machine,
+        id: RunId::new(),
+        when_lost: WhenLost::Keep,
+        // The agent knows whether its stdin has ended.
+        has_stdin: false,
+        order: Order::Resume(run, resume),
+    })
+}
+
+async fn arrange(
+    relay: &Arc<Relay>,
+    account: &Account,
+    visit: Visit,
+    requests: Streaming<v1::ExecRequest>,
+) -> Result<Output, Refusal> {
+    let machine = &visit.machine;
+    let link = relay.context.machines.online(machine.id, &machine.name)?;
     let (opened, wait) = oneshot::channel();
     let meeting = Meeting {
         requests,
-        has_stdin: start.stdin,
+        has_stdin: visit.has_stdin,
         opened,
     };
     let most = relay.context.limits.execs_per_machine;
-    let (guard, token) = relay
-        .runs
-        .enter(&link, (id, &machine.name), meeting, most)?;
+    let call = (visit.id, machine.name.as_str(), visit.when_lost);
+    let (guard, token) = relay.runs.enter(&link, call, meeting, most)?;
     let live = relay.enter(&account.claims, guard.run.over.clone())?;
     relay.context.meters.execs.increment(1);
-    let start = v1::control_message::Message::StartExec(start_exec(start, id, token));
-    link.tell_for(start, Some(Purpose::Run(id)))?;
+    if let Order::Start(v1::ExecStart { detach: true, .. }) = visit.order {
+        let detached = &relay.detached;
+        detached.started(account.workspace(), machine.id, visit.id);
+    }
+    let order = order(visit.order, visit.id, token);
+    link.tell_for(order, Some(Purpose::Run(visit.id)))?;
     let up = opened_by_agent(relay, &guard, wait).await?;
     Ok(Output {
         over: Box::pin(guard.run.over.clone().cancelled_owned()),
@@ -69,15 +145,26 @@ pub(super) async fn run(
     })
 }
 
-fn start_exec(start: v1::ExecStart, id: RunId, stream_token: String) -> v1::StartExec {
-    v1::StartExec {
-        run_id: id.to_string(),
-        stream_token,
-        command: start.command,
-        cwd: start.cwd,
-        env: start.env,
-        stdin: start.stdin,
-        timeout_ms: start.timeout_ms,
+fn order(order: Order, id: RunId, stream_token: String) -> v1::control_message::Message {
+    match order {
+        Order::Start(start) => v1::control_message::Message::StartExec(v1::StartExec {
+            run_id: id.to_string(),
+            stream_token,
+            command: start.command,
+            cwd: start.cwd,
+            env: start.env,
+            stdin: start.stdin && !start.detach,
+            timeout_ms: start.timeout_ms,
+            grace_ms: start.grace_ms,
+            detach: start.detach,
+        }),
+        Order::Resume(run, resume) => v1::control_message::Message::ResumeExec(v1::ResumeExec {
+            run_id: run.to_string(),
+            stream_token,
+            stream_id: id.to_string(),
+            stdout_from: resume.stdout_from,
+            stderr_from: resume.stderr_from,
+        }),
     }
 }
 
@@ -133,25 +220,27 @@ impl Stream for Output {
         }
         let up = ready!(Pin::new(&mut this.up).poll_next(cx));
         let message = up.and_then(Result::ok).and_then(|up| up.message);
-        Poll::Ready(Some(match message {
+        Poll::Ready(match message {
             Some(v1::exec_up::Message::Response(response)) => {
                 if matches!(response.response, Some(Part::Finished(_))) {
+                    // The agent ends its stream once the caller said that it has this.
                     run.finished();
-                    this.is_done = true;
+                    this.is_done = run.ends_when_lost();
                 }
-                Ok(response)
+                Some(Ok(response))
             }
             Some(v1::exec_up::Message::Failed(failed)) => {
                 run.finished();
                 this.is_done = true;
                 let code = Code::from_i32(failed.grpc_code as i32);
-                Err(Refusal::from_parts(code, &failed.message, failed.detail).into())
+                let refusal = Refusal::from_parts(code, &failed.message, failed.detail);
+                Some(Err(refusal.into()))
             }
             Some(v1::exec_up::Message::Hello(_)) | None => {
                 this.is_done = true;
-                Err(lost(&run.machine_name).into())
+                (!run.is_finished()).then(|| Err(lost(&run.machine_name).into()))
             }
-        }))
+        })
     }
 }
 

@@ -77,6 +77,18 @@ impl Bench {
         self.session.attach(&attaching(mode, id, who))
     }
 
+    /// Whoever has just made the session, and wants it from its first byte.
+    fn attach_from_start(&self) -> Result<AttachmentId, Refusal> {
+        self.session.attach(&Attaching {
+            id: ClientId::new(),
+            account: "ada".into(),
+            mode: Mode::Operator,
+            resume_from: Some(Offset::START),
+            size: None,
+            scrollback: 7,
+        })
+    }
+
     fn status(&self) -> v1::SessionStatus {
         self.session.record().status()
     }
@@ -359,4 +371,29 @@ async fn a_session_that_ended_takes_no_name() {
     assert_eq!(late.unwrap_err().reason, "session-ended");
     let names = ["build", "done", "late"];
     assert!(names.iter().all(|name| bench.workspace.find(name).is_err()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_ended_before_its_maker_was_attached_is_told_whole_with_its_end() {
+    let bench = Bench::new();
+    bench.prints(40 << 10);
+    bench.session.gone_on_agent(None, "its program ended");
+    assert!(
+        bench
+            .attach_as(Mode::Operator, ClientId::new(), "ada")
+            .is_err()
+    );
+    let ada = bench.attach_from_start().unwrap();
+    let mut bytes = 0;
+    loop {
+        match bench.next(ada) {
+            ClientNext::Send(Message::Plain(v1::attach_response::Response::Output(output))) => {
+                bytes += output.data.len();
+            }
+            ClientNext::Send(_) => {}
+            ClientNext::SendEnd => break,
+            ClientNext::Cut(_) | ClientNext::Over | ClientNext::Sleep => panic!("no end came"),
+        }
+    }
+    assert_eq!(bytes, 40 << 10);
 }

@@ -71,6 +71,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
         escape: args.escape,
         at_end: AtEnd::Detach,
         latest: args.fps.or(args.latest.then_some(0)),
+        from_start: false,
     };
     attach(context, &connection, view).await
 }
@@ -84,17 +85,19 @@ pub(super) struct View {
     at_end: AtEnd,
     /// See [`Options::latest`].
     latest: Option<u32>,
+    from_start: bool,
 }
 
 impl View {
-    /// To type into a session.
-    pub(super) fn operator(session: &str, escape: Keystroke, at_end: AtEnd) -> Self {
+    /// To type into a session that was just made, and see all of it: it may have ended already.
+    pub(super) fn of_new(session: &str, escape: Keystroke, at_end: AtEnd) -> Self {
         Self {
             session: session.to_owned(),
             mode: v1::AttachMode::Operator,
             escape,
             at_end,
             latest: None,
+            from_start: true,
         }
     }
 }
@@ -114,6 +117,7 @@ pub(super) async fn attach(
         size: terminal_size().filter(|_| operator),
         scrollback_lines: 0,
         latest: view.latest,
+        from_start: view.from_start,
     };
     let attachment = cmdop_client::attach::open(connection, options).await?;
     context.warn_of_clock(connection);

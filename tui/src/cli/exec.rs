@@ -1,5 +1,6 @@
 //! `cmdop exec`: runs a program on machines without a terminal, as ssh and pdsh do.
 
+mod detached;
 mod many;
 mod one;
 mod prefix;
@@ -24,7 +25,11 @@ use super::values::{key_value, map};
 /// Run a program on one machine or many, without a terminal
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Example:\n  cmdop exec web-1 -- uptime\n  cmdop exec -l role=web -j 16 -- systemctl is-active nginx"
+    after_help = "Example:\n  cmdop exec web-1 -- uptime\n  cmdop exec -l role=web -j 16 -- systemctl is-active nginx\n  \
+                  RUN=$(cmdop exec --detach web-1 -- make world)\n  cmdop exec --attach $RUN\n\n\
+                  A program whose caller's connection breaks runs on for 30 s, and the caller comes back to \
+                  it without a lost or doubled byte. A detached one runs on until it ends; the first 64 MiB \
+                  of each of its streams are kept on the machine for a day after that."
 )]
 pub(super) struct Args {
     /// Machines, by name or id
@@ -52,20 +57,42 @@ pub(super) struct Args {
     /// Send no stdin
     #[arg(short = 'n', long)]
     no_stdin: bool,
+    /// Print a run id at once and leave the program running; its output is kept on the machine
+    #[arg(short, long, conflicts_with_all = ["tty", "labels", "fleet"])]
+    detach: bool,
+    /// Print all output of a detached run from its beginning, and exit as it does
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["targets", "command", "tty", "detach", "labels", "fleet", "stop"])]
+    attach: Option<String>,
+    /// End a detached run
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["targets", "command", "tty", "detach", "labels", "fleet"])]
+    stop: Option<String>,
     /// The program and its arguments
-    #[arg(last = true, required = true, value_name = "CMD")]
+    #[arg(last = true, required_unless_present_any = ["attach", "stop"], value_name = "CMD")]
     command: Vec<String>,
 }
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let selects = !args.labels.is_empty() || args.fleet.is_some();
     let connection = context.connection()?;
+    if let Some(run) = &args.attach {
+        return detached::attach(context, &connection, run).await;
+    }
+    if let Some(run) = &args.stop {
+        return detached::stop(context, &connection, run).await;
+    }
     match (args.targets.as_slice(), selects) {
         ([], false) => Err(Failure::usage("no machine was named")
             .hint("`cmdop exec MACHINE -- CMD`, or choose by label with -l KEY=VALUE")),
         ([_], false) if args.tty => on_a_terminal(context, &connection, args).await,
         (_, _) if args.tty => {
             Err(Failure::usage("--tty runs on one machine").hint("name one machine"))
+        }
+        ([_], false) if args.detach => {
+            let command = command(context, &args, &args.targets[0], false);
+            detached::start(context, &connection, command).await
+        }
+        (_, _) if args.detach => {
+            Err(Failure::usage("--detach runs on one machine").hint("name one machine"))
         }
         ([_], false) if !context.globals.json => {
             let command = command(context, &args, &args.targets[0], wants_stdin(&args, true));
@@ -87,6 +114,7 @@ fn command(context: &Context, args: &Args, machine: &str, stdin: bool) -> Comman
         env: map(&args.env),
         stdin,
         timeout: context.globals.timeout,
+        detach: args.detach,
     }
 }
 
@@ -137,7 +165,7 @@ async fn on_a_terminal(
         ..v1::CreateSessionRequest::default()
     };
     let session = sessions::create(connection, request).await?;
-    let view = attach::View::operator(&session.id, Keystroke::default(), AtEnd::Stay);
+    let view = attach::View::of_new(&session.id, Keystroke::default(), AtEnd::Stay);
     let attached = attach::attach(context, connection, view);
     let Some(limit) = context.globals.timeout else {
         return attached.await;

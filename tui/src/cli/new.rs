@@ -69,7 +69,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let session = sessions::create(&connection, request).await?;
     context.warn_of_clock(&connection);
     if attached {
-        let view = attach::View::operator(&session.id, args.escape, attach::AtEnd::Detach);
+        let view = attach::View::of_new(&session.id, args.escape, attach::AtEnd::Detach);
         return attach::attach(context, &connection, view).await;
     }
     if context.globals.json {

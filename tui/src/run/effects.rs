@@ -77,6 +77,7 @@ impl Effects {
                     size,
                     scrollback_lines: 0,
                     latest: None,
+                    from_start: false,
                 };
                 self.attach(attachment, options);
             }

@@ -7,8 +7,8 @@ use super::*;
 use crate::fake_relay::within;
 use crate::{identity, lane, token};
 
-/// A stream that is about to be opened with this outcome.
-pub(in crate::exec) fn opening(status: Status) -> Talk {
+/// The way to a relay that does not exist.
+pub(in crate::exec) fn nowhere() -> (BulkLane, Tokens) {
     let dir = tempfile::tempdir().unwrap();
     let (_, tokens) = token::keep(dir.path(), identity::sample(), String::new());
     let trust = Trust::Ca(String::new());
@@ -17,11 +17,17 @@ pub(in crate::exec) fn opening(status: Status) -> Talk {
         trust,
         CancellationToken::new(),
     );
+    (lane, tokens)
+}
+
+/// A stream that is about to be opened with this outcome.
+pub(in crate::exec) fn opening(status: Status) -> Talk {
+    let (lane, tokens) = nowhere();
     let mut talk = Talk::begin(Address {
         lane,
         tokens,
         stream_token: "stream-token".into(),
-        run_id: "run".into(),
+        stream_id: "run".into(),
     });
     talk.down = Link::Opening(Box::pin(async {
         Err(Failure {
@@ -51,7 +57,7 @@ async fn a_relay_that_refuses_while_the_program_starts_is_heard_afterwards() {
     within("the start", talk.meanwhile(started)).await;
     let event = within("the refusal", talk.next(Intake::Open)).await;
     assert!(
-        matches!(&event, Event::Gone(Some(refusal)) if refusal.reason == "stream-token-used"),
+        matches!(&event, Event::Gone(Gone::Refused(refusal)) if refusal.reason == "stream-token-used"),
         "{event:?}"
     );
 }

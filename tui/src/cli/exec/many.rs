@@ -30,6 +30,9 @@ const START_TIMEOUT: Duration = Duration::from_secs(30);
 /// What the exit code of a program says whose reader went away: 128 + SIGPIPE.
 const BROKEN_PIPE: u8 = 141;
 
+/// How long a relay may take to hear that we gave programs up.
+const LEAVING: Duration = Duration::from_secs(2);
+
 /// What the agent's own clock for `--timeout` may take to reach us.
 const TIMEOUT_GRACE: Duration = Duration::from_secs(1);
 
@@ -80,8 +83,14 @@ pub(super) async fn run(
     tokio::pin!(feed);
     let done = tokio::select! {
         done = fleet.run(&mut printer, received) => done,
-        failure = &mut feed => return Err(failure),
+        failure = &mut feed => {
+            fleet.give_up(connection).await;
+            return Err(failure);
+        }
     };
+    if !matches!(done, Ok(false)) || fleet.has_given_up {
+        fleet.give_up(connection).await;
+    }
     let interrupted = match done {
         Ok(interrupted) => interrupted,
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(BROKEN_PIPE),
@@ -116,6 +125,8 @@ struct Fleet {
     summary: Summary,
     /// The exit code that the newest report stands for.
     only: Option<u8>,
+    /// A program took too long for us, not for its agent.
+    has_given_up: bool,
 }
 
 impl Fleet {
@@ -128,6 +139,7 @@ impl Fleet {
             task,
             jobs,
             only: None,
+            has_given_up: false,
         }
     }
 
@@ -146,7 +158,6 @@ impl Fleet {
             tokio::select! {
                 biased;
                 _ = interrupt.recv() => {
-                    self.running.abort_all();
                     take_all(&mut lines, printer);
                     return Ok(true);
                 }
@@ -169,6 +180,12 @@ impl Fleet {
         }
     }
 
+    /// The programs that are left are to end now, not when their agents have lost patience.
+    async fn give_up(&mut self, connection: &Connection) {
+        self.running.shutdown().await;
+        connection.settle(LEAVING).await;
+    }
+
     /// Starts targets while there is room.
     fn fill(&mut self) {
         while self.running.len() < self.jobs
@@ -183,6 +200,7 @@ impl Fleet {
             self.outstanding.remove(&report.target);
         }
         self.summary.count(report.outcome);
+        self.has_given_up |= report.end.is_err();
         self.only = Some(match &report.end {
             Ok(finished) if finished.timed_out => 75,
             Ok(finished) => finished.exit_code,

@@ -22,6 +22,9 @@ const START_TIMEOUT: Duration = Duration::from_secs(30);
 /// What the agent's own clock for `--timeout` may take to reach us.
 const TIMEOUT_GRACE: Duration = Duration::from_secs(1);
 
+/// How long a relay may take to hear that we gave a program up.
+const LEAVING: Duration = Duration::from_secs(2);
+
 /// What the exit code of a program says whose reader went away: 128 + SIGPIPE.
 const BROKEN_PIPE: u8 = 141;
 
@@ -48,31 +51,62 @@ pub(super) async fn run(
     };
     context.warn_of_clock(connection);
     let run = Run {
-        input,
-        output,
-        stdout: Stdout::open().map_err(broken)?,
-        stderr: Stdout::open_stderr().map_err(broken)?,
+        input: Some(input),
         stdin: wants_stdin.then(Stdin::open).transpose().map_err(broken)?,
-        pending: None,
-        typed: None,
-        signals: 0,
         deadline: begun + limit.unwrap_or(START_TIMEOUT),
         has_limit: limit.is_some(),
         running: false,
+        ..Run::of(output).map_err(broken)?
     };
-    match run.pass(&mut stops).await {
+    let ended = run.pass(&mut stops).await;
+    if !matches!(ended, Ok(End::Finished(_))) {
+        // The program is to end now, not when its agent has lost patience.
+        connection.settle(LEAVING).await;
+    }
+    match ended {
         Ok(End::Finished(finished)) if finished.timed_out => Err(timed_out(
             &machine,
             context.globals.timeout.unwrap_or_default(),
         )),
-        Ok(End::Finished(finished)) => Ok(finished.exit_code),
-        Ok(End::Aborted(code)) => Ok(code),
         Ok(End::TooLong) => Err(timed_out(
             &machine,
             context.globals.timeout.unwrap_or(START_TIMEOUT),
         )),
+        ended => exit_code(ended),
+    }
+}
+
+/// The output of a detached run, whose end is not ours to bring about: a signal ends us alone.
+pub(super) async fn follow(context: &Context, output: exec::Output) -> Result<u8, Failure> {
+    let broken =
+        |error: io::Error| Failure::internal(format!("cannot use stdin or stdout: {error}"));
+    let mut stops = Stops::new().map_err(broken)?;
+    let mut run = Run::of(output).map_err(broken)?;
+    if let Some(limit) = context.globals.timeout {
+        run.deadline = Instant::now() + limit;
+        run.has_limit = true;
+    }
+    match run.pass(&mut stops).await {
+        Ok(End::Finished(finished)) => {
+            super::detached::check(context, &finished)?;
+            Ok(finished.exit_code)
+        }
+        Ok(End::TooLong) => Err(Failure::timeout(
+            "the run did not end in time; it goes on without us",
+        )),
+        ended => exit_code(ended),
+    }
+}
+
+fn exit_code(ended: Result<End, Broken>) -> Result<u8, Failure> {
+    match ended {
+        Ok(End::Finished(finished)) => Ok(finished.exit_code),
+        Ok(End::Aborted(code)) => Ok(code),
+        Ok(End::TooLong) => Err(Failure::timeout("the program took too long")),
         Err(Broken::Reader(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(BROKEN_PIPE),
-        Err(Broken::Reader(error)) => Err(broken(error)),
+        Err(Broken::Reader(error)) => Err(Failure::internal(format!(
+            "cannot use stdin or stdout: {error}"
+        ))),
         Err(Broken::Run(error)) => Err(error.into()),
     }
 }
@@ -86,7 +120,8 @@ fn timed_out(machine: &str, limit: Duration) -> Failure {
 
 /// A program in progress.
 struct Run {
-    input: Input,
+    /// Absent: the program is not ours to feed or to signal.
+    input: Option<Input>,
     output: exec::Output,
     stdout: Stdout,
     stderr: Stdout,
@@ -119,6 +154,23 @@ enum Broken {
 }
 
 impl Run {
+    /// A program that runs already and gets nothing from us.
+    fn of(output: exec::Output) -> io::Result<Self> {
+        Ok(Self {
+            input: None,
+            output,
+            stdout: Stdout::open()?,
+            stderr: Stdout::open_stderr()?,
+            stdin: None,
+            pending: None,
+            typed: None,
+            signals: 0,
+            deadline: Instant::now(),
+            has_limit: false,
+            running: true,
+        })
+    }
+
     async fn pass(mut self, stops: &mut Stops) -> Result<End, Broken> {
         let mut finished = None;
         loop {
@@ -134,7 +186,8 @@ impl Run {
                 biased;
                 stop = stops.next() => {
                     self.signals += 1;
-                    let sent = self.signals == 1 && self.input.try_signal(stop);
+                    let input = self.input.as_ref().filter(|_| self.signals == 1);
+                    let sent = input.is_some_and(|input| input.try_signal(stop));
                     if !sent {
                         return Ok(End::Aborted(128 + stop as u8));
                     }
@@ -145,7 +198,7 @@ impl Run {
                 written = write(&self.stdout, &self.stderr, self.pending.as_ref()), if self.pending.is_some() => {
                     self.written(written.map_err(Broken::Reader)?);
                 }
-                sent = send(&self.input, typed), if self.typed.is_some() => self.sent(sent),
+                sent = send(self.input.as_ref(), typed), if self.typed.is_some() => self.sent(sent),
                 piece = read(self.stdin.as_mut()), if self.stdin.is_some() && self.typed.is_none() => {
                     // A stdin that cannot be read is one that has ended.
                     self.typed = Some(piece.unwrap_or_default());
@@ -205,11 +258,11 @@ async fn write(
     }
 }
 
-async fn send(input: &Input, piece: Option<Bytes>) -> bool {
-    match piece {
-        Some(piece) if piece.is_empty() => input.close_stdin().await,
-        Some(piece) => input.stdin(piece).await,
-        None => true,
+async fn send(input: Option<&Input>, piece: Option<Bytes>) -> bool {
+    match (input, piece) {
+        (Some(input), Some(piece)) if piece.is_empty() => input.close_stdin().await,
+        (Some(input), Some(piece)) => input.stdin(piece).await,
+        _ => true,
     }
 }
 

@@ -149,7 +149,7 @@ mod tests {
             end: Ok(Finished {
                 exit_code: 137,
                 signal: Some(9),
-                timed_out: false,
+                ..Finished::default()
             }),
             outcome: Outcome::Failed,
             took: Duration::from_millis(12),
