@@ -11,7 +11,6 @@ mod client_calls;
 mod client_side;
 mod credit;
 mod cursor;
-mod flight;
 mod input;
 mod keyboard;
 mod keyframe;

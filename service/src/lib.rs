@@ -5,6 +5,7 @@ pub mod admission;
 pub mod config;
 pub mod data_dir;
 pub mod descriptors;
+pub mod flight;
 pub mod listen;
 pub mod private_file;
 pub mod serve;

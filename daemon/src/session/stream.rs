@@ -8,7 +8,9 @@ use std::collections::VecDeque;
 use cmdop_proto::v1::session_up::Message;
 use cmdop_proto::v1::{self, SessionDown, SessionUp};
 use cmdop_proto::{Offset, Refusal, limits};
+use cmdop_service::flight::{self, Flight};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Channel;
 use tonic::{Status, Streaming};
@@ -104,6 +106,9 @@ impl Stream {
         &mut self,
         intake: Intake,
     ) -> Option<Result<Option<SessionDown>, Status>> {
+        if intake == Intake::Closed {
+            self.queue.open_flight();
+        }
         let takes = intake == Intake::Open
             && self.queue.answers.len() + self.queue.acks.len() < MAX_ANSWERS;
         let Self { up, down, .. } = self;
@@ -207,6 +212,8 @@ pub(crate) struct Queue {
     /// `None` until the relay has said where to begin.
     cursor: Option<Offset>,
     keyframe: Option<v1::Keyframe>,
+    /// From the first output on.
+    flight: Option<Flight>,
 }
 
 impl Queue {
@@ -260,6 +267,36 @@ impl Queue {
         self.keyframe = Some(keyframe);
     }
 
+    /// The relay has all output up to this mark.
+    pub(crate) fn received(&mut self, mark: u64) {
+        if let Some(flight) = &mut self.flight {
+            flight.received(mark, Instant::now());
+        }
+    }
+
+    /// How many bytes of the log may be sent now.
+    fn room(&self) -> usize {
+        self.flight.as_ref().map_or(usize::MAX, Flight::room)
+    }
+
+    /// Counts what is sent. A relay that never answers is not waited for.
+    fn mark(&mut self, bytes: usize) -> u64 {
+        let now = Instant::now();
+        let flight = self.flight.get_or_insert_with(|| {
+            let mut flight = Flight::new(flight::TO_RELAY, now);
+            flight.open();
+            flight
+        });
+        flight.send(bytes, now)
+    }
+
+    /// The relay's answers are not read for now.
+    fn open_flight(&mut self) {
+        if let Some(flight) = &mut self.flight {
+            flight.open();
+        }
+    }
+
     /// Whether a keyframe waits behind bytes that the log has lost: a newer one is needed.
     pub(crate) fn has_stale_keyframe(&self, log: &Log) -> bool {
         self.keyframe.is_some() && self.cursor.is_some_and(|cursor| cursor < log.start())
@@ -282,7 +319,8 @@ impl Queue {
         let Some(cursor) = self.cursor else {
             return has_answers;
         };
-        let waits = cursor != log.end() && (cursor < up_to || cursor > log.end());
+        let may_send = cursor < up_to && self.room() > 0;
+        let waits = cursor != log.end() && (may_send || cursor > log.end());
         let frame_is_next = self
             .keyframe
             .as_ref()
@@ -316,13 +354,15 @@ impl Queue {
             limit = limit.min(before as usize);
         }
         limit = limit.min((up_to - cursor).min(limit as u64) as usize);
+        limit = limit.min(self.room());
         if limit > 0
-            && let Some((message, end)) = output(log, cursor, limit)
+            && let Some((mut output, end)) = output(log, cursor, limit)
         {
             self.cursor = Some(end);
+            output.mark = self.mark(output.data.len());
             // What was typed has its echo: both travel in one piece.
             self.release_acks();
-            return Some(message);
+            return Some(Message::Output(output));
         }
         self.next_ack()
     }
@@ -334,7 +374,7 @@ impl Queue {
             return Some(Message::LogStartsAt(log.start().0));
         }
         let limit = (*to - *from).min(limits::MAX_OUTPUT as u64) as usize;
-        let Some((message, end)) = output(log, *from, limit) else {
+        let Some((output, end)) = output(log, *from, limit) else {
             self.again.pop_front();
             return self.next_again(log);
         };
@@ -342,11 +382,11 @@ impl Queue {
         if *from >= *to {
             self.again.pop_front();
         }
-        Some(message)
+        Some(Message::Output(output))
     }
 }
 
-fn output(log: &Log, from: Offset, limit: usize) -> Option<(Message, Offset)> {
+fn output(log: &Log, from: Offset, limit: usize) -> Option<(v1::Output, Offset)> {
     let piece = log.piece(from, limit)?;
     let end = piece.offset.advance(piece.data.len());
     let output = v1::Output {
@@ -355,7 +395,7 @@ fn output(log: &Log, from: Offset, limit: usize) -> Option<(Message, Offset)> {
         command_id: piece.command.0,
         mark: 0,
     };
-    Some((Message::Output(output), end))
+    Some((output, end))
 }
 
 #[cfg(test)]

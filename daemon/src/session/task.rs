@@ -118,6 +118,7 @@ enum Event {
     Lag,
     Deadline,
     AcksDue,
+    Gathered,
 }
 
 struct Task {
@@ -149,6 +150,9 @@ struct Task {
     last_words: usize,
     /// When acknowledgements go out although no output does.
     acks_due_at: Instant,
+    /// Bytes that were read and wait for more before they are sent, and until when.
+    gathered: usize,
+    gather_until: Instant,
     /// What the screen is fed from.
     buffer: Vec<u8>,
     unheard: mpsc::Sender<v1::SessionSummary>,
@@ -184,6 +188,8 @@ impl Task {
             is_given_up: false,
             last_words: MAX_LAST_WORDS,
             acks_due_at: Instant::now(),
+            gathered: 0,
+            gather_until: Instant::now(),
             buffer: vec![0; FEED],
             unheard: context.unheard.clone(),
         })
@@ -195,7 +201,9 @@ impl Task {
                 self.last_words().await;
             }
             self.renew_keyframe().await;
-            self.pump();
+            if self.gathered == 0 {
+                self.pump();
+            }
             if self.is_over() {
                 break;
             }
@@ -224,6 +232,7 @@ impl Task {
             Link::Open(stream) => stream.queue().holds_acks().then_some(self.acks_due_at),
             Link::Away | Link::Opening(_) => None,
         };
+        let gather_until = (self.gathered > 0).then_some(self.gather_until);
         let Self {
             link, pty, process, ..
         } = self;
@@ -240,11 +249,15 @@ impl Task {
             () = writable(pty.as_ref()), if self.inputs.next().is_some() => Event::Writable,
             () = readable(pty.as_ref()), if may_read => Event::Readable,
             () = at(acks_due_at), if acks_due_at.is_some() => Event::AcksDue,
+            () = at(gather_until), if gather_until.is_some() => Event::Gathered,
             () = std::future::ready(()), if has_lag => Event::Lag,
         }
     }
 
     async fn handle(&mut self, event: Event) {
+        if !matches!(event, Event::Readable | Event::Lag) {
+            self.gathered = 0;
+        }
         match event {
             Event::Stop | Event::Command(Some(Command::End) | None) => self.give_up().await,
             Event::Command(Some(Command::Resume(opener))) => self.open(opener),
@@ -257,7 +270,7 @@ impl Task {
             Event::Ended => self.has_ended = true,
             Event::Writable => self.write(),
             Event::Readable => self.read().await,
-            Event::Room => {}
+            Event::Room | Event::Gathered => {}
             Event::Lag => self.feed().await,
             Event::Deadline => self.deadline_passed().await,
             Event::AcksDue => {

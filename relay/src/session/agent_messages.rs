@@ -35,10 +35,13 @@ impl State {
             return Heard::Nonsense("an offset is beyond any that can be");
         }
         match up {
-            Up::Output(output) => match self.output(output, now.instant, after) {
-                Ok(added) => return Heard::Bytes(added),
-                Err(gap) => return Heard::Gap(gap),
-            },
+            Up::Output(output) => {
+                self.agent.received(output.mark, after);
+                return match self.output(output, now.instant, after) {
+                    Ok(added) => Heard::Bytes(added),
+                    Err(gap) => Heard::Gap(gap),
+                };
+            }
             Up::InputAck(ack) => self.input_written(&ack, after),
             Up::Keyframe(frame) => self.keyframe_came(frame, after),
             Up::Capture(reply) => {

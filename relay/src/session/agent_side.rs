@@ -42,6 +42,8 @@ struct Open {
     /// The lines of the keyframe that it has to make; one serves all.
     keyframe: Option<u32>,
     granted: Option<Offset>,
+    /// The mark that it has to hear of; only the newest matters. 0: none.
+    received: u64,
     /// It was told to send from an earlier offset, and has to begin by then; what it sent before it
     /// heard that may still come.
     rewinding_until: Option<Instant>,
@@ -106,6 +108,16 @@ impl AgentSide {
     pub(super) fn keep(&mut self, settings: v1::SessionSettings, after: &mut After) {
         if let Some(open) = &mut self.open {
             open.settings = Some(settings);
+            after.wakes.take(&mut open.waker);
+        }
+    }
+
+    /// Output with this mark came.
+    pub(super) fn received(&mut self, mark: u64, after: &mut After) {
+        if mark > 0
+            && let Some(open) = &mut self.open
+        {
+            open.received = mark;
             after.wakes.take(&mut open.waker);
         }
     }
@@ -179,6 +191,7 @@ impl State {
             settings: None,
             keyframe: None,
             granted: Some(grant),
+            received: 0,
             rewinding_until: None,
             knows_short: false,
             waker: None,
@@ -386,6 +399,10 @@ impl State {
         if let Some(scrollback_lines) = open.keyframe.take() {
             let wanted = v1::KeyframeWanted { scrollback_lines };
             return AgentNext::Send(Down::KeyframeWanted(wanted));
+        }
+        let received = std::mem::take(&mut open.received);
+        if received > 0 {
+            return AgentNext::Send(Down::Received(received));
         }
         if let Some(input) = self.inputs.next_to_send() {
             return AgentNext::Send(Down::Input(v1::AgentInput {

@@ -8,10 +8,10 @@ use std::task::Waker;
 use std::time::Duration;
 
 use cmdop_proto::{ClientId, CommandId, InputSeq, Refusal, v1};
+use cmdop_service::flight::Flight;
 use tokio::time::Instant;
 
 use super::cursor::Cursor;
-use super::flight::Flight;
 use super::keyboard::Typist;
 use super::log::Log;
 use super::pace::Pace;

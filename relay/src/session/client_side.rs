@@ -7,13 +7,13 @@ use std::task::Waker;
 
 use bytes::Bytes;
 use cmdop_proto::{ClientId, InputSeq, Offset, Refusal, Size, v1};
+use cmdop_service::flight::{self, Flight};
 use tokio::time::Instant;
 use v1::attach_response::Response;
 
 use super::arbitration::made_observer;
 use super::attached::{AttachmentId, Client, End, Message, Mode, Outbox};
 use super::cursor::{self, Cursor, Next};
-use super::flight::Flight;
 use super::input::Accepted;
 use super::lifecycle::{Event, Now};
 use super::pace::{Pace, Pictures, Turn};
@@ -125,7 +125,9 @@ impl State {
             mode,
             cursor,
             pace: who.rate.map(|rate| Pace::new(rate, now.instant)),
-            flight: who.answers_marks.then(|| Flight::new(now.instant)),
+            flight: who
+                .answers_marks
+                .then(|| Flight::new(flight::TO_CLIENT, now.instant)),
             vote: None,
             waiting_since: now.instant,
             is_in_background: false,

@@ -80,12 +80,8 @@ impl Bench {
     /// Whoever has just made the session, and wants it from its first byte.
     fn attach_from_start(&self) -> Result<AttachmentId, Refusal> {
         self.session.attach(&Attaching {
-            id: ClientId::new(),
-            account: "ada".into(),
-            mode: Mode::Operator,
             resume_from: Some(Offset::START),
-            size: None,
-            scrollback: 7,
+            ..attaching(Mode::Operator, ClientId::new(), "ada")
         })
     }
 

@@ -75,6 +75,7 @@ impl Task {
             Some(Down::Input(input)) => self.accept(input),
             Some(Down::SendFrom(offset)) => stream.queue().begin(Offset(offset)),
             Some(Down::ReadUpTo(offset)) => stream.set_read_up_to(Offset(offset)),
+            Some(Down::Received(mark)) => stream.queue().received(mark),
             Some(Down::LogWanted(wanted)) => {
                 stream.queue().again(Offset(wanted.from), Offset(wanted.to));
             }

@@ -22,6 +22,15 @@ const CHECKPOINTS: u64 = 4;
 /// programs just before the echo does.
 const ACK_DELAY: Duration = Duration::from_millis(5);
 
+/// What a terminal holds ready when it is full: one byte less than a page (N_TTY_BUF_SIZE).
+const FULL: usize = (4 << 10) - 1;
+
+/// What is gathered of a flood before it is sent.
+const GATHER: usize = 32 << 10;
+
+/// How long it is gathered. A program that prints without end fills it in a tenth of that.
+const GATHER_TIME: Duration = Duration::from_millis(1);
+
 /// History in a kept picture. What is older stays with the clients that have it.
 const CHECKPOINT_LINES: u32 = 1000;
 
@@ -134,7 +143,11 @@ impl Task {
         let command = self.inputs.written();
         let Some(pty) = &self.pty else { return };
         let read = pty.read(&mut self.log, limit, command);
-        match self.printed(read).why {
+        let taken = taken(read);
+        if !self.gathers(taken) {
+            self.pump();
+        }
+        match taken.why {
             Stopped::Limit => tokio::task::yield_now().await,
             Stopped::Empty => {}
             // All have closed the terminal, but the leader may live on without it: reading again
@@ -143,15 +156,24 @@ impl Task {
         }
     }
 
-    /// Sends what came. A memory that takes nothing any more is the end of the terminal.
+    /// Whether what was read waits for what certainly follows. The kernel hands out a flood in pieces
+    /// of its small buffer; each by itself would wake relay and clients. A key's echo is smaller.
+    fn gathers(&mut self, taken: Taken) -> bool {
+        let has_more = taken.why == Stopped::Empty && taken.bytes >= FULL;
+        if !has_more || self.gathered + taken.bytes >= GATHER {
+            self.gathered = 0;
+            return false;
+        }
+        if self.gathered == 0 {
+            self.gather_until = Instant::now() + GATHER_TIME;
+        }
+        self.gathered += taken.bytes;
+        true
+    }
+
+    /// Sends what came.
     pub(super) fn printed(&mut self, read: io::Result<Taken>) -> Taken {
-        let taken = read.unwrap_or_else(|error| {
-            tracing::error!(%error, "the memory of the session cannot be written");
-            Taken {
-                bytes: 0,
-                why: Stopped::End,
-            }
-        });
+        let taken = taken(read);
         self.pump();
         taken
     }
@@ -285,4 +307,15 @@ fn kept(result: io::Result<()>) {
     if let Err(error) = result {
         tracing::error!(%error, "the memory of the session cannot be written");
     }
+}
+
+/// A memory that takes nothing any more is the end of the terminal.
+fn taken(read: io::Result<Taken>) -> Taken {
+    read.unwrap_or_else(|error| {
+        tracing::error!(%error, "the memory of the session cannot be written");
+        Taken {
+            bytes: 0,
+            why: Stopped::End,
+        }
+    })
 }

@@ -1,14 +1,15 @@
-//! How many bytes may be under way to one client: about a tenth of a second's worth.
+//! How many bytes of one session may be under way to a peer, measured in time.
 //!
-//! Whatever was handed to the connection comes before a picture that an interrupt asks for, wherever
-//! on the way it waits. The windows of HTTP/2 and TCP are bytes, which are a moment on one link and
-//! many seconds on another. So the relay marks some of its messages, the client answers the marks, and
-//! what is neither answered nor below the window is not sent: `rate × (least delay + 100 ms)`, after
-//! the idea of BBR (draft-cardwell-iccrg-bbr-congestion-control) to measure both apart. A key's echo
-//! is never marked, so it costs nothing.
+//! Whatever was handed to the connection comes before a picture that an interrupt asks for, or an echo
+//! in another session, wherever on the way it waits. The windows of HTTP/2 and TCP are bytes, which are
+//! a moment on one link and many seconds on another. So the sender marks some of its messages, the peer
+//! answers the marks, and what is neither answered nor below the window is not sent:
+//! `rate × (least delay + queue)`, after the idea of BBR
+//! (draft-cardwell-iccrg-bbr-congestion-control) to measure both apart. A key's echo is never marked, so
+//! it costs nothing.
 //!
-//! Pure: numbers and times in, numbers out. Clients are hostile: one that answers early, late or
-//! never changes what comes to itself only.
+//! Pure: numbers and times in, numbers out. Peers are hostile: one that answers early, late or never
+//! changes what comes to itself only.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -16,13 +17,28 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// What may wait on the way beyond what fits on it.
-const QUEUE: Duration = Duration::from_millis(100);
+#[derive(Clone, Copy, Debug)]
+pub struct Terms {
+    /// So long a queue at least.
+    queue: Duration,
+    /// A window is never smaller, bytes.
+    least: u64,
+}
 
-/// The window before anything was measured, and after a long silence.
+/// To a client: a queue that nobody feels, on links of any rate. A full screen of text passes at once.
+pub const TO_CLIENT: Terms = Terms {
+    queue: Duration::from_millis(100),
+    least: 8 << 10,
+};
+
+/// To the relay, on a connection that sessions share: what waits there, all of them wait for.
+pub const TO_RELAY: Terms = Terms {
+    queue: Duration::from_millis(2),
+    least: 64 << 10,
+};
+
+/// The window before anything was measured.
 const FIRST: u64 = 32 << 10;
-
-/// A window is never smaller: a full screen of text passes at once on any link.
-const LEAST: u64 = 8 << 10;
 
 /// Nor larger: so much the relay keeps.
 const MOST: u64 = cmdop_proto::limits::RELAY_WINDOW as u64;
@@ -34,9 +50,10 @@ const MARKS: u64 = 4;
 /// become longer, and a queue that always stands looks like one.
 const LOOK_AGAIN: Duration = Duration::from_secs(10);
 
-/// The bytes that are under way to a client that answers marks.
+/// The bytes that are under way to a peer that answers marks.
 #[derive(Debug)]
-pub(crate) struct Flight {
+pub struct Flight {
+    terms: Terms,
     /// Bytes that were ever sent on this stream.
     sent: u64,
     /// Those of them that are known to have been taken, and since when.
@@ -49,7 +66,7 @@ pub(crate) struct Flight {
     least: Option<(Duration, Instant)>,
     /// The least delay is looked for anew since then.
     looking: Option<Instant>,
-    /// The client cannot answer now: see [`Flight::open`].
+    /// The peer cannot answer now: see [`Flight::open`].
     is_open: bool,
 }
 
@@ -62,12 +79,14 @@ struct Mark {
 }
 
 impl Flight {
-    pub(crate) fn new(now: Instant) -> Self {
+    /// Nothing is under way.
+    pub fn new(terms: Terms, now: Instant) -> Self {
         Self {
+            terms,
             sent: 0,
             taken: (0, now),
             marks: VecDeque::new(),
-            window: FIRST,
+            window: FIRST.max(terms.least),
             rate: 0.0,
             least: None,
             looking: None,
@@ -77,7 +96,7 @@ impl Flight {
 
     /// How many bytes may be sent now, in one message: a whole window in one would be sent, and then
     /// waited for.
-    pub(crate) fn room(&self) -> usize {
+    pub fn room(&self) -> usize {
         if self.is_open {
             return MOST as usize;
         }
@@ -86,8 +105,8 @@ impl Flight {
         room.min(self.window / MARKS) as usize
     }
 
-    /// So many bytes are sent; the number that the client has to answer when it has them, or 0.
-    pub(crate) fn send(&mut self, bytes: usize, now: Instant) -> u64 {
+    /// So many bytes are sent; the number that the peer has to answer when it has them, or 0.
+    pub fn send(&mut self, bytes: usize, now: Instant) -> u64 {
         if self.marks.is_empty() {
             // Nothing was waited for: the time until now says nothing about the link.
             self.taken.1 = now;
@@ -95,7 +114,7 @@ impl Flight {
         self.sent += bytes as u64;
         let marked = self.marks.back().map_or(self.taken.0, |mark| mark.sent);
         let is_due = self.sent - marked >= self.window / MARKS || self.room() == 0;
-        // The bound holds for a client that answers nothing while the window is open.
+        // The bound holds for a peer that answers nothing while the window is open.
         if !is_due || self.marks.len() as u64 >= 4 * MARKS {
             return 0;
         }
@@ -107,8 +126,8 @@ impl Flight {
         self.sent
     }
 
-    /// The client has everything up to `mark`. One that was never sent is not heard.
-    pub(crate) fn received(&mut self, mark: u64, now: Instant) {
+    /// The peer has everything up to `mark`. One that was never sent is not heard.
+    pub fn received(&mut self, mark: u64, now: Instant) {
         let Some(place) = self.marks.iter().position(|known| known.sent == mark) else {
             return;
         };
@@ -120,9 +139,9 @@ impl Flight {
         self.measure(mark, now);
     }
 
-    /// The client's answers wait behind what it typed, which waits for room: until it answers again,
-    /// nothing is held back, or each would wait for the other.
-    pub(crate) fn open(&mut self) {
+    /// The peer's answers wait behind something that waits for this side, or it is not known to answer
+    /// at all: until it does, nothing is held back, or each would wait for the other.
+    pub fn open(&mut self) {
         self.is_open = true;
     }
 
@@ -141,7 +160,7 @@ impl Flight {
         {
             // What is under way drains, and what is sent then finds no queue.
             self.looking = Some(now);
-            self.window = LEAST;
+            self.window = self.terms.least;
             return;
         }
         if self.least.is_none_or(|(least, _)| delay <= least) {
@@ -153,8 +172,9 @@ impl Flight {
         // A program that prints little makes a rate look small: it is forgotten slowly.
         self.rate = rate.max(self.rate * 0.75);
         let least = self.least.map_or(delay, |(least, _)| least);
-        let window = self.rate * (least + QUEUE).as_secs_f64();
-        self.window = (window as u64).clamp(LEAST, MOST);
+        // A queue as long as the way doubles the rate in one round, until it no longer grows.
+        let window = self.rate * (least + self.terms.queue.max(least)).as_secs_f64();
+        self.window = (window as u64).clamp(self.terms.least, MOST);
     }
 }
 
@@ -163,6 +183,9 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    const QUEUE: Duration = TO_CLIENT.queue;
+    const LEAST: u64 = TO_CLIENT.least;
 
     /// A link with a rate, a delay each way, and a queue without end.
     struct Link {
@@ -228,7 +251,7 @@ mod tests {
         ) {
             let now = Instant::now();
             let delay = Duration::from_millis(delay_ms);
-            let mut flight = Flight::new(now);
+            let mut flight = Flight::new(TO_CLIENT, now);
             let mut link = Link::new(rate, delay, now);
             let time = Duration::from_secs(60);
             let (passed, longest) = flood(&mut flight, &mut link, time);
@@ -245,7 +268,7 @@ mod tests {
             answers in proptest::collection::vec((any::<bool>(), 0_u64..2_000_000, 0_u64..50), 1..300),
         ) {
             let mut now = Instant::now();
-            let mut flight = Flight::new(now);
+            let mut flight = Flight::new(TO_CLIENT, now);
             let mut marks = Vec::new();
             for (is_honest, lie, ms) in answers {
                 now += Duration::from_millis(ms);
@@ -266,7 +289,7 @@ mod tests {
     #[test]
     fn keys_are_never_marked() {
         let now = Instant::now();
-        let mut flight = Flight::new(now);
+        let mut flight = Flight::new(TO_CLIENT, now);
         assert!((0..1000).all(|_| flight.send(3, now) == 0));
     }
 }
