@@ -100,9 +100,13 @@ impl Flight {
         if self.is_open {
             return MOST as usize;
         }
+        let piece = self.window / MARKS;
+        if self.marks.is_empty() {
+            // What is not taken was too little to ask for, even if the window is smaller by now.
+            return piece as usize;
+        }
         let under_way = self.sent - self.taken.0;
-        let room = self.window.saturating_sub(under_way);
-        room.min(self.window / MARKS) as usize
+        self.window.saturating_sub(under_way).min(piece) as usize
     }
 
     /// So many bytes are sent; the number that the peer has to answer when it has them, or 0.
@@ -282,6 +286,29 @@ mod tests {
                     _ => lie,
                 };
                 flight.received(answer, now);
+            }
+        }
+    }
+
+    proptest! {
+        /// Pieces of any size, pauses of any length: who has answered everything gets more.
+        #[test]
+        fn nobody_waits_for_an_answer_that_was_not_asked_for(
+            steps in proptest::collection::vec((1_usize..100_000, 0_u64..3000, any::<bool>()), 1..300),
+            to_client in any::<bool>(),
+        ) {
+            let mut now = Instant::now();
+            let terms = if to_client { TO_CLIENT } else { TO_RELAY };
+            let mut flight = Flight::new(terms, now);
+            let mut marks = Vec::new();
+            for (bytes, ms, answers) in steps {
+                now += Duration::from_millis(ms);
+                let piece = bytes.min(flight.room());
+                marks.push(flight.send(piece, now));
+                if answers {
+                    marks.drain(..).for_each(|mark| flight.received(mark, now));
+                    prop_assert!(flight.room() > 0);
+                }
             }
         }
     }
