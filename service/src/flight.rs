@@ -19,26 +19,27 @@ use tokio::time::Instant;
 /// What may wait on the way beyond what fits on it.
 #[derive(Clone, Copy, Debug)]
 pub struct Terms {
-    /// So long a queue at least.
-    queue: Duration,
+    /// A queue as long as the way itself doubles the rate in one round, until it no longer grows; but
+    /// at least and at most so long.
+    queue: (Duration, Duration),
     /// A window is never smaller, bytes.
     least: u64,
 }
 
 /// To a client: a queue that nobody feels, on links of any rate. A full screen of text passes at once.
 pub const TO_CLIENT: Terms = Terms {
-    queue: Duration::from_millis(100),
+    queue: (Duration::from_millis(100), Duration::from_millis(100)),
     least: 8 << 10,
 };
 
 /// To the relay, on a connection that sessions share: what waits there, all of them wait for.
 pub const TO_RELAY: Terms = Terms {
-    queue: Duration::from_millis(2),
+    queue: (Duration::from_millis(2), Duration::from_millis(100)),
     least: 64 << 10,
 };
 
 /// The window before anything was measured.
-const FIRST: u64 = 32 << 10;
+const FIRST: u64 = 16 << 10;
 
 /// Nor larger: so much the relay keeps.
 const MOST: u64 = cmdop_proto::limits::RELAY_WINDOW as u64;
@@ -176,8 +177,8 @@ impl Flight {
         // A program that prints little makes a rate look small: it is forgotten slowly.
         self.rate = rate.max(self.rate * 0.75);
         let least = self.least.map_or(delay, |(least, _)| least);
-        // A queue as long as the way doubles the rate in one round, until it no longer grows.
-        let window = self.rate * (least + self.terms.queue.max(least)).as_secs_f64();
+        let (shortest, longest) = self.terms.queue;
+        let window = self.rate * (least + least.clamp(shortest, longest)).as_secs_f64();
         self.window = (window as u64).clamp(self.terms.least, MOST);
     }
 }
@@ -188,7 +189,7 @@ mod tests {
 
     use super::*;
 
-    const QUEUE: Duration = TO_CLIENT.queue;
+    const QUEUE: Duration = TO_CLIENT.queue.1;
     const LEAST: u64 = TO_CLIENT.least;
 
     /// A link with a rate, a delay each way, and a queue without end.
