@@ -78,7 +78,7 @@ pub(crate) struct Narrow {
 impl Narrow {
     pub(crate) async fn start(world: &World, sshd: Option<&Sshd>) -> Self {
         let account = world.add_account("far", "admin").await;
-        let link = Link::to(world.relay.address()).await;
+        let link = Link::to(world.relay.address());
         account.use_relay(&format!("https://{}", link.address));
         let mut links = vec![link];
         let cmdop = binaries::path("cmdop").display().to_string();
@@ -89,7 +89,7 @@ impl Narrow {
             env: account.cli.env().to_vec(),
         }];
         if let Some(sshd) = sshd {
-            let link = Link::to(sshd.address()).await;
+            let link = Link::to(sshd.address());
             let port = link.address.port().to_string();
             links.push(link);
             let shell = words(&["-p", &port, "-tt", "bench", "/bin/sh"]);

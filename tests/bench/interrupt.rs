@@ -11,7 +11,7 @@ use crate::figures::{Race, Shuffle, Table};
 const FLOOD: Duration = Duration::from_secs(2);
 
 /// Measures all candidates in turn, `rounds` times.
-pub(crate) async fn measure(candidates: &[Candidate], rounds: usize, table: &mut Table) {
+pub(crate) fn measure(candidates: &[Candidate], rounds: usize, table: &mut Table) {
     let mut race = Race::new();
     let mut shuffle = Shuffle::new();
     let mut order: Vec<_> = candidates.iter().collect();

@@ -38,7 +38,7 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    pub(crate) async fn to(target: SocketAddr) -> Self {
+    pub(crate) fn to(target: SocketAddr) -> Self {
         let socket = TcpSocket::new_v4().expect("a socket");
         // Connections inherit it; set later, it would not bound what was already offered.
         socket.set_recv_buffer_size(KERNEL).expect("a small buffer");

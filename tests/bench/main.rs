@@ -76,7 +76,7 @@ async fn main() {
     }
     if plan.wants("interrupt") {
         let narrow = Narrow::start(&world, sshd.as_ref()).await;
-        interrupt::measure(&narrow.candidates, plan.rounds(20), &mut table).await;
+        interrupt::measure(&narrow.candidates, plan.rounds(20), &mut table);
     }
     println!("{table}");
     if plan.wants("idle") {

@@ -3,10 +3,11 @@
 use std::io::{Read, Write};
 use std::path::Path;
 use std::sync::mpsc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use cmdop_tests::process;
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
+use tokio::time::Instant;
 
 /// A candidate that answers nothing for so long is killed, and the run with it.
 const PATIENCE: Duration = Duration::from_secs(120);

@@ -95,9 +95,9 @@ impl Model {
         }
     }
 
-    fn take(&mut self, step: Step) {
+    fn take(&mut self, step: &Step) {
         match step {
-            Step::Join(mode, answers_marks) => {
+            &Step::Join(mode, answers_marks) => {
                 let who = Attaching {
                     answers_marks,
                     ..attaching(mode, ClientId::new(), "ada")
@@ -109,14 +109,14 @@ impl Model {
                     mark: 0,
                 });
             }
-            Step::Leave(index) => {
+            &Step::Leave(index) => {
                 if index < self.readers.len() {
                     let reader = self.readers.swap_remove(index);
                     self.bench.session.detach(reader.attachment);
                 }
             }
-            Step::Print(bytes) => self.printed = self.printed.advance(bytes),
-            Step::Client(index) => {
+            &Step::Print(bytes) => self.printed = self.printed.advance(bytes),
+            &Step::Client(index) => {
                 self.client(index);
             }
             Step::Agent => {
@@ -228,7 +228,7 @@ impl Model {
 /// What a program prints: no two places within a window look alike.
 fn content(at: Offset, length: usize) -> Bytes {
     (at.0..at.0 + length as u64)
-        .map(|place| (place % 251 ^ place >> 16) as u8)
+        .map(|place| ((place % 251) ^ (place >> 16)) as u8)
         .collect::<Vec<_>>()
         .into()
 }
@@ -248,7 +248,7 @@ proptest! {
         runtime.block_on(async {
             let mut model = Model::new();
             for step in steps {
-                model.take(step);
+                model.take(&step);
             }
             model.settle();
             // The agent never stands still behind readers who have all they were sent.
