@@ -52,6 +52,9 @@ impl Flood {
                 while !over.load(Ordering::Relaxed) {
                     terminal.read_until(b"y");
                 }
+                // A session outlives its client, and its program would flood on.
+                terminal.write(b"\x03echo over-$((1 + 1))\r");
+                terminal.read_until(b"over-2");
             }
         });
         Self { over, reader }
