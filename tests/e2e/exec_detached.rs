@@ -20,24 +20,6 @@ async fn detach(account: &Account, script: &str) -> String {
     id.trim().to_owned()
 }
 
-async fn worker_is_another(world: &mut World, before: u32) {
-    let machine = world.machine("web-1");
-    wait::until_true_async("another worker is linked", || async {
-        let status = machine.status().await;
-        status["pid"]
-            .as_u64()
-            .is_some_and(|pid| pid != u64::from(before))
-            && status["link"]["state"] == "linked"
-    })
-    .await;
-}
-
-async fn kill_worker(world: &mut World) {
-    let before = world.machine("web-1").worker().await;
-    process::signal(before, Signal::KILL);
-    worker_is_another(world, before).await;
-}
-
 #[tokio::test]
 async fn a_detached_run_is_read_from_its_beginning_while_it_runs_and_after() {
     let world = World::start().await;
@@ -211,7 +193,7 @@ async fn programs_of_a_worker_that_dies_are_ended_and_their_callers_told() {
         .trim()
         .parse()
         .unwrap();
-    kill_worker(&mut world).await;
+    world.machine("web-1").kill_worker().await;
     let proc_entry = format!("/proc/{pid}");
     wait::until_true("the program is gone", || {
         !std::path::Path::new(&proc_entry).exists()

@@ -13,21 +13,6 @@ const COUNT: &str = "stty -echo -opost; echo ready; read x; seq 1 400000; printf
 /// Echoes each line in brackets and nothing else.
 const REPEAT: &str = "stty -echo -opost; echo ready; while read line; do echo \"<$line>\"; done";
 
-/// SIGKILL to the worker of web-1, and the wait for the next one's link.
-async fn kill_worker(world: &mut World) {
-    let machine = world.machine("web-1");
-    let before = machine.worker().await;
-    process::signal(before, rustix::process::Signal::KILL);
-    wait::until_true_async("another worker is linked", || async {
-        let status = machine.status().await;
-        status["pid"]
-            .as_u64()
-            .is_some_and(|pid| pid != u64::from(before))
-            && status["link"]["state"] == "linked"
-    })
-    .await;
-}
-
 async fn wire(world: &World) -> Wire {
     let token = world.owner.access_token().await;
     Wire::dial(&world.relay.url(), &world.control.ca_pem(), &token).await
@@ -76,7 +61,7 @@ async fn fifty_sessions_outlive_their_worker_and_their_exit_codes_are_told() {
             && world.session(&dying).await["exit_code"] == 99
     })
     .await;
-    kill_worker(&mut world).await;
+    world.machine("web-1").kill_worker().await;
     for (number, session) in sessions.iter().enumerate() {
         let code = number.to_string();
         world.cmdop(&["send", session, "--enter", &code]).await.ok();
@@ -187,7 +172,7 @@ async fn the_next_worker_knows_the_screen() {
     wait::until_true_async("the screen", || async { picture().await.contains("here") }).await;
     let before = picture().await;
     let worker = world.machine("web-1").worker().await;
-    kill_worker(&mut world).await;
+    world.machine("web-1").kill_worker().await;
     assert_ne!(world.machine("web-1").worker().await, worker);
     let after = world
         .cmdop(&["capture", &session, "--ansi", "--json"])

@@ -3,8 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use rustix::process::Signal;
+
 use super::{Control, Ground};
-use crate::process::Program;
+use crate::process::{self, Program};
 use crate::reaper::MARK;
 use crate::{binaries, wait};
 
@@ -102,6 +104,18 @@ impl Machine {
             self.status().await["pid"].as_u64().map(|pid| pid as u32)
         })
         .await
+    }
+
+    /// SIGKILL to the agent's worker, and the wait for the next one's link.
+    pub async fn kill_worker(&self) {
+        let before = self.worker().await;
+        process::signal(before, Signal::KILL);
+        wait::until_true_async("another worker is linked", || async {
+            let status = self.status().await;
+            let pid = status["pid"].as_u64();
+            pid.is_some_and(|pid| pid != u64::from(before)) && status["link"]["state"] == "linked"
+        })
+        .await;
     }
 
     /// Starts the agent and waits until it is linked.

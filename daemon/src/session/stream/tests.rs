@@ -122,3 +122,39 @@ fn no_more_is_sent_than_there_is_credit_for_and_the_end_comes_after_all() {
     while queue.next(&log, Offset::MAX).is_some() {}
     assert!(queue.has_sent_all(&log));
 }
+
+/// Sends what goes out at once: how many bytes, and their marks.
+fn burst(queue: &mut Queue, log: &Log) -> (usize, Vec<u64>) {
+    let (mut bytes, mut marks) = (0, Vec::new());
+    while let Some(Message::Output(output)) = queue.next(log, Offset::MAX) {
+        bytes += output.data.len();
+        marks.extend((output.mark > 0).then_some(output.mark));
+    }
+    (bytes, marks)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_relay_that_never_answered_is_not_waited_for_and_one_that_answers_has_little_under_way() {
+    const HALF: usize = 512 << 10;
+    let mut log = Log::of(2 * HALF);
+    log.append(&vec![b'x'; HALF], CommandId(0));
+    let mut queue = Queue::default();
+    queue.begin(Offset(0));
+    let (bytes, mut marks) = burst(&mut queue, &log);
+    assert_eq!(bytes, HALF);
+    // A slow way: what it carries at once is little.
+    tokio::time::advance(std::time::Duration::from_secs(1)).await;
+    queue.received(marks.remove(0));
+    log.append(&vec![b'x'; HALF], CommandId(0));
+    // The first half is under way still.
+    assert_eq!(burst(&mut queue, &log).0, 0);
+    assert!(!queue.has_work(&log, Offset::MAX) && !queue.has_sent_all(&log));
+    let mut rounds = 0;
+    while !queue.has_sent_all(&log) {
+        assert!(!marks.is_empty(), "nothing was asked for");
+        marks.drain(..).for_each(|mark| queue.received(mark));
+        marks = burst(&mut queue, &log).1;
+        rounds += 1;
+    }
+    assert!(rounds >= 1);
+}
