@@ -18,6 +18,7 @@ mod screen;
 mod stream;
 mod task;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use cmdop_proto::{Refusal, v1};
@@ -39,6 +40,8 @@ pub(crate) enum Command {
     Resume(Opener),
     /// Say what there is, for a new link.
     Summary(oneshot::Sender<v1::SessionSummary>),
+    /// Say in which directory its program is now.
+    Where(oneshot::Sender<Option<PathBuf>>),
     /// The relay has given the session up: end its processes, and then be gone.
     End,
 }
@@ -48,6 +51,22 @@ pub(crate) enum Command {
 pub(crate) struct Handle {
     pub(crate) commands: mpsc::Sender<Command>,
 }
+
+impl Handle {
+    /// The directory in which its program is now; `None`: it does not say, or not soon.
+    async fn directory(&self) -> Option<PathBuf> {
+        let (answer, answered) = oneshot::channel();
+        self.commands.try_send(Command::Where(answer)).ok()?;
+        tokio::time::timeout(WHERE_TIMEOUT, answered)
+            .await
+            .ok()?
+            .ok()?
+    }
+}
+
+/// How long a session has to say where its program is: it may be busy, and its neighbour starts at home
+/// rather than late.
+const WHERE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What a session needs from the agent around it.
 #[derive(Clone, Debug)]
@@ -69,6 +88,8 @@ pub(crate) struct Context {
 pub(crate) struct Start {
     pub(crate) record: v1::Session,
     pub(crate) cwd: crate::user::Directory,
+    /// Start in the directory of this one's program, if that can be found.
+    pub(crate) beside: Option<Handle>,
     /// Without its directory, which is looked for in the session's own task.
     pub(crate) program: crate::pty::Program,
 }

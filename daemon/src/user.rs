@@ -97,6 +97,14 @@ pub(crate) struct Directory {
 }
 
 impl Directory {
+    /// The same with another one in its place.
+    pub(crate) fn or(&self, requested: String) -> Self {
+        Self {
+            requested,
+            home: self.home.clone(),
+        }
+    }
+
     /// Its path, if it is a directory. On a thread of its own and not for ever: a file server that
     /// hangs must not hold up the link, nor the other sessions.
     pub(crate) async fn find(self) -> Result<PathBuf, Refusal> {

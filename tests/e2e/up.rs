@@ -80,19 +80,19 @@ async fn what_dies_is_started_again() {
 }
 
 #[tokio::test]
-async fn on_a_terminal_it_opens_a_live_shell_beside_the_machines() {
+async fn on_a_terminal_it_opens_a_live_shell() {
     let ground = Ground::new();
     let cli = ground.cli("me");
     let person = Person::running(&cli, &["up"], Shape::default());
-    let hostname = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
-    let shown: String = hostname.trim().chars().take(12).collect();
-    person.sees(&shown).await;
     // A first start has a live shell in its pane.
     person.sees("PANE").await;
     person.enter("echo it-$((40 + 2))");
     person.sees("it-42").await;
-    person.type_keys("\x02d");
-    person.sees("LIST").await;
+    person.type_keys("\x02D");
+    let hostname = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    let shown: String = hostname.trim().chars().take(12).collect();
+    person.sees(&shown).await;
+    person.sees("FLEET").await;
     person.type_keys("q");
     leaves(&person).await;
     down(&cli).await;

@@ -3,47 +3,83 @@
 //! Pure: messages and the time come in, effects come out. It draws nothing (`view`), waits for
 //! nothing and sends nothing (`run`).
 
+mod act;
+mod answer;
 mod attachment;
 mod book;
 mod fleet;
 mod keys;
+pub mod log;
 mod message;
 mod model;
+mod mouse;
+mod open;
+pub mod overlay;
+pub mod picker;
+pub mod reading;
 mod records;
+mod rooms;
+mod saved;
 mod selection;
+pub mod strip;
+pub mod tabs;
 mod toasts;
+mod typing;
 
 #[cfg(test)]
 mod tests;
 
 pub use book::{Book, Feed};
 pub use message::{Effect, Msg, Now};
-pub use model::{Focus, Model, Overlay, Question, Redraw, Setup};
+pub use model::{Context, Lock, Model, Page, Redraw, Setup, Waiting};
 pub use records::{Exit, Machine, Presence, Session};
+pub use saved::Saved;
 pub use selection::Row;
 pub use toasts::{Level, Toast};
 
 /// Takes in what happened at `now`; returns what is to be done about it, in order.
 pub fn update(model: &mut Model, message: Msg, now: Now) -> Vec<Effect> {
+    model.now = now.instant;
+    model.wall_ms = now.wall_ms;
+    let mut effects = happened(model, message, now);
+    effects.extend(rooms::settle(model));
+    effects
+}
+
+fn happened(model: &mut Model, message: Msg, now: Now) -> Vec<Effect> {
     match message {
-        Msg::Key(key) => keys::pressed(model, &key, now),
-        Msg::Paste(text) => keys::pasted(model, &text, now),
-        Msg::Resized(screen) => attachment::resized(model, screen),
+        Msg::Key(key) => return keys::pressed(model, &key),
+        Msg::Paste(text) => return typing::pasted(model, &text),
+        Msg::Mouse(event) => return mouse::happened(model, &event),
         Msg::Machines(change) => {
-            let effects = fleet::machines(model, change, now);
-            [effects, attachment::first_shell(model, now)].concat()
+            fleet::machines(model, change, now);
+            return open::first_shell(model, now);
         }
         Msg::Sessions(change) => {
-            let effects = fleet::sessions(model, change, now);
-            [effects, attachment::first_shell(model, now)].concat()
+            fleet::sessions(model, change, now);
+            let restored = saved::restore(model);
+            return [restored, open::first_shell(model, now)].concat();
         }
-        Msg::Attached(attachment, answer) => attachment::answered(model, attachment, answer, now),
-        Msg::Pane(attachment, event) => attachment::happened(model, attachment, event, now),
-        Msg::Created(request, answer) => attachment::created(model, request, answer, now),
+        Msg::Attached(attachment, answer) => {
+            return attachment::answered(model, attachment, answer, now);
+        }
+        Msg::Pane(attachment, event) => return attachment::happened(model, attachment, event, now),
+        Msg::Created(request, answer) => return open::created(model, request, answer, now),
         Msg::Closed(answer) => fleet::closed(model, answer, now),
-        Msg::Tick => {
-            model.tick(now);
-            Vec::new()
+        Msg::Renamed(answer) => fleet::renamed(model, answer, now),
+        Msg::Clients(answer) => act::clients(model, answer),
+        Msg::Focused(is_focused) => model.is_focused = is_focused,
+        Msg::Resized(screen) => {
+            model.setup.screen = screen;
+            model.touched = true;
+            model.draw(Redraw::Now);
         }
+        Msg::RoundTrip(time) => {
+            model.round_trip = Some(time);
+            model.draw(Redraw::Soon);
+        }
+        Msg::Failed(why) => model.complain(&why),
+        Msg::Tick => model.tick(),
     }
+    Vec::new()
 }

@@ -164,7 +164,13 @@ async fn full_screen(context: &Context) -> Result<u8, Failure> {
         return Err(Failure::usage("the full screen needs a terminal")
             .hint("`cmdop --help` lists the commands for scripts"));
     }
-    crate::start(connection, &context.look(), crate::run::Start::List).await
+    crate::start(
+        connection,
+        context.home().directory(),
+        &context.look(),
+        crate::run::Start::List,
+    )
+    .await
 }
 
 /// Logs are for those who look for a fault; a person gets messages.

@@ -7,20 +7,26 @@ pub mod cli;
 
 // The full screen.
 pub mod app;
+pub mod config;
 mod frame;
 pub mod keymap;
+pub mod line;
 pub mod pane;
 pub mod run;
+#[cfg(test)]
+mod testing;
 pub mod theme;
+pub mod tiles;
 pub mod view;
 
 /// The full-screen client on `connection`, until its user leaves.
 pub async fn start(
     connection: cmdop_client::Connection,
+    directory: &std::path::Path,
     look: &run::Look,
     start: run::Start,
 ) -> Result<u8, cli::Failure> {
-    run::start(connection, look, start)
+    run::start(connection, directory, look, start)
         .await
         .map_err(|error| cli::Failure::usage(error.to_string()))
 }

@@ -6,9 +6,9 @@ mod widget;
 
 use std::time::Duration;
 
-use cmdop_emulator::{Emulator, Event, Modes, Options};
+use cmdop_emulator::{CursorShape, Emulator, Event, Modes, Options};
 use cmdop_proto::v1::AttachMode;
-use cmdop_proto::{Refusal, SessionId, Size};
+use cmdop_proto::{MachineId, Refusal, SessionId, Size};
 use tokio::time::Instant;
 
 pub use widget::Screen;
@@ -17,16 +17,21 @@ pub use widget::Screen;
 /// this; the time that other terminals give it.
 const FRAME_TIMEOUT: Duration = Duration::from_millis(150);
 
-/// Scrollback that a pane keeps; nothing shows more than the screen yet.
+/// What may be typed before a session is there.
+const MAX_EARLY: usize = 64 << 10;
+
+/// Scrollback that a pane keeps; older lines are fetched from the agent.
 const SCROLLBACK_LINES: usize = 1_000;
 
 /// Tells the attachments of one run apart: what arrives from an old one is dropped.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AttachmentId(pub u64);
 
 /// How an attachment stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Link {
+    /// Its session is being made.
+    Opening,
     /// Asked for, not answered yet.
     Attaching,
     /// Bytes flow.
@@ -42,19 +47,50 @@ pub enum Link {
     Failed(Refusal),
 }
 
+/// What happened in a pane that nobody looks at, the most urgent last.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Mark {
+    /// Nothing.
+    #[default]
+    None,
+    /// It printed.
+    Activity,
+    /// It rang.
+    Bell,
+}
+
+/// What the program asked of this client with its output.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Asked {
+    /// It rang the bell.
+    pub bell: bool,
+    /// What it wants in the clipboard, base64 as it came; the last one counts.
+    pub clipboard: Option<String>,
+    /// What it wants a person to know: headline and text.
+    pub notification: Option<(String, String)>,
+}
+
 /// See the module.
 #[derive(Debug)]
 pub struct Pane {
     /// Which attachment feeds it.
     pub attachment: AttachmentId,
-    /// Which session it shows.
-    pub session: SessionId,
+    /// Which session it shows; none while that is being made.
+    pub session: Option<SessionId>,
+    /// On which machine.
+    pub machine: Option<MachineId>,
     /// What people call the session: it is shown on when its record is gone.
     pub label: String,
     /// Whether keys may go to it.
     pub mode: AttachMode,
     /// How the attachment stands.
     pub link: Link,
+    /// The room that the session was told last.
+    pub told: Option<Size>,
+    /// What happened while nobody looked.
+    pub mark: Mark,
+    /// What was typed before its session was there.
+    early: Vec<u8>,
     emulator: Emulator,
     /// Since when the program is in the middle of a frame.
     frame_since: Option<Instant>,
@@ -74,22 +110,60 @@ pub enum Shown {
 }
 
 impl Pane {
-    /// A pane for an attachment that was just asked for.
-    pub fn new(attachment: AttachmentId, session: SessionId, mode: AttachMode, size: Size) -> Self {
+    /// A pane whose session is not known yet.
+    pub fn opening(machine: Option<MachineId>, mode: AttachMode, size: Size) -> Self {
         let options = Options {
             scrollback_lines: SCROLLBACK_LINES,
             ..Options::default()
         };
         Self {
-            attachment,
-            session,
+            attachment: AttachmentId::default(),
+            session: None,
+            machine,
             label: String::new(),
             mode,
-            link: Link::Attaching,
+            link: Link::Opening,
+            told: None,
+            mark: Mark::None,
+            early: Vec::new(),
             emulator: Emulator::new(size.rows(), size.cols(), options),
             frame_since: None,
             awaits_echo: false,
         }
+    }
+
+    /// Its session is asked for; `room` is what it is told.
+    pub fn attaching(&mut self, attachment: AttachmentId, session: SessionId, room: Size) {
+        self.attachment = attachment;
+        self.session = Some(session);
+        self.link = Link::Attaching;
+        self.told = (!self.is_observer()).then_some(room);
+        self.frame_since = None;
+    }
+
+    /// Whether what is typed can reach its session now.
+    pub fn takes_input(&self) -> bool {
+        matches!(self.link, Link::Live | Link::Attaching) && !self.is_observer()
+    }
+
+    /// Keeps what is typed before the session is there, for [`Self::take_early`]. `false`: it is more
+    /// than anybody types in that time.
+    pub fn type_early(&mut self, bytes: &[u8]) -> bool {
+        let has_room = self.early.len() + bytes.len() <= MAX_EARLY;
+        if has_room {
+            self.early.extend_from_slice(bytes);
+        }
+        has_room
+    }
+
+    /// What was typed before the session was there, once.
+    pub fn take_early(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.early)
+    }
+
+    /// Whether there is an attachment that hears of sizes.
+    pub fn is_attached(&self) -> bool {
+        matches!(self.link, Link::Live | Link::Reconnecting { .. })
     }
 
     /// Whether nothing more can come from this attachment.
@@ -159,13 +233,23 @@ impl Pane {
         self.frame_since = None;
     }
 
-    /// Whether the program rang the bell since the last call. Every other event is dropped: nobody
-    /// may set a clipboard or raise a notification through a pane yet.
-    pub fn take_bell(&mut self) -> bool {
-        self.emulator
-            .take_events()
-            .iter()
-            .any(|event| matches!(event, Event::Bell))
+    /// How the program wants the cursor to look.
+    pub fn cursor_shape(&self) -> CursorShape {
+        self.emulator.cursor().shape
+    }
+
+    /// What the program asked for since the last call.
+    pub fn take_asked(&mut self) -> Asked {
+        let mut asked = Asked::default();
+        for event in self.emulator.take_events() {
+            match event {
+                Event::Bell => asked.bell = true,
+                Event::Clipboard { data, .. } => asked.clipboard = Some(data),
+                Event::Notification { title, body } => asked.notification = Some((title, body)),
+                _ => {}
+            }
+        }
+        asked
     }
 }
 
@@ -174,12 +258,9 @@ mod tests {
     use super::*;
 
     fn pane() -> Pane {
-        Pane::new(
-            AttachmentId(1),
-            SessionId::new(),
-            AttachMode::Operator,
-            Size::DEFAULT,
-        )
+        let mut pane = Pane::opening(None, AttachMode::Operator, Size::DEFAULT);
+        pane.attaching(AttachmentId(1), SessionId::new(), Size::DEFAULT);
+        pane
     }
 
     #[test]
@@ -218,11 +299,15 @@ mod tests {
     }
 
     #[test]
-    fn a_bell_rings_once() {
+    fn what_a_program_asks_for_is_told_once() {
         let mut pane = pane();
-        assert!(!pane.take_bell());
-        pane.emulator.feed(b"\x07\x07");
-        assert!(pane.take_bell());
-        assert!(!pane.take_bell());
+        assert_eq!(pane.take_asked(), Asked::default());
+        pane.emulator
+            .feed(b"\x07\x07\x1b]52;c;aGk=\x07\x1b]9;done\x07");
+        let asked = pane.take_asked();
+        assert!(asked.bell);
+        assert_eq!(asked.clipboard.as_deref(), Some("aGk="));
+        assert_eq!(asked.notification.unwrap().1, "done");
+        assert_eq!(pane.take_asked(), Asked::default());
     }
 }

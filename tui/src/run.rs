@@ -5,12 +5,14 @@
 //! and its echo always at once. It never waits for the network or for the user's terminal, and when
 //! nothing happens it sleeps.
 
+mod attachments;
 mod effects;
 mod output;
 mod restore;
 mod screen;
 mod signals;
 
+use std::path::Path;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -22,9 +24,11 @@ use futures_util::StreamExt as _;
 use ratatui::layout::Size;
 use tokio::time::Instant;
 
-use crate::app::{Effect, Model, Msg, Now, Redraw, Setup, update};
+use crate::app::{Effect, Model, Msg, Now, Redraw, Saved, Setup, update};
+use crate::config::{self, Config};
 use crate::theme::{Depth, Theme};
 use effects::Effects;
+pub use restore::Terminal;
 use screen::Screen;
 use signals::{Signal, Signals};
 
@@ -35,13 +39,15 @@ const FRAME: Duration = Duration::from_millis(16);
 /// hold up a key's echo.
 const BATCH: Duration = Duration::from_millis(2);
 
-/// How it looks.
+/// How it looks, as the environment says.
 #[derive(Clone, Debug, Default)]
 pub struct Look {
-    /// A theme's name; `None`: the default one.
+    /// A theme's name; `None`: that of the configuration, or the default one.
     pub theme: Option<String>,
     /// The colours that the terminal has.
     pub depth: Depth,
+    /// What else the terminal can do.
+    pub terminal: Terminal,
 }
 
 impl Look {
@@ -50,6 +56,7 @@ impl Look {
         let theme = variable("CMDOP_THEME").filter(|name| !name.is_empty());
         Self {
             theme,
+            terminal: Terminal::of_environment(&variable),
             depth: Depth::of_environment(variable),
         }
     }
@@ -66,6 +73,9 @@ pub enum Error {
         /// Which there are.
         known: String,
     },
+    /// The user's configuration.
+    #[error(transparent)]
+    Config(#[from] config::Error),
     /// The terminal.
     #[error("cannot use this terminal: {0}")]
     Terminal(#[from] std::io::Error),
@@ -85,23 +95,33 @@ pub enum Start {
 ///
 /// Takes over the terminal that the process stands on, and gives it back on every way out, panics
 /// and signals included.
-pub async fn start(connection: Connection, look: &Look, start: Start) -> Result<u8, Error> {
-    let theme = theme(look)?;
+pub async fn start(
+    connection: Connection,
+    directory: &Path,
+    look: &Look,
+    start: Start,
+) -> Result<u8, Error> {
+    let config = Config::load(directory)?;
+    let theme = theme(look, &config)?;
     let mut signals = Signals::new()?;
     let (columns, rows) = crossterm::terminal::size()?;
+    let profile = connection.profile().name.clone();
+    let layout_file = directory.join("layouts").join(format!("{profile}.json"));
     let setup = Setup {
-        profile: connection.profile().name.clone(),
+        saved: saved(&layout_file).filter(|_| config.restore),
+        profile,
         theme,
         depth: look.depth,
         screen: Size::new(columns, rows),
         first_shell: start == Start::Shell,
+        config,
     };
-    let screen = Screen::enter(setup.screen)?;
+    let screen = Screen::enter(setup.screen, look.terminal.with_mouse(setup.config.mouse))?;
     let mut running = Running {
         model: Model::new(setup, now()),
         machines: Some(machines::watch(&connection)),
         sessions: Some(sessions::watch(&connection)),
-        effects: Effects::new(connection),
+        effects: Effects::new(connection, layout_file),
         keys: EventStream::new(),
         screen,
         redraw: Redraw::Now,
@@ -113,8 +133,14 @@ pub async fn start(connection: Connection, look: &Look, start: Start) -> Result<
     result.map_err(Error::from)
 }
 
-fn theme(look: &Look) -> Result<Theme, Error> {
-    let Some(name) = &look.theme else {
+/// The panes of the last time; none if there was no last time, or nothing of it can be read.
+fn saved(file: &Path) -> Option<Saved> {
+    Saved::read(&cmdop_service::private_file::read(file).ok()?)
+}
+
+/// The environment's theme, else that of the configuration: a name, or the path of a file.
+fn theme(look: &Look, config: &Config) -> Result<Theme, Error> {
+    let Some(name) = look.theme.as_ref().or(config.theme.as_ref()) else {
         return Ok(Theme::standard(look.depth));
     };
     Theme::named(name, look.depth).ok_or_else(|| Error::Theme {
@@ -160,7 +186,7 @@ impl Running {
         while !self.is_leaving {
             self.draw_if_due()?;
             match self.wait(signals).await {
-                Woken::By(message) => self.tell(message),
+                Woken::By(message) => self.tell(message)?,
                 Woken::Key(event) => self.key(event)?,
                 Woken::Written(result) => result?,
                 Woken::DrawNow => {}
@@ -200,11 +226,11 @@ impl Running {
             if let Poll::Ready(event) = pressed(&mut self.keys).await {
                 self.key(event)?;
             } else if let Some(message) = self.effects.try_next() {
-                self.tell(message);
+                self.tell(message)?;
             } else if let Some(message) = ready(&mut self.machines, Msg::Machines) {
-                self.tell(message);
+                self.tell(message)?;
             } else if let Some(message) = ready(&mut self.sessions, Msg::Sessions) {
-                self.tell(message);
+                self.tell(message)?;
             } else {
                 break;
             }
@@ -218,20 +244,24 @@ impl Running {
             Event::Key(key) => self.tell(Msg::Key(key)),
             Event::Paste(text) => self.tell(Msg::Paste(text)),
             Event::Resize(columns, rows) => self.tell(Msg::Resized(Size::new(columns, rows))),
-            Event::FocusGained | Event::FocusLost | Event::Mouse(_) => {}
+            Event::Mouse(event) => self.tell(Msg::Mouse(event)),
+            Event::FocusGained => self.tell(Msg::Focused(true)),
+            Event::FocusLost => self.tell(Msg::Focused(false)),
         }
-        Ok(())
     }
 
-    fn tell(&mut self, message: Msg) {
+    fn tell(&mut self, message: Msg) -> std::io::Result<()> {
         for effect in update(&mut self.model, message, now()) {
             match effect {
                 Effect::Quit => self.is_leaving = true,
                 Effect::Bell => self.screen.ring(),
+                Effect::Copy(text) => self.screen.copy(&text),
+                Effect::Repaint => self.screen.repaint()?,
                 effect => self.effects.run(effect),
             }
         }
         self.redraw = self.redraw.max(self.model.take_redraw());
+        Ok(())
     }
 
     /// When the next frame is to be drawn; `now` if at once.
@@ -258,7 +288,7 @@ impl Running {
     fn back_from_the_shell(&mut self) -> std::io::Result<()> {
         self.screen.reenter()?;
         let (columns, rows) = crossterm::terminal::size()?;
-        self.tell(Msg::Resized(Size::new(columns, rows)));
+        self.tell(Msg::Resized(Size::new(columns, rows)))?;
         Ok(())
     }
 }

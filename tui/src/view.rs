@@ -3,35 +3,44 @@
 //! Every remote string is stripped once more here (`text`); a remote screen is drawn by
 //! [`crate::pane::Screen`] alone.
 
+mod about;
 pub mod layout;
+mod lines;
 mod list;
 mod notices;
 mod overlay;
-mod session;
+mod panes;
+mod picker;
 mod status;
-mod text;
+pub(crate) mod text;
+mod whichkey;
 
 use ratatui::Frame;
 
-use crate::app::Model;
+use crate::app::{Model, Page};
 use crate::theme::Role;
 
 /// Draws everything.
 pub fn view(model: &Model, frame: &mut Frame<'_>) {
-    let shown = layout::areas(model.setup.screen, model.focus, model.pane.is_some());
+    let shown = layout::areas(model.setup.screen);
     let base = model.setup.theme.style(Role::Text);
     let whole = frame.area();
     frame.buffer_mut().set_style(whole, base);
-    if let Some(area) = shown.list {
-        list::draw(model, area, frame);
-    }
-    if let Some(area) = shown.session {
-        session::draw(model, area, shown.framed, frame);
+    match model.page {
+        Page::Fleet => {
+            let parts = layout::fleet(shown.main);
+            list::draw(model, parts.list, frame);
+            if let Some(area) = parts.about {
+                about::draw(model, area, frame);
+            }
+        }
+        Page::Tabs => panes::draw(model, shown.main, frame),
     }
     if let Some(area) = shown.status {
         status::draw(model, area, frame);
     }
     notices::draw(model, shown.main, frame);
+    whichkey::draw(model, shown.main, frame);
     overlay::draw(model, shown.main, frame);
 }
 

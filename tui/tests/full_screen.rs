@@ -111,6 +111,8 @@ impl Person {
         let modes = self.screen.modes();
         assert!(!modes.alternate_screen, "the shell's screen is back");
         assert!(modes.cursor_visible && !modes.bracketed_paste && !modes.synchronized);
+        assert_eq!(modes.mouse, cmdop_emulator::MouseMode::None);
+        assert!(!modes.focus_events && modes.kitty_keyboard == 0);
         assert!(
             is_cooked(&*self.master),
             "the terminal echoes and edits lines again"
@@ -144,15 +146,15 @@ fn home() -> tempfile::TempDir {
 fn it_opens_says_what_is_wrong_and_gives_the_terminal_back_on_quit() {
     let mut person = Person::new(24, 80);
     person.wait_for("the reason", |text| {
-        text.contains("not logged in") && text.contains("LIST")
+        text.contains("not logged in") && text.contains("FLEET")
     });
     assert!(!is_cooked(&*person.master), "keys come one by one");
     person.press("?");
     person.wait_for("the help", |text| {
-        text.contains("every other key goes to the program")
+        text.contains("every other key is its program")
     });
     person.press("\x1b");
-    person.wait_for("the list", |text| !text.contains("every other key"));
+    person.wait_for("the list", |text| !text.contains("every other key is"));
     person.press("q");
     assert_eq!(person.leave(), 0);
 }
@@ -161,7 +163,7 @@ fn it_opens_says_what_is_wrong_and_gives_the_terminal_back_on_quit() {
 fn a_signal_ends_it_and_the_terminal_is_given_back() {
     for (signal, code) in [(Signal::TERM, 143), (Signal::HUP, 129), (Signal::INT, 130)] {
         let mut person = Person::new(24, 80);
-        person.wait_for("the list", |text| text.contains("LIST"));
+        person.wait_for("the list", |text| text.contains("FLEET"));
         person.signal(signal);
         assert_eq!(person.leave(), code, "{signal:?}");
     }
@@ -171,7 +173,7 @@ fn a_signal_ends_it_and_the_terminal_is_given_back() {
 fn it_follows_the_size_of_its_terminal_down_to_almost_nothing() {
     let mut person = Person::new(24, 80);
     person.wait_for("the list", |text| {
-        text.contains("LIST") && text.contains("machines")
+        text.contains("FLEET") && text.contains("machines")
     });
     for (rows, cols) in [(5, 20), (2, 5), (40, 120)] {
         let size = PtySize {
@@ -182,7 +184,7 @@ fn it_follows_the_size_of_its_terminal_down_to_almost_nothing() {
         };
         person.screen = Emulator::new(rows, cols, Options::default());
         person.master.resize(size).unwrap();
-        let bar = &"LIST"[..usize::from(cols - 2).min(4)];
+        let bar = &"FLEET"[..usize::from(cols - 2).min(3)];
         person.wait_for(bar, |text| {
             text.lines()
                 .last()
@@ -196,13 +198,13 @@ fn it_follows_the_size_of_its_terminal_down_to_almost_nothing() {
 #[test]
 fn it_draws_everything_anew_after_it_was_stopped() {
     let mut person = Person::new(24, 80);
-    person.wait_for("the list", |text| text.contains("LIST"));
+    person.wait_for("the list", |text| text.contains("FLEET"));
     person.signal(Signal::STOP);
     // What the shell did to the terminal meanwhile.
     person.screen = Emulator::new(24, 80, Options::default());
     person.signal(Signal::CONT);
     person.wait_for("the list again", |text| {
-        text.contains("LIST") && text.contains("machines")
+        text.contains("FLEET") && text.contains("machines")
     });
     person.press("q");
     assert_eq!(person.leave(), 0);

@@ -137,6 +137,11 @@ impl Linker {
             Start {
                 record,
                 cwd: user.directory(&start.cwd),
+                beside: start
+                    .beside
+                    .parse()
+                    .ok()
+                    .and_then(|id: SessionId| self.sessions.get(&id).cloned()),
                 program,
             },
         ))

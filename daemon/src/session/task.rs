@@ -5,6 +5,7 @@ mod relay;
 mod terminal;
 
 use std::io;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -24,7 +25,8 @@ use crate::session::input::Inputs;
 use crate::session::log::Log;
 use crate::session::screen::Screen;
 use crate::session::stream::{Intake, Opener, Stream};
-use crate::session::{Command, Context, Start, shown_command};
+use crate::session::{Command, Context, Handle, Start, shown_command};
+use crate::user::Directory;
 
 /// What one turn reads at most, so that a flood never keeps a key waiting for longer than it takes
 /// to copy this much.
@@ -46,6 +48,18 @@ const WORK: usize = 1 << 20;
 /// against a background job that never stops printing.
 const MAX_LAST_WORDS: usize = 256 << 10;
 
+/// Where to start: where the program of another session is now, or else where it was asked for.
+async fn directory(cwd: Directory, beside: Option<Handle>) -> Result<PathBuf, Refusal> {
+    if let Some(beside) = beside
+        && let Some(place) = beside.directory().await
+        && let Some(place) = place.to_str()
+        && let Ok(found) = cwd.or(place.to_owned()).find().await
+    {
+        return Ok(found);
+    }
+    cwd.find().await
+}
+
 /// Starts the session and keeps it until it is over. The error is for the relay that asked for it.
 pub(crate) async fn run(
     start: Start,
@@ -55,7 +69,7 @@ pub(crate) async fn run(
 ) -> Result<(), Refusal> {
     let span = tracing::info_span!("session", id = %start.record.id);
     let mut program = start.program;
-    program.cwd = start.cwd.find().await?;
+    program.cwd = directory(start.cwd, start.beside).await?;
     let mut record = start.record;
     // Kept for showing only, and sent with every registration: the summaries of all sessions must fit
     // one frame.
@@ -261,6 +275,7 @@ impl Task {
         match event {
             Event::Stop | Event::Command(Some(Command::End) | None) => self.give_up().await,
             Event::Command(Some(Command::Resume(opener))) => self.open(opener),
+            Event::Command(Some(Command::Where(asked))) => drop(asked.send(self.directory())),
             Event::Command(Some(Command::Summary(asked))) => drop(asked.send(self.summary())),
             Event::Opened(Ok(stream)) => self.link = Link::Open(stream),
             Event::Opened(Err(refusal)) => self.lost(&refusal),

@@ -47,6 +47,10 @@ fn enter(
     if !request.name.is_empty() && !text::is_name(&request.name) {
         return Err(bad_name());
     }
+    if !request.beside.is_empty() {
+        let beside: Result<SessionId, _> = request.beside.parse();
+        beside.map_err(|_| Refusal::invalid("bad-request", "`beside` is no session's id"))?;
+    }
     let size = request.size.map_or(Ok(Size::DEFAULT), Size::try_from)?;
     let machine = relay
         .context
@@ -111,6 +115,7 @@ fn start_session(
         stream_token: String::new(),
         cwd: request.cwd,
         env: request.env,
+        beside: request.beside,
     }
 }
 

@@ -3,12 +3,12 @@
 use cmdop_client::follow::Change;
 use cmdop_proto::{Refusal, v1};
 
-use super::message::{Effect, Now};
-use super::model::{Model, Overlay, Question, Redraw};
+use super::message::Now;
+use super::model::{Model, Redraw};
+use super::overlay::{Overlay, Question};
 use super::records::{Machine, Session};
 
-pub(super) fn machines(model: &mut Model, change: Change<v1::Machine>, now: Now) -> Vec<Effect> {
-    model.now = now.instant;
+pub(super) fn machines(model: &mut Model, change: Change<v1::Machine>, now: Now) {
     let book = &mut model.machines;
     match change {
         Change::Changed(record) => {
@@ -26,14 +26,13 @@ pub(super) fn machines(model: &mut Model, change: Change<v1::Machine>, now: Now)
         Change::Lost(error) => book.lost(error.refusal(), now.instant),
         Change::Failed(error) => {
             book.failed(error.refusal());
-            model.toasts.error(&error.refusal(), now.instant);
+            model.complain(&error.refusal());
         }
     }
-    settle(model)
+    settle(model);
 }
 
-pub(super) fn sessions(model: &mut Model, change: Change<v1::Session>, now: Now) -> Vec<Effect> {
-    model.now = now.instant;
+pub(super) fn sessions(model: &mut Model, change: Change<v1::Session>, now: Now) {
     match change {
         Change::Changed(record) => take(model, &record, now),
         Change::Removed(id) => {
@@ -45,10 +44,10 @@ pub(super) fn sessions(model: &mut Model, change: Change<v1::Session>, now: Now)
         Change::Lost(error) => model.sessions.lost(error.refusal(), now.instant),
         Change::Failed(error) => {
             model.sessions.failed(error.refusal());
-            model.toasts.error(&error.refusal(), now.instant);
+            model.complain(&error.refusal());
         }
     }
-    settle(model)
+    settle(model);
 }
 
 /// Keeps the record of a session; those that are over leave the list.
@@ -64,7 +63,7 @@ pub(super) fn take(model: &mut Model, record: &v1::Session, now: Now) {
 }
 
 /// After the lists changed: selection and questions may stand on what is no more.
-pub(super) fn settle(model: &mut Model) -> Vec<Effect> {
+pub(super) fn settle(model: &mut Model) {
     model.reselect();
     relabel(model);
     if let Some(Overlay::Confirm(Question::Close(id))) = &model.overlay
@@ -73,33 +72,39 @@ pub(super) fn settle(model: &mut Model) -> Vec<Effect> {
         model.overlay = None;
     }
     model.draw(Redraw::Soon);
-    Vec::new()
 }
 
-/// The pane is called as its session is, as long as that is known.
+/// Panes are called as their sessions are, as long as that is known.
 pub(super) fn relabel(model: &mut Model) {
-    let label = model.shown_session().map(Session::place);
-    if let (Some(pane), Some(label)) = (&mut model.pane, label) {
-        pane.label = label;
+    for pane in model.panes.values_mut() {
+        let session = pane.session.and_then(|id| model.sessions.get(id));
+        if let Some(session) = session {
+            pane.label = session.place();
+            pane.machine = session.machine.or(pane.machine);
+        }
     }
 }
 
-pub(super) fn closed(
-    model: &mut Model,
-    answer: Result<v1::Session, Refusal>,
-    now: Now,
-) -> Vec<Effect> {
-    model.now = now.instant;
+/// A session was ended.
+pub(super) fn closed(model: &mut Model, answer: Result<v1::Session, Refusal>, now: Now) {
     match answer {
         Ok(record) => {
             if let Some(session) = Session::read(&record, now) {
-                model
-                    .toasts
-                    .info(format!("ended {}", session.label()), now.instant);
+                model.say(format!("ended {}", session.label()));
             }
             take(model, &record, now);
         }
-        Err(why) => model.toasts.error(&why, now.instant),
+        Err(why) => model.complain(&why),
     }
-    settle(model)
+    settle(model);
+}
+
+/// A session was named.
+pub(super) fn renamed(model: &mut Model, answer: Result<v1::Session, Refusal>, now: Now) {
+    match answer {
+        Ok(record) => take(model, &record, now),
+        Err(why) => model.complain(&why),
+    }
+    model.touched = true;
+    settle(model);
 }

@@ -1,203 +1,170 @@
-//! What keys and pastes do.
+//! Where a key goes: to what lies on top, to a table of keys, or to the program.
 
-use bytes::Bytes;
-use cmdop_proto::Refusal;
-use cmdop_proto::v1::AttachMode;
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
-use super::attachment;
-use super::message::{Effect, Now};
-use super::model::{Focus, Model, Overlay, Question, Redraw};
-use super::selection::{Row, Step};
-use crate::keymap::{self, Action, Context, encode};
-use crate::pane::Link;
+use super::act;
+use super::message::Effect;
+use super::model::{Context, Lock, Model, Page, Redraw, Waiting};
+use super::overlay::Overlay;
+use super::{answer, typing};
+use crate::keymap::tables::{CONFIRM, ENDED, FLEET, HELP, PREFIX, ROOT};
+use crate::keymap::{Binding, Chord};
 
-/// A paste above this is refused: nobody types it, and it would hold up the keys behind it.
-const MAX_PASTE: usize = 4 << 20;
-
-/// Pieces of a paste, so that its echo does not wait for its end.
-const PASTE_PIECE: usize = 16 << 10;
-
-pub(super) fn pressed(model: &mut Model, key: &KeyEvent, now: Now) -> Vec<Effect> {
-    model.now = now.instant;
+pub(super) fn pressed(model: &mut Model, key: &KeyEvent) -> Vec<Effect> {
     if key.kind == KeyEventKind::Release {
         return Vec::new();
     }
-    let context = model.context();
-    let action = keymap::lookup(context, key);
-    if context == Context::Pane && action.is_none() {
-        let modes = model
-            .pane
-            .as_ref()
-            .map(crate::pane::Pane::modes)
-            .unwrap_or_default();
-        return send(model, &encode::encode(key, &modes).into(), now);
+    let chord = Chord::of(key);
+    if let Some(effects) = numbered(model, chord) {
+        return effects;
     }
-    model.prefix = false;
-    model.draw(Redraw::Now);
-    action.map_or_else(Vec::new, |action| act(model, action, now))
-}
-
-fn act(model: &mut Model, action: Action, now: Now) -> Vec<Effect> {
-    match action {
-        Action::Prefix => model.prefix = true,
-        Action::SendPrefix => return send_prefix(model, now),
-        Action::Down => model.step(Step::Down),
-        Action::Up => model.step(Step::Up),
-        Action::First => model.step(Step::First),
-        Action::Last => model.step(Step::Last),
-        Action::Open => return open(model, now),
-        Action::Watch => return watch(model, now),
-        Action::New => return new(model, now),
-        Action::Close => ask_to_close(model, now),
-        Action::FocusPane => focus_pane(model),
-        Action::FocusList => model.focus = Focus::List,
-        Action::Help => model.overlay = Some(Overlay::Help),
-        Action::Dismiss => dismiss(model),
-        Action::Yes => return confirmed(model, now),
-        Action::Quit => return vec![Effect::Quit],
-    }
-    Vec::new()
-}
-
-fn send_prefix(model: &mut Model, now: Now) -> Vec<Effect> {
-    if model.focus == Focus::List {
-        return Vec::new();
-    }
-    let modes = model
-        .pane
-        .as_ref()
-        .map(crate::pane::Pane::modes)
-        .unwrap_or_default();
-    let prefix = KeyEvent::new(KeyCode::Char('b'), KeyModifiers::CONTROL);
-    send(model, &encode::encode(&prefix, &modes).into(), now)
-}
-
-fn open(model: &mut Model, now: Now) -> Vec<Effect> {
-    match model.selection.row() {
-        Some(Row::Session(session)) => attachment::attach(model, session, AttachMode::Operator),
-        Some(Row::Machine(machine)) => attachment::open_shell(model, machine, now),
-        None => Vec::new(),
-    }
-}
-
-fn watch(model: &mut Model, now: Now) -> Vec<Effect> {
-    let Some(session) = model.selected_session().map(|session| session.id) else {
-        model
-            .toasts
-            .info("select a session to watch it", now.instant);
-        return Vec::new();
-    };
-    attachment::attach(model, session, AttachMode::Observer)
-}
-
-fn new(model: &mut Model, now: Now) -> Vec<Effect> {
-    let Some(machine) = model.selected_machine().map(|machine| machine.id) else {
-        model.toasts.info(
-            "select the machine that the session is to run on",
-            now.instant,
-        );
-        return Vec::new();
-    };
-    attachment::open_shell(model, machine, now)
-}
-
-fn ask_to_close(model: &mut Model, now: Now) {
-    match model.selected_session().map(|session| session.id) {
-        Some(session) => model.overlay = Some(Overlay::Confirm(Question::Close(session))),
-        None => model.toasts.info("select a session to end it", now.instant),
-    }
-}
-
-fn focus_pane(model: &mut Model) {
-    if model.pane.is_some() {
-        model.focus = Focus::Pane;
-    }
-}
-
-/// One step up: the question or the help, else the messages.
-fn dismiss(model: &mut Model) {
-    if model.overlay.take().is_none() {
-        model.toasts.clear();
-    }
-}
-
-fn confirmed(model: &mut Model, now: Now) -> Vec<Effect> {
-    match model.overlay.take() {
-        Some(Overlay::Confirm(Question::Close(session))) => vec![Effect::Close(session)],
-        Some(Overlay::Confirm(Question::Paste {
-            attachment, bytes, ..
-        })) => {
-            match &model.pane {
-                Some(pane) if pane.attachment == attachment => send(model, &bytes, now),
-                // The pane that it was meant for is gone.
-                _ => Vec::new(),
-            }
+    match model.context() {
+        Context::Locked => locked(model, key, chord),
+        Context::Line => {
+            model.draw(Redraw::Now);
+            answer::line_key(model, key)
         }
-        _ => Vec::new(),
+        Context::Confirm => known(model, CONFIRM, chord),
+        Context::Reading => known(model, HELP, chord),
+        Context::Table(table) => after_prefix(model, &table, key, chord),
+        Context::Fleet => prefix_or(model, chord, |model| known(model, FLEET, chord)),
+        Context::Ended => prefix_or(model, chord, |model| known(model, ENDED, chord)),
+        Context::Pane => in_pane(model, key, chord),
     }
 }
 
-pub(super) fn pasted(model: &mut Model, text: &str, now: Now) -> Vec<Effect> {
-    model.now = now.instant;
-    let (Context::Pane, Some(pane)) = (model.context(), &model.pane) else {
-        return Vec::new();
-    };
-    let modes = pane.modes();
-    let attachment = pane.attachment;
-    if text.len() > MAX_PASTE {
-        let why = Refusal::invalid(
-            "bad-request",
-            format!("{} MiB are too much to paste", text.len() >> 20),
-        )
-        .hint("copy it as a file");
-        return refuse(model, &why, now);
+fn in_pane(model: &mut Model, key: &KeyEvent, chord: Chord) -> Vec<Effect> {
+    if let Some(waiting) = model.waiting.take() {
+        model.draw(Redraw::Now);
+        let in_time = model.now < waiting.since + model.setup.config.repeat;
+        let bound = model.setup.config.keymap.lookup(&waiting.table, chord);
+        if let Some(binding) = bound.filter(|binding| in_time && binding.repeats).cloned() {
+            return run(model, &waiting.table, &binding);
+        }
     }
-    let bytes = Bytes::from(keymap::paste(text, &modes));
-    if keymap::is_harmless(text, &modes) || pane.is_observer() {
-        return send(model, &bytes, now);
+    prefix_or(model, chord, |model| {
+        let bound = model.setup.config.keymap.lookup(ROOT, chord).cloned();
+        match bound {
+            Some(binding) => run(model, ROOT, &binding),
+            None => typing::key(model, key),
+        }
+    })
+}
+
+/// The prefix makes the next key ours.
+fn prefix_or(
+    model: &mut Model,
+    chord: Chord,
+    otherwise: impl FnOnce(&mut Model) -> Vec<Effect>,
+) -> Vec<Effect> {
+    if !model.setup.config.keymap.is_prefix(chord) {
+        return otherwise(model);
     }
-    let lines = text.lines().count();
-    model.overlay = Some(Overlay::Confirm(Question::Paste {
-        attachment,
-        bytes,
-        lines,
-    }));
+    model.wait_for(PREFIX);
     model.draw(Redraw::Now);
     Vec::new()
 }
 
-/// Sends bytes to the pane's program, or says why not. What cannot be sent is not kept: it would
-/// arrive when nobody expects it any more.
-fn send(model: &mut Model, bytes: &Bytes, now: Now) -> Vec<Effect> {
-    let Some(pane) = &mut model.pane else {
-        return Vec::new();
-    };
-    if bytes.is_empty() || pane.is_over() {
-        return Vec::new();
+/// The key after the prefix, or after another key that leads to a table.
+fn after_prefix(model: &mut Model, table: &str, key: &KeyEvent, chord: Chord) -> Vec<Effect> {
+    model.waiting = None;
+    model.draw(Redraw::Now);
+    let keymap = &model.setup.config.keymap;
+    if let Some(binding) = keymap.lookup(table, chord).cloned() {
+        return run(model, table, &binding);
     }
-    if pane.is_observer() {
-        let why = Refusal::denied(
-            "observer-read-only",
-            "this session is only watched: keys are not sent",
-        )
-        .hint("C-b d, then Enter attaches to type");
-        return refuse(model, &why, now);
+    if table == PREFIX && keymap.is_prefix(chord) {
+        return typing::key(model, key);
     }
-    if let Link::Reconnecting { .. } = pane.link {
-        let why = Refusal::unavailable("unreachable", "not connected: keys are not sent")
-            .hint("they will be when the connection stands again");
-        return refuse(model, &why, now);
+    if chord != Chord::of(&KeyEvent::new(KeyCode::Esc, KeyModifiers::NONE)) {
+        let prefix = keymap.prefix();
+        model.say(format!(
+            "{chord} does nothing here; {prefix} ? lists the keys"
+        ));
     }
-    pane.typed();
-    let pieces = bytes
-        .chunks(PASTE_PIECE)
-        .map(|piece| Effect::Input(bytes.slice_ref(piece)));
-    pieces.collect()
+    Vec::new()
 }
 
-fn refuse(model: &mut Model, why: &Refusal, now: Now) -> Vec<Effect> {
-    model.toasts.error(why, now.instant);
+/// A key of a table; others do nothing.
+fn known(model: &mut Model, table: &str, chord: Chord) -> Vec<Effect> {
     model.draw(Redraw::Now);
-    Vec::new()
+    let binding = model.setup.config.keymap.lookup(table, chord).cloned();
+    binding.map_or_else(Vec::new, |binding| run(model, table, &binding))
+}
+
+fn run(model: &mut Model, table: &str, binding: &Binding) -> Vec<Effect> {
+    let effects = act::act(model, &binding.action);
+    if binding.repeats {
+        model.waiting = Some(Waiting {
+            table: table.to_owned(),
+            since: model.now,
+            repeats: true,
+        });
+    }
+    effects
+}
+
+/// Every key is the program's but the one that unlocks, twice.
+fn locked(model: &mut Model, key: &KeyEvent, chord: Chord) -> Vec<Effect> {
+    let unlocks = KeyEvent::new(KeyCode::Char('g'), KeyModifiers::CONTROL);
+    match (model.lock, chord == Chord::of(&unlocks)) {
+        (Lock::Locked, true) => {
+            model.lock = Lock::HalfOpen;
+            model.draw(Redraw::Now);
+            Vec::new()
+        }
+        (Lock::HalfOpen, true) => {
+            model.lock = Lock::Open;
+            model.draw(Redraw::Now);
+            Vec::new()
+        }
+        (Lock::HalfOpen, false) => {
+            model.lock = Lock::Locked;
+            let first = typing::key(model, &unlocks);
+            [first, typing::key(model, key)].concat()
+        }
+        _ => typing::key(model, key),
+    }
+}
+
+/// While the numbers of the panes are shown a digit chooses one.
+fn numbered(model: &mut Model, chord: Chord) -> Option<Vec<Effect>> {
+    model.numbers_until.take()?;
+    model.draw(Redraw::Now);
+    let digit = chord.digit()?;
+    let pane = model
+        .tabs
+        .current()?
+        .panes()
+        .get(usize::from(digit))
+        .copied()?;
+    Some(act::focus(model, pane))
+}
+
+impl Model {
+    /// Types text into the line that is open.
+    pub(super) fn type_line(&mut self, text: &str) {
+        match &mut self.overlay {
+            Some(Overlay::Picker(picker)) => {
+                picker.line.insert(text);
+                picker.selected = 0;
+            }
+            Some(Overlay::Prompt(prompt)) => prompt.line.insert(text),
+            _ => {}
+        }
+        self.draw(Redraw::Now);
+    }
+
+    /// Shows the page of the tabs, where there are any.
+    pub(super) fn to_tabs(&mut self) {
+        if !self.tabs.is_empty() {
+            self.page = Page::Tabs;
+            self.touched = true;
+        }
+    }
+
+    /// Shows the keys.
+    pub(super) fn help(&mut self) {
+        self.overlay = Some(Overlay::Help { top: 0 });
+    }
 }

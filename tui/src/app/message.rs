@@ -1,13 +1,16 @@
 //! What can happen to the client, and what it can want.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use cmdop_client::attach;
 use cmdop_client::follow::Change;
-use cmdop_proto::v1::{self, AttachMode};
+use cmdop_proto::v1::{self, AttachMode, KeyboardChange};
 use cmdop_proto::{MachineId, Refusal, SessionId, Size};
-use crossterm::event::KeyEvent;
+use crossterm::event::{KeyEvent, MouseEvent};
 use tokio::time::Instant;
 
+use super::saved::Saved;
 use crate::pane::AttachmentId;
 
 /// The time of a message: for waiting, and for comparing with what servers say.
@@ -26,6 +29,10 @@ pub enum Msg {
     Key(KeyEvent),
     /// Text was pasted.
     Paste(String),
+    /// The mouse did something.
+    Mouse(MouseEvent),
+    /// The user's terminal has the focus of its desktop now, or has lost it.
+    Focused(bool),
     /// The user's terminal has this size now: columns and rows, as it reports them.
     Resized(ratatui::layout::Size),
     /// The list of machines changed.
@@ -40,14 +47,22 @@ pub enum Msg {
     Created(u64, Result<v1::Session, Refusal>),
     /// A session was to be closed.
     Closed(Result<v1::Session, Refusal>),
+    /// A session was to be renamed.
+    Renamed(Result<v1::Session, Refusal>),
+    /// Who is attached to a session.
+    Clients(Result<v1::KeyboardResponse, Refusal>),
+    /// How long a small call took there and back.
+    RoundTrip(Duration),
+    /// Something that was to be done on this machine could not be.
+    Failed(Refusal),
     /// The time that [`super::Model::next_wake`] named has come.
     Tick,
 }
 
 /// What is to be done.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
-    /// Attach; ends any other attachment. Answered by [`Msg::Attached`].
+    /// Attach. Answered by [`Msg::Attached`].
     Attach {
         /// Its number.
         attachment: AttachmentId,
@@ -58,10 +73,18 @@ pub enum Effect {
         /// The room there is; an observer says none.
         size: Option<Size>,
     },
-    /// Type into the attached session.
-    Input(Bytes),
-    /// Tell the attached session the room there is.
-    Resize(Size),
+    /// End an attachment; its session lives on.
+    Detach(AttachmentId),
+    /// What this attachment says comes before what others say: somebody looks at it and types into it.
+    Favour(AttachmentId),
+    /// Type.
+    Input(AttachmentId, Bytes),
+    /// Tell a session the room there is.
+    Resize(AttachmentId, Size),
+    /// Ask for everything to be drawn anew.
+    Redraw(AttachmentId),
+    /// Ask for a change of who may type.
+    Keyboard(AttachmentId, KeyboardChange),
     /// Start a login shell. Answered by [`Msg::Created`].
     Create {
         /// The number of the request.
@@ -70,9 +93,21 @@ pub enum Effect {
         machine: MachineId,
         /// In what room.
         size: Size,
+        /// In the directory in which this session's program is now.
+        beside: Option<SessionId>,
     },
     /// End a session. Answered by [`Msg::Closed`].
     Close(SessionId),
+    /// Name a session. Answered by [`Msg::Renamed`].
+    Rename(SessionId, String),
+    /// Ask who is attached. Answered by [`Msg::Clients`].
+    AskClients(SessionId),
+    /// Put text into the clipboard.
+    Copy(String),
+    /// Keep the layout for the next start.
+    Save(Saved),
+    /// Draw the whole screen anew: something else wrote on it.
+    Repaint,
     /// Ring the terminal's bell.
     Bell,
     /// Leave.

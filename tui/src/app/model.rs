@@ -1,30 +1,42 @@
 //! The whole state of the full-screen client.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use bytes::Bytes;
-use cmdop_proto::{MachineId, SessionId, Size};
+use cmdop_proto::{MachineId, SessionId};
 use ratatui::layout::Size as Terminal;
 use tokio::time::Instant;
 
 use super::Now;
 use super::book::{Book, Feed};
+use super::log::Log;
+use super::mouse::Drag;
+use super::overlay::Overlay;
 use super::records::{Machine, Session};
+use super::saved::Saved;
 use super::selection::Selection;
+use super::tabs::{TabId, Tabs};
 use super::toasts::Toasts;
-use crate::keymap::Context;
+use crate::config::Config;
+use crate::keymap::tables;
 use crate::pane::{AttachmentId, Link, Pane};
 use crate::theme::{Depth, Theme};
+use crate::tiles::PaneId;
 use crate::view::layout;
 
 /// What shows a time in seconds is drawn again this often.
 const SECOND: Duration = Duration::from_secs(1);
+
+/// How long the numbers of panes are shown.
+const NUMBERS: Duration = Duration::from_millis(1500);
 
 /// What the client starts with.
 #[derive(Clone, Debug)]
 pub struct Setup {
     /// The profile's name, for the status bar.
     pub profile: String,
+    /// What the user configured.
+    pub config: Config,
     /// Styles.
     pub theme: Theme,
     /// What the terminal can show of a program's colours.
@@ -33,40 +45,61 @@ pub struct Setup {
     pub screen: Terminal,
     /// Where there is one machine and no session yet, open a shell on it.
     pub first_shell: bool,
+    /// The panes of the last time, to be opened again.
+    pub saved: Option<Saved>,
 }
 
-/// Who gets the keys.
+/// What the screen shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Focus {
-    /// The list.
-    List,
-    /// The pane.
+pub enum Page {
+    /// Machines and sessions.
+    Fleet,
+    /// The panes of a tab.
+    Tabs,
+}
+
+/// Where keys go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Context {
+    /// To the list of machines and sessions.
+    Fleet,
+    /// To the program in the focused pane.
     Pane,
+    /// To a pane whose session is over.
+    Ended,
+    /// The next key is looked up in this table.
+    Table(String),
+    /// To what is asked.
+    Confirm,
+    /// To a text that is only read.
+    Reading,
+    /// To a line that is being typed, with or without a list below.
+    Line,
+    /// Everything to the program.
+    Locked,
 }
 
-/// What lies on top of everything and gets the keys first.
+/// A key that makes the next one belong to a table was pressed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Overlay {
-    /// The keys and what they do.
-    Help,
-    /// Something that is not done without a yes.
-    Confirm(Question),
+pub struct Waiting {
+    /// Which table.
+    pub table: String,
+    /// When.
+    pub since: Instant,
+    /// Only keys that repeat are taken, and only for a moment.
+    pub repeats: bool,
 }
 
-/// What is asked.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Question {
-    /// End this session?
-    Close(SessionId),
-    /// Type these bytes, so many lines, into this attachment?
-    Paste {
-        /// Into which.
-        attachment: AttachmentId,
-        /// What.
-        bytes: Bytes,
-        /// How many lines.
-        lines: usize,
-    },
+/// Whether keys of ours are keys of ours.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Lock {
+    /// They are.
+    #[default]
+    Open,
+    /// None is.
+    Locked,
+    /// None is, but the first of the two that unlock was pressed.
+    HalfOpen,
 }
 
 /// How soon the screen has to be drawn anew.
@@ -92,22 +125,46 @@ pub struct Model {
     pub sessions: Book<SessionId, Session>,
     /// The selected row of the list.
     pub selection: Selection,
-    /// Who gets the keys.
-    pub focus: Focus,
-    /// The prefix was pressed; the next key belongs to it.
-    pub prefix: bool,
+    /// What the screen shows.
+    pub page: Page,
+    /// The tabs.
+    pub tabs: Tabs,
+    /// What the panes in them show.
+    pub panes: BTreeMap<PaneId, Pane>,
+    /// The next key belongs to a table.
+    pub waiting: Option<Waiting>,
+    /// Whether keys of ours are ours.
+    pub lock: Lock,
     /// What lies on top.
     pub overlay: Option<Overlay>,
     /// Messages.
     pub toasts: Toasts,
-    /// The session that is shown.
-    pub pane: Option<Pane>,
+    /// The messages so far.
+    pub log: Log,
+    /// What was copied last.
+    pub copied: String,
+    /// How long a small call takes there and back.
+    pub round_trip: Option<Duration>,
+    /// The numbers of panes are shown until then, and a digit chooses one.
+    pub numbers_until: Option<Instant>,
     /// The time of the last message: what is shown is true then.
     pub now: Instant,
+    /// By the wall, for the log.
+    pub wall_ms: u64,
     pub(super) redraw: Redraw,
-    /// The number of the newest request for a session that nobody has turned away from.
-    pub(super) opening: Option<u64>,
-    next_number: u64,
+    /// Requests for sessions, and the panes that wait for them.
+    pub(super) opening: BTreeMap<u64, PaneId>,
+    /// What the mouse drags.
+    pub(super) drag: Option<Drag>,
+    /// Whether the user's terminal has the focus; one that does not tell has it.
+    pub(super) is_focused: bool,
+    /// The attachment whose program believes that it has the focus.
+    pub(super) focus_told: Option<AttachmentId>,
+    /// Something may have moved: rooms, marks and the saved layout are looked at.
+    pub(super) touched: bool,
+    /// The layout as it was kept last.
+    pub(super) kept: Saved,
+    pub(super) next_number: u64,
     next_second: Instant,
 }
 
@@ -119,14 +176,26 @@ impl Model {
             machines: Book::new(),
             sessions: Book::new(),
             selection: Selection::default(),
-            focus: Focus::List,
-            prefix: false,
+            page: Page::Fleet,
+            tabs: Tabs::default(),
+            panes: BTreeMap::new(),
+            waiting: None,
+            lock: Lock::Open,
             overlay: None,
             toasts: Toasts::default(),
-            pane: None,
+            log: Log::default(),
+            copied: String::new(),
+            round_trip: None,
+            numbers_until: None,
             now: now.instant,
+            wall_ms: now.wall_ms,
             redraw: Redraw::Now,
-            opening: None,
+            opening: BTreeMap::new(),
+            drag: None,
+            is_focused: true,
+            focus_told: None,
+            touched: false,
+            kept: Saved::default(),
             next_number: 1,
             next_second: now.instant + SECOND,
         }
@@ -137,27 +206,70 @@ impl Model {
         std::mem::take(&mut self.redraw)
     }
 
+    /// The pane that has the keys, or would have them if the list had not.
+    pub fn focused(&self) -> Option<PaneId> {
+        self.tabs.current().map(|tab| tab.focus)
+    }
+
+    /// That pane.
+    pub fn focused_pane(&self) -> Option<&Pane> {
+        self.panes.get(&self.focused()?)
+    }
+
     /// When to send a [`super::Msg::Tick`] if nothing happens before; `None`: nothing that is shown
     /// changes by itself.
     pub fn next_wake(&self) -> Option<Instant> {
         let second = self.shows_seconds().then_some(self.next_second);
-        let frame = self.pane.as_ref().and_then(Pane::frame_deadline);
-        [second, frame, self.toasts.next_end()]
-            .into_iter()
-            .flatten()
-            .min()
+        let frame = self.panes.values().filter_map(Pane::frame_deadline).min();
+        let waiting = self.waiting.as_ref().and_then(|waiting| {
+            let after = if waiting.repeats {
+                self.setup.config.repeat
+            } else {
+                self.setup.config.which_key
+            };
+            Some(waiting.since + after).filter(|due| waiting.repeats || *due > self.now)
+        });
+        [
+            second,
+            frame,
+            waiting,
+            self.numbers_until,
+            self.toasts.next_end(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     /// Where keys go now.
     pub fn context(&self) -> Context {
-        match (&self.overlay, self.focus, &self.pane) {
-            _ if self.prefix => Context::Prefix,
-            (Some(Overlay::Help), ..) => Context::Help,
-            (Some(Overlay::Confirm(_)), ..) => Context::Confirm,
-            (None, Focus::Pane, Some(pane)) if pane.is_over() => Context::Ended,
-            (None, Focus::Pane, Some(_)) => Context::Pane,
-            (None, ..) => Context::List,
+        if self.lock != Lock::Open && self.page == Page::Tabs {
+            return Context::Locked;
         }
+        match &self.overlay {
+            Some(Overlay::Confirm(_)) => return Context::Confirm,
+            Some(Overlay::Help { .. } | Overlay::Messages { .. } | Overlay::Text { .. }) => {
+                return Context::Reading;
+            }
+            Some(Overlay::Picker(_) | Overlay::Prompt(_)) => return Context::Line,
+            None => {}
+        }
+        match &self.waiting {
+            Some(waiting) if !waiting.repeats => return Context::Table(waiting.table.clone()),
+            _ => {}
+        }
+        match (self.page, self.focused_pane()) {
+            (Page::Tabs, Some(pane)) if pane.is_over() => Context::Ended,
+            (Page::Tabs, Some(_)) => Context::Pane,
+            _ => Context::Fleet,
+        }
+    }
+
+    /// The table whose keys are to be shown: its prefix was pressed a moment ago and nothing followed.
+    pub fn hints(&self) -> Option<&str> {
+        let waiting = self.waiting.as_ref().filter(|waiting| !waiting.repeats)?;
+        let is_due = self.now >= waiting.since + self.setup.config.which_key;
+        is_due.then_some(&waiting.table)
     }
 
     /// What is not as it should be with the connection: half a sentence, and since when.
@@ -173,7 +285,7 @@ impl Model {
             }
             _ => None,
         });
-        let pane = self.pane.as_ref().and_then(|pane| match &pane.link {
+        let pane = self.focused_pane().and_then(|pane| match &pane.link {
             Link::Reconnecting { reason } => Some((format!("reconnecting… {reason}"), None)),
             _ => None,
         });
@@ -183,17 +295,22 @@ impl Model {
         failed.or(lost).or(pane).or(loading)
     }
 
-    /// The room of a session on this screen.
-    pub fn room(&self) -> Size {
-        let room = layout::pane_room(self.setup.screen);
-        Size::clamped(room.height, room.width)
+    /// The record of a pane's session, if it is known.
+    pub fn session_of(&self, pane: PaneId) -> Option<&Session> {
+        self.sessions.get(self.panes.get(&pane)?.session?)
     }
 
-    /// The session that the pane shows, if its record is known.
+    /// The record of the focused pane's session.
     pub fn shown_session(&self) -> Option<&Session> {
-        self.pane
-            .as_ref()
-            .and_then(|pane| self.sessions.get(pane.session))
+        self.session_of(self.focused()?)
+    }
+
+    /// The time of the message that is being taken in.
+    pub(super) fn now(&self) -> Now {
+        Now {
+            instant: self.now,
+            wall_ms: self.wall_ms,
+        }
     }
 
     /// A number that nothing in this run had before.
@@ -203,26 +320,58 @@ impl Model {
         number
     }
 
+    pub(super) fn new_pane_id(&mut self) -> PaneId {
+        PaneId(self.number())
+    }
+
+    pub(super) fn new_tab_id(&mut self) -> TabId {
+        TabId(self.number())
+    }
+
     pub(super) fn draw(&mut self, soon: Redraw) {
         self.redraw = self.redraw.max(soon);
     }
 
-    pub(super) fn tick(&mut self, now: Now) {
-        self.now = now.instant;
-        let mut changed = self.toasts.expire(now.instant);
-        if self.shows_seconds() && self.next_second <= now.instant {
+    /// Makes the next keys belong to a table.
+    pub(super) fn wait_for(&mut self, table: &str) {
+        self.waiting = Some(Waiting {
+            table: table.to_owned(),
+            since: self.now,
+            repeats: false,
+        });
+    }
+
+    /// Whether the next key of ours comes after the prefix.
+    pub fn is_prefixed(&self) -> bool {
+        matches!(&self.waiting, Some(waiting) if !waiting.repeats && waiting.table == tables::PREFIX)
+    }
+
+    pub(super) fn show_numbers(&mut self) {
+        self.numbers_until = Some(self.now + NUMBERS);
+    }
+
+    pub(super) fn tick(&mut self) {
+        let now = self.now;
+        let mut changed = self.toasts.expire(now);
+        if self.next_second <= now {
+            changed |= self.shows_seconds();
+            self.next_second = now + SECOND;
+        }
+        for pane in self.panes.values_mut() {
+            if pane.frame_deadline().is_some_and(|due| due <= now) {
+                pane.give_up_frame();
+                changed = true;
+            }
+        }
+        if self.numbers_until.is_some_and(|until| until <= now) {
+            self.numbers_until = None;
             changed = true;
         }
-        if self.next_second <= now.instant {
-            self.next_second = now.instant + SECOND;
-        }
-        if let Some(pane) = &mut self.pane
-            && pane
-                .frame_deadline()
-                .is_some_and(|deadline| deadline <= now.instant)
-        {
-            pane.give_up_frame();
+        if let Some(waiting) = &self.waiting {
             changed = true;
+            if waiting.repeats && waiting.since + self.setup.config.repeat <= now {
+                self.waiting = None;
+            }
         }
         if changed {
             self.draw(Redraw::Soon);
@@ -231,22 +380,14 @@ impl Model {
 
     /// Whether something is on the screen that counts seconds: ages, an outage, a grace period.
     fn shows_seconds(&self) -> bool {
-        let shown = layout::areas(self.setup.screen, self.focus, self.pane.is_some());
-        let list = shown.list.is_some();
+        let list = self.page == Page::Fleet;
+        let mut machines = self.machines.iter();
         let ages = list
             && layout::shows_age(self.setup.screen)
-            && self
-                .machines
-                .iter()
-                .any(|machine| machine.age(self.now).is_some());
-        let graces = list
-            && self
-                .sessions
-                .iter()
-                .any(|session| session.grace_until.is_some());
-        let grace = self
-            .shown_session()
-            .is_some_and(|session| session.grace_until.is_some());
+            && machines.any(|machine| machine.age(self.now).is_some());
+        let is_in_grace = |session: &Session| session.grace_until.is_some();
+        let graces = list && self.sessions.iter().any(is_in_grace);
+        let grace = self.shown_session().is_some_and(is_in_grace);
         let outage = matches!(self.trouble(), Some((_, Some(_))));
         ages || graces || grace || outage
     }

@@ -143,6 +143,8 @@ pub struct Session {
     pub attached: (u32, u32),
     /// Where its keyboard is exclusive, who holds it, stripped; `nobody` if nobody does.
     pub keyboard: Option<String>,
+    /// The client that asked first for the keyboard, as the relay names it.
+    pub asks_for_keyboard: Option<String>,
     /// How it ended.
     pub exit: Exit,
 }
@@ -176,6 +178,10 @@ impl Session {
             created_at_ms: record.created_at_ms,
             attached: (record.operator_count, record.observer_count),
             keyboard: record.keyboard.as_ref().and_then(holder),
+            asks_for_keyboard: record
+                .keyboard
+                .as_ref()
+                .and_then(|keyboard| Some(keyboard.requests.first()?.client_id.clone())),
             exit: Exit {
                 outcome: record.exit.as_ref().and_then(|exit| exit.outcome),
                 reason: shown(&record.reason),

@@ -5,8 +5,13 @@ use std::time::Duration;
 use cmdop_proto::Refusal;
 use tokio::time::Instant;
 
+use super::model::{Model, Redraw};
+
 /// More would cover what they are about.
 const MAX_TOASTS: usize = 3;
+
+/// Longer ones are cut.
+const MAX_TEXT: usize = 1 << 10;
 
 /// How long a message stays.
 const INFO_FOR: Duration = Duration::from_secs(4);
@@ -93,6 +98,28 @@ impl Toasts {
     /// Oldest first.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Toast> {
         self.shown.iter()
+    }
+}
+
+impl Model {
+    /// Tells the user something good to know.
+    pub(super) fn say(&mut self, text: impl Into<String>) {
+        let text = cmdop_proto::text::shown(&text.into(), MAX_TEXT);
+        self.log.add(Level::Info, &text, self.wall_ms);
+        self.toasts.info(text, self.now);
+        self.draw(Redraw::Now);
+    }
+
+    /// Tells the user what failed.
+    pub(super) fn complain(&mut self, why: &Refusal) {
+        let text = match why.hint.as_str() {
+            "" => why.message.clone(),
+            hint => format!("{} ({hint})", why.message),
+        };
+        let text = cmdop_proto::text::shown(&text, MAX_TEXT);
+        self.log.add(Level::Error, &text, self.wall_ms);
+        self.toasts.error(why, self.now);
+        self.draw(Redraw::Now);
     }
 }
 

@@ -59,6 +59,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
         machine: machine(&connection, args.machine).await?,
         name: args.name.unwrap_or_default(),
         command: args.command,
+        beside: String::new(),
         cwd: args.cwd.unwrap_or_default(),
         env: map(&args.env),
         size: Some(size.unwrap_or(Size::DEFAULT).into()),

@@ -48,5 +48,11 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
         }
         return Ok(0);
     }
-    crate::start(connection, &context.look(), crate::run::Start::Shell).await
+    crate::start(
+        connection,
+        context.home().directory(),
+        &context.look(),
+        crate::run::Start::Shell,
+    )
+    .await
 }

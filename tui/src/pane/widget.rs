@@ -88,6 +88,15 @@ impl<'a> Screen<'a> {
         (visible && area.contains(at)).then_some(at)
     }
 
+    /// The row and column of the program's screen that stand at a place, where it is drawn into `area`.
+    pub fn at(self, area: Rect, place: Position) -> Option<(u16, u16)> {
+        let (rows, cols) = self.emulator.size();
+        let origin = self.origin(area);
+        let row = origin.row + place.y.checked_sub(area.y)?;
+        let col = origin.col + place.x.checked_sub(area.x)?;
+        (row < rows && col < cols).then_some((row, col))
+    }
+
     /// Follows the cursor: the last rows and columns that hold it, and the first ones if they do.
     fn origin(&self, area: Rect) -> Origin {
         let (rows, cols) = self.emulator.size();

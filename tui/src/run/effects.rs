@@ -1,64 +1,63 @@
-//! Doing what the model wants: calls and the one attachment, each on a task of its own. Their answers
-//! come back as messages.
+//! Doing what the model wants: calls and attachments, each on a task of its own. Their answers come
+//! back as messages.
 
-use bytes::Bytes;
-use cmdop_client::attach::{self, Attachment, Keys, Options};
+use std::path::PathBuf;
+use std::time::Duration;
+
 use cmdop_client::{Connection, sessions};
-use cmdop_proto::{Refusal, SessionId, Size, v1};
-use tokio::sync::{mpsc, watch};
-use tokio::task::{AbortHandle, JoinSet};
+use cmdop_proto::{Refusal, SessionId, v1};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::app::{Effect, Msg};
-use crate::pane::AttachmentId;
+use super::attachments::Attachments;
+use crate::app::{Effect, Msg, Saved};
 
-/// Messages on their way to the loop. Few: what a session prints waits at the relay, where a client
-/// that falls behind jumps to a keyframe, and not here, where Ctrl-C's answer would stand behind it.
-const MESSAGES: usize = 8;
+/// Answers on their way to the loop; what sessions print comes by ways of its own.
+const MESSAGES: usize = 32;
 
-/// Inputs on their way to the session: a whole paste in pieces, so that the loop never waits.
-const INPUTS: usize = 512;
+/// How often the way to the relay and back is measured.
+const MEASURE_EVERY: Duration = Duration::from_secs(15);
 
 /// See the module.
 pub(super) struct Effects {
     connection: Connection,
+    layout_file: PathBuf,
     tell: mpsc::Sender<Msg>,
     messages: mpsc::Receiver<Msg>,
     tasks: JoinSet<()>,
-    attached: Option<Attached>,
-}
-
-/// The way to the attachment; it may not be open yet.
-struct Attached {
-    attachment: AttachmentId,
-    inputs: mpsc::Sender<Bytes>,
-    size: watch::Sender<Option<Size>>,
-    task: AbortHandle,
+    pub(super) attachments: Attachments,
 }
 
 impl Effects {
-    pub(super) fn new(connection: Connection) -> Self {
+    pub(super) fn new(connection: Connection, layout_file: PathBuf) -> Self {
         let (tell, messages) = mpsc::channel(MESSAGES);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(measure(connection.clone(), tell.clone()));
         Self {
+            attachments: Attachments::new(connection.clone()),
             connection,
+            layout_file,
             tell,
             messages,
-            tasks: JoinSet::new(),
-            attached: None,
+            tasks,
         }
     }
 
-    /// The next message. Cancel-safe.
+    /// The next message: answers, then what sessions say. Cancel-safe.
     pub(super) async fn next(&mut self) -> Msg {
-        match self.messages.recv().await {
-            Some(message) => message,
-            None => unreachable!("this holds a sender"),
+        tokio::select! {
+            biased;
+            Some(message) = self.messages.recv() => message,
+            message = self.attachments.next() => message,
         }
     }
 
     /// A message that is there already.
     pub(super) fn try_next(&mut self) -> Option<Msg> {
-        self.messages.try_recv().ok()
+        let answer = self.messages.try_recv().ok();
+        answer.or_else(|| self.attachments.try_next())
     }
 
     pub(super) fn run(&mut self, effect: Effect) {
@@ -71,38 +70,42 @@ impl Effects {
                 mode,
                 size,
             } => {
-                let options = Options {
-                    session: session.to_string(),
-                    mode,
-                    size,
-                    scrollback_lines: 0,
-                    latest: None,
-                    from_start: false,
-                };
-                self.attach(attachment, options);
+                self.attachments.attach(attachment, session, mode, size);
             }
-            Effect::Input(bytes) => self.input(bytes),
-            Effect::Resize(size) => {
-                if let Some(attached) = &self.attached {
-                    attached.size.send_replace(Some(size));
+            Effect::Detach(attachment) => self.attachments.detach(attachment),
+            Effect::Favour(attachment) => self.attachments.favour(attachment),
+            Effect::Input(attachment, bytes) => {
+                if let Err(why) = self.attachments.input(attachment, bytes) {
+                    // With no room for the message either, the next key tries again.
+                    let _ = self.tell.try_send(Msg::Failed(why));
                 }
             }
+            Effect::Resize(attachment, size) => self.attachments.resize(attachment, size),
+            Effect::Redraw(attachment) => self.attachments.redraw(attachment),
+            Effect::Keyboard(attachment, change) => self.attachments.keyboard(attachment, change),
             Effect::Create {
                 request,
                 machine,
                 size,
+                beside,
             } => {
                 let wanted = v1::CreateSessionRequest {
                     request_id: Uuid::now_v7().to_string(),
                     machine: machine.to_string(),
                     size: Some(size.into()),
+                    beside: beside
+                        .map(|session| session.to_string())
+                        .unwrap_or_default(),
                     ..v1::CreateSessionRequest::default()
                 };
                 self.create(request, wanted);
             }
             Effect::Close(session) => self.close(session),
+            Effect::Rename(session, name) => self.rename(session, name),
+            Effect::AskClients(session) => self.ask_clients(session),
+            Effect::Save(saved) => self.save(saved),
             // The loop's own.
-            Effect::Bell | Effect::Quit => {}
+            Effect::Copy(_) | Effect::Repaint | Effect::Bell | Effect::Quit => {}
         }
     }
 
@@ -110,12 +113,8 @@ impl Effects {
         let (connection, tell) = (self.connection.clone(), self.tell.clone());
         self.tasks.spawn(async move {
             let answer = sessions::create(&connection, wanted).await;
-            let _ = tell
-                .send(Msg::Created(
-                    request,
-                    answer.map_err(|error| error.refusal()),
-                ))
-                .await;
+            let answer = answer.map_err(|error| error.refusal());
+            let _ = tell.send(Msg::Created(request, answer)).await;
         });
     }
 
@@ -123,107 +122,56 @@ impl Effects {
         let (connection, tell) = (self.connection.clone(), self.tell.clone());
         self.tasks.spawn(async move {
             let answer = sessions::close(&connection, &session.to_string()).await;
-            let _ = tell
-                .send(Msg::Closed(answer.map_err(|error| error.refusal())))
-                .await;
+            let answer = answer.map_err(|error| error.refusal());
+            let _ = tell.send(Msg::Closed(answer)).await;
         });
     }
 
-    fn input(&mut self, bytes: Bytes) {
-        let Some(attached) = &self.attached else {
-            return;
-        };
-        if attached.inputs.try_send(bytes).is_err() {
-            let why = Refusal::exhausted(
-                "input-full",
-                "the session takes no more input: keys are lost",
-            )
-            .hint("its program reads nothing, or the connection is slow");
-            let lost = Msg::Pane(attached.attachment, attach::Event::Refused(why));
-            // With no room for the message either, the next key tries again.
-            let _ = self.tell.try_send(lost);
-        }
-    }
-
-    /// Ends the attachment before it, if there is one.
-    fn attach(&mut self, attachment: AttachmentId, options: Options) {
-        if let Some(before) = self.attached.take() {
-            before.task.abort();
-        }
-        let (inputs, typed) = mpsc::channel(INPUTS);
-        let (size, sizes) = watch::channel(options.size);
-        let serving = serve(
-            self.connection.clone(),
-            attachment,
-            options,
-            self.tell.clone(),
-            typed,
-            sizes,
-        );
-        let task = self.tasks.spawn(serving);
-        self.attached = Some(Attached {
-            attachment,
-            inputs,
-            size,
-            task,
+    fn rename(&mut self, session: SessionId, name: String) {
+        let (connection, tell) = (self.connection.clone(), self.tell.clone());
+        self.tasks.spawn(async move {
+            let answer = sessions::rename(&connection, &session.to_string(), &name).await;
+            let answer = answer.map_err(|error| error.refusal());
+            let _ = tell.send(Msg::Renamed(answer)).await;
         });
     }
-}
 
-/// Opens an attachment and moves what comes and goes until either end leaves.
-async fn serve(
-    connection: Connection,
-    id: AttachmentId,
-    options: Options,
-    tell: mpsc::Sender<Msg>,
-    typed: mpsc::Receiver<Bytes>,
-    sizes: watch::Receiver<Option<Size>>,
-) {
-    let attachment = match attach::open(&connection, options).await {
-        Ok(attachment) => attachment,
-        Err(error) => {
-            let _ = tell.send(Msg::Attached(id, Err(error.refusal()))).await;
-            return;
-        }
-    };
-    let answer = Msg::Attached(id, Ok(attachment.session().clone()));
-    if tell.send(answer).await.is_err() {
-        return;
+    fn ask_clients(&mut self, session: SessionId) {
+        let (connection, tell) = (self.connection.clone(), self.tell.clone());
+        self.tasks.spawn(async move {
+            let asked = v1::KeyboardRequest {
+                session: session.to_string(),
+                ..v1::KeyboardRequest::default()
+            };
+            let answer = sessions::keyboard(&connection, asked).await;
+            let answer = answer.map_err(|error| error.refusal());
+            let _ = tell.send(Msg::Clients(answer)).await;
+        });
     }
-    let keys = attachment.keys();
-    // In one task, side by side: typing may wait for the agent while output has to go on.
-    tokio::join!(hear(attachment, id, tell), speak(keys, typed, sizes));
-}
 
-async fn hear(mut attachment: Attachment, id: AttachmentId, tell: mpsc::Sender<Msg>) {
-    while let Some(event) = attachment.next().await {
-        if tell.send(Msg::Pane(id, event)).await.is_err() {
-            return;
-        }
-    }
-}
-
-async fn speak(
-    keys: Keys,
-    mut typed: mpsc::Receiver<Bytes>,
-    mut sizes: watch::Receiver<Option<Size>>,
-) {
-    loop {
-        // Cancel-safe: each takes one whole item.
-        tokio::select! {
-            bytes = typed.recv() => match bytes {
-                Some(bytes) => if !keys.input(bytes).await { return },
-                None => return,
-            },
-            changed = sizes.changed() => {
-                if changed.is_err() {
-                    return;
-                }
-                let size = *sizes.borrow_and_update();
-                if let Some(size) = size {
-                    keys.resize(size);
-                }
+    /// Written to another name and moved, so that a crash leaves the old one or the new one.
+    fn save(&mut self, saved: Saved) {
+        let (file, tell) = (self.layout_file.clone(), self.tell.clone());
+        self.tasks.spawn(async move {
+            let written = tokio::task::spawn_blocking(move || {
+                cmdop_service::private_file::write(&file, saved.write().as_bytes())
+            });
+            if let Ok(Err(error)) = written.await {
+                let what = format!("the layout cannot be kept: {error}");
+                let _ = tell.send(Msg::Failed(Refusal::internal(what))).await;
             }
+        });
+    }
+}
+
+/// A small call now and then says how far the relay is.
+async fn measure(connection: Connection, tell: mpsc::Sender<Msg>) {
+    loop {
+        let start = Instant::now();
+        let answered = connection.hello().await.is_ok();
+        if answered && tell.send(Msg::RoundTrip(start.elapsed())).await.is_err() {
+            return;
         }
+        tokio::time::sleep(MEASURE_EVERY).await;
     }
 }

@@ -5,14 +5,17 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsFd as _;
 
+use base64::Engine as _;
+use cmdop_emulator::CursorShape;
 use ratatui::backend::CrosstermBackend;
 use ratatui::layout::{Rect, Size};
 use ratatui::{Terminal, TerminalOptions, Viewport};
 
 use super::output::Output;
-use super::restore::{LEAVE, TakenOver};
-use crate::app::Model;
+use super::restore::{TakenOver, Terminal as Kind};
+use crate::app::{Model, Page};
 use crate::frame::{BEGIN, END, FrameWriter};
+use crate::pane::Pane;
 use crate::view::view;
 
 /// See the module.
@@ -24,17 +27,23 @@ pub(super) struct Screen {
     /// The frame before: the same bytes again change nothing, as only what changed is drawn.
     last: Vec<u8>,
     rings: bool,
+    /// Goes out before the next frame: what is copied.
+    before_frame: Vec<u8>,
+    /// The cursor's look that the terminal was told last.
+    shape: CursorShape,
+    kind: Kind,
     taken_over: Option<TakenOver>,
 }
 
 impl Screen {
     /// Takes over the terminal on stdout.
-    pub(super) fn enter(size: Size) -> io::Result<Self> {
-        let taken_over = TakenOver::new()?;
+    pub(super) fn enter(size: Size, kind: Kind) -> io::Result<Self> {
+        let taken_over = TakenOver::new(kind)?;
         // Without the buffer of `io::stdout`, which would cut a frame in two.
         let terminal = File::from(io::stdout().as_fd().try_clone_to_owned()?);
         let mut screen = Self::over(terminal, size)?;
         screen.taken_over = Some(taken_over);
+        screen.kind = kind;
         Ok(screen)
     }
 
@@ -54,6 +63,9 @@ impl Screen {
             size,
             last: Vec::new(),
             rings: false,
+            before_frame: Vec::new(),
+            shape: CursorShape::Default,
+            kind: Kind::default(),
             taken_over: None,
         })
     }
@@ -73,6 +85,34 @@ impl Screen {
         self.rings = true;
     }
 
+    /// Puts text into the clipboard with the next frame, by way of the terminal (OSC 52).
+    pub(super) fn copy(&mut self, text: &str) {
+        let encoded = base64::engine::general_purpose::STANDARD.encode(text);
+        self.before_frame.extend_from_slice(b"\x1b]52;c;");
+        self.before_frame.extend_from_slice(encoded.as_bytes());
+        self.before_frame.extend_from_slice(b"\x1b\\");
+    }
+
+    /// The cursor's look, if the terminal has to be told: that of the focused program.
+    fn shape(&mut self, model: &Model) -> &'static [u8] {
+        let has_keys = model.page == Page::Tabs && model.overlay.is_none();
+        let pane = model.focused_pane().filter(|_| has_keys);
+        let shape = pane.map_or(CursorShape::Default, Pane::cursor_shape);
+        if shape == self.shape || !self.kind.is_modern {
+            return b"";
+        }
+        self.shape = shape;
+        match shape {
+            CursorShape::Default => b"\x1b[0 q",
+            CursorShape::BlinkingBlock => b"\x1b[1 q",
+            CursorShape::Block => b"\x1b[2 q",
+            CursorShape::BlinkingUnderline => b"\x1b[3 q",
+            CursorShape::Underline => b"\x1b[4 q",
+            CursorShape::BlinkingBar => b"\x1b[5 q",
+            CursorShape::Bar => b"\x1b[6 q",
+        }
+    }
+
     /// Draws, unless nothing changed.
     pub(super) fn draw(&mut self, model: &Model) -> io::Result<()> {
         if self.size != model.setup.screen {
@@ -83,20 +123,33 @@ impl Screen {
         self.terminal.draw(|frame| view(model, frame))?;
         let drawn = self.writer.take();
         let rings = std::mem::take(&mut self.rings);
-        if drawn == self.last && !rings {
+        let before = std::mem::take(&mut self.before_frame);
+        let shape = self.shape(model);
+        if drawn == self.last && !rings && before.is_empty() && shape.is_empty() {
             return Ok(());
         }
         let bell: &[u8] = if rings { b"\x07" } else { b"" };
-        let frame = [BEGIN, &drawn, bell, END].concat();
+        let (begin, end): (&[u8], &[u8]) = if self.kind.is_modern {
+            (BEGIN, END)
+        } else {
+            (b"", b"")
+        };
+        let frame = [before.as_slice(), begin, &drawn, shape, bell, end].concat();
         self.last = drawn;
         self.output.send(frame)
     }
 
     /// The terminal is in an unknown state: everything is drawn anew.
     pub(super) fn reenter(&mut self) -> io::Result<()> {
-        if self.taken_over.is_some() {
-            TakenOver::again()?;
+        if let Some(taken_over) = &self.taken_over {
+            taken_over.again()?;
         }
+        self.shape = CursorShape::Default;
+        self.repaint()
+    }
+
+    /// Something else wrote on the terminal: everything is drawn anew.
+    pub(super) fn repaint(&mut self) -> io::Result<()> {
         self.last.clear();
         // `Terminal::clear` would ask the terminal where its cursor is, and take the keys that are
         // typed meanwhile for the answer.
@@ -107,7 +160,7 @@ impl Screen {
 
     /// Gives the terminal back.
     pub(super) async fn leave(&mut self) {
-        self.output.finish(LEAVE.to_vec()).await;
+        self.output.finish(self.kind.leave().to_vec()).await;
         if let Some(taken_over) = self.taken_over.take() {
             taken_over.has_left();
         }
@@ -144,6 +197,8 @@ mod tests {
             depth: Depth::Palette,
             screen: size,
             first_shell: false,
+            config: crate::config::Config::default(),
+            saved: None,
         };
         let now = Now {
             instant: tokio::time::Instant::now(),
@@ -204,6 +259,6 @@ mod tests {
             "{:?}",
             row(0)
         );
-        assert!(row(4).contains("LIST"), "{:?}", row(4));
+        assert!(row(4).contains("FLEET"), "{:?}", row(4));
     }
 }

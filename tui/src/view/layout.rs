@@ -1,22 +1,12 @@
 //! Where things are on a screen of any size.
-//!
-//! From [`WIDE`] columns on list and session stand side by side. Below that a session that has the
-//! keys has the whole screen, so that its size does not change when one looks at the list; the list
-//! then shows it cropped, or below [`MEDIUM`] columns not at all.
 
 use ratatui::layout::{Constraint, Layout, Rect, Size};
 
-use crate::app::Focus;
+/// From here on there is room beside the list of machines for what is selected in it.
+pub const WIDE: u16 = 90;
 
-/// Both parts fit for good.
-pub const WIDE: u16 = 100;
-/// Both parts fit for a look.
-pub const MEDIUM: u16 = 70;
-
-/// The list beside a session.
+/// The list where something stands beside it.
 const LIST: u16 = 46;
-/// The list where there is less room; all its columns fit.
-const LIST_SMALL: u16 = 42;
 
 /// Columns of a machine's row before its name: a glyph and a word.
 pub const STATE: u16 = 10;
@@ -32,62 +22,42 @@ const WORDS_FROM: u16 = 26;
 pub struct Areas {
     /// All but the status bar.
     pub main: Rect,
-    /// The list.
-    pub list: Option<Rect>,
-    /// The session, or what there is to say without one.
-    pub session: Option<Rect>,
-    /// Whether the session has a frame around it.
-    pub framed: bool,
     /// The status bar.
     pub status: Option<Rect>,
 }
 
+/// Where things are on the page of machines and sessions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fleet {
+    /// The list.
+    pub list: Rect,
+    /// What there is to say about the selected row.
+    pub about: Option<Rect>,
+}
+
 /// Where things are on a screen of this size.
-pub fn areas(screen: Size, focus: Focus, has_pane: bool) -> Areas {
+pub fn areas(screen: Size) -> Areas {
     let whole = Rect::new(0, 0, screen.width, screen.height);
     let bar = u16::from(screen.height > 1);
     let [main, status] =
         Layout::vertical([Constraint::Fill(1), Constraint::Length(bar)]).areas(whole);
     let status = (bar > 0).then_some(status);
-    let beside = |width| {
-        let [list, session] =
-            Layout::horizontal([Constraint::Length(width), Constraint::Fill(1)]).areas(main);
-        Areas {
-            main,
-            list: Some(list),
-            session: Some(session),
-            framed: true,
-            status,
-        }
-    };
-    match screen.width {
-        WIDE.. => beside(LIST),
-        _ if focus == Focus::Pane && has_pane => Areas {
-            main,
-            list: None,
-            session: Some(main),
-            framed: false,
-            status,
-        },
-        MEDIUM.. => beside(LIST_SMALL),
-        _ => Areas {
-            main,
-            list: Some(main),
-            session: None,
-            framed: false,
-            status,
-        },
-    }
+    Areas { main, status }
 }
 
-/// The room of a session that has the keys.
-pub fn pane_room(screen: Size) -> Size {
-    let shown = areas(screen, Focus::Pane, true);
-    let area = shown.session.unwrap_or(shown.main);
-    if shown.framed {
-        inner(area).as_size()
-    } else {
-        area.as_size()
+/// Where the list is in this area.
+pub fn fleet(main: Rect) -> Fleet {
+    if main.width < WIDE {
+        return Fleet {
+            list: main,
+            about: None,
+        };
+    }
+    let [list, about] =
+        Layout::horizontal([Constraint::Length(LIST), Constraint::Fill(1)]).areas(main);
+    Fleet {
+        list,
+        about: Some(about),
     }
 }
 
@@ -148,8 +118,8 @@ pub fn columns(width: u16) -> Columns {
 
 /// Whether the list, where it is shown on this screen, shows ages.
 pub fn shows_age(screen: Size) -> bool {
-    let list = areas(screen, Focus::List, true).list;
-    list.is_some_and(|list| columns(inner(list).width).age > 0)
+    let list = fleet(areas(screen).main).list;
+    columns(inner(list).width).age > 0
 }
 
 #[cfg(test)]
@@ -159,32 +129,17 @@ mod tests {
     #[test]
     fn every_part_is_on_the_screen_and_none_covers_another() {
         for (width, height) in (1..=220).flat_map(|w| (1..=60).map(move |h| (w, h))) {
-            for focus in [Focus::List, Focus::Pane] {
-                let screen = Size::new(width, height);
-                let shown = areas(screen, focus, true);
-                let parts: Vec<_> = [shown.list, shown.session, shown.status]
-                    .into_iter()
-                    .flatten()
-                    .collect();
-                let cells: u32 = parts.iter().map(|part| part.area()).sum();
-                assert_eq!(
-                    cells,
-                    u32::from(width) * u32::from(height),
-                    "{screen:?} {focus:?}"
-                );
-                for (at, part) in parts.iter().enumerate() {
-                    assert!(parts[..at].iter().all(|other| !other.intersects(*part)));
-                }
+            let screen = Size::new(width, height);
+            let shown = areas(screen);
+            let parts = fleet(shown.main);
+            let parts = [Some(parts.list), parts.about, shown.status];
+            let parts: Vec<_> = parts.into_iter().flatten().collect();
+            let cells: u32 = parts.iter().map(|part| part.area()).sum();
+            assert_eq!(cells, u32::from(width) * u32::from(height), "{screen:?}");
+            for (at, part) in parts.iter().enumerate() {
+                assert!(parts[..at].iter().all(|other| !other.intersects(*part)));
             }
         }
-    }
-
-    #[test]
-    fn a_session_has_the_same_room_whoever_has_the_keys() {
-        assert_eq!(pane_room(Size::new(80, 24)), Size::new(80, 23));
-        assert_eq!(pane_room(Size::new(120, 40)), Size::new(72, 37));
-        let wide = areas(Size::new(120, 40), Focus::List, true);
-        assert_eq!(wide, areas(Size::new(120, 40), Focus::Pane, true));
     }
 
     #[test]
@@ -198,7 +153,7 @@ mod tests {
                 "{width}"
             );
         }
-        let all = columns(LIST_SMALL - 2);
+        let all = columns(LIST - 2);
         assert!(all.cpu > 0 && all.memory > 0 && all.sessions > 0 && all.age > 0);
     }
 }

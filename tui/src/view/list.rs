@@ -5,11 +5,11 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
-use ratatui::widgets::{Block, Paragraph};
+use ratatui::widgets::Paragraph;
 
 use super::layout::{self, Columns};
-use super::text;
-use crate::app::{Feed, Focus, Machine, Model, Presence, Row, Session};
+use super::{lines, text};
+use crate::app::{Feed, Machine, Model, Presence, Row, Session};
 use crate::theme::Role;
 
 /// From this share on a reading is worth a look, and from the other it needs somebody.
@@ -21,20 +21,9 @@ const STATUS: u16 = 11;
 
 pub(super) fn draw(model: &Model, area: Rect, frame: &mut Frame<'_>) {
     let theme = &model.setup.theme;
-    let focused = model.focus == Focus::List;
-    if layout::has_frame(area) {
-        let border = if focused {
-            Role::BorderFocused
-        } else {
-            Role::Border
-        };
-        let count = model.machines.iter().count();
-        let title = text::cut(&format!(" machines · {count} "), area.width - 2);
-        let block = Block::bordered()
-            .border_style(theme.style(border))
-            .title(Span::styled(title, theme.style(Role::Title)));
-        frame.render_widget(block, area);
-    }
+    let count = model.machines.iter().count();
+    let title = format!(" machines · {count} ");
+    lines::framed(model, area, &title, Role::BorderFocused, frame);
     let mut area = layout::inner(area);
     let rows = model.rows();
     if rows.is_empty() {
@@ -64,10 +53,9 @@ pub(super) fn draw(model: &Model, area: Rect, frame: &mut Frame<'_>) {
                 .map(|s| session(model, s, area.width)),
         };
         let line = line.unwrap_or_default();
-        match (Some(*row) == model.selection.row(), focused) {
-            (false, _) => line,
-            (true, true) => selected_line(&line, theme.style(Role::Selected)),
-            (true, false) => selected_line(&line, theme.style(Role::SelectedUnfocused)),
+        match Some(*row) == model.selection.row() {
+            false => line,
+            true => selected_line(&line, theme.style(Role::Selected)),
         }
     });
     let lines: Vec<_> = lines.collect();
@@ -148,9 +136,9 @@ fn machine<'a>(model: &Model, machine: &Machine, columns: Columns) -> Line<'a> {
 fn session<'a>(model: &Model, session: &Session, width: u16) -> Line<'a> {
     let theme = &model.setup.theme;
     let is_shown = model
-        .pane
-        .as_ref()
-        .is_some_and(|pane| pane.session == session.id);
+        .panes
+        .values()
+        .any(|pane| pane.session == Some(session.id));
     let mark = if is_shown { "  ▸ " } else { "  · " };
     let mark = text::left(mark, 4.min(width));
     let left = width - 4.min(width);

@@ -1,36 +1,125 @@
-//! What lies on top: the help, and questions.
+//! What lies on top: texts that are only read, questions, and lines that are typed.
 
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
-use ratatui::widgets::{Block, Clear, Paragraph};
+use ratatui::widgets::{Clear, Paragraph};
 
-use super::{layout, text};
-use crate::app::{Model, Overlay, Question};
-use crate::keymap::{BINDINGS, Context};
+use super::{layout, lines, picker, text};
+use crate::app::overlay::{Overlay, Question};
+use crate::app::reading::{self, Row};
+use crate::app::{Level, Model};
 use crate::theme::{Role, Theme};
+
+/// The keys of the help's lines.
+const KEYS: u16 = 22;
 
 pub(super) fn draw(model: &Model, main: Rect, frame: &mut Frame<'_>) {
     let theme = &model.setup.theme;
     match &model.overlay {
         None => {}
-        Some(Overlay::Help) => boxed(
-            " keys ",
-            &help(theme),
-            Role::BorderFocused,
-            model,
-            main,
-            frame,
-        ),
+        Some(Overlay::Help { top }) => read(model, "keys", *top, main, frame),
+        Some(Overlay::Messages { top }) => {
+            read(model, "messages, the newest first", *top, main, frame)
+        }
+        Some(Overlay::Text { title, top, .. }) => read(model, title, *top, main, frame),
+        Some(Overlay::Picker(shown)) => picker::picker(model, shown, main, frame),
+        Some(Overlay::Prompt(shown)) => picker::prompt(model, shown, main, frame),
         Some(Overlay::Confirm(question)) => {
             let lines = [
                 Line::styled(asked(model, question), theme.style(Role::Text)),
                 Line::default(),
                 answers(theme),
             ];
-            boxed(" sure? ", &lines, Role::Dialog, model, main, frame);
+            boxed(" sure? ", &lines, model, main, frame);
         }
     }
+}
+
+/// A text that is only read, as large as it has to be.
+fn read(model: &Model, title: &str, top: usize, main: Rect, frame: &mut Frame<'_>) {
+    let rows = reading::rows(model);
+    let widest = rows
+        .iter()
+        .map(width)
+        .max()
+        .unwrap_or(0)
+        .max(text::width(title) + 2);
+    let area = middle(main, widest + 2, rows.len() as u16 + 2);
+    frame.render_widget(Clear, area);
+    frame
+        .buffer_mut()
+        .set_style(area, model.setup.theme.style(Role::Text));
+    let room = usize::from(layout::inner(area).height);
+    let top = top.min(rows.len().saturating_sub(room));
+    let more = match top + room < rows.len() {
+        true => " · j, k scroll",
+        false => "",
+    };
+    lines::framed(
+        model,
+        area,
+        &format!(" {title}{more} "),
+        Role::BorderFocused,
+        frame,
+    );
+    let inside = layout::inner(area);
+    let shown = rows.iter().skip(top).take(room);
+    let shown: Vec<_> = shown
+        .map(|row| line(&model.setup.theme, row, inside.width))
+        .collect();
+    frame.render_widget(Paragraph::new(shown), inside);
+}
+
+fn width(row: &Row) -> u16 {
+    match row {
+        Row::Heading(words) | Row::Text(words) => text::width(words),
+        Row::Keys(keys, what) => text::width(keys).max(KEYS) + 1 + text::width(what),
+        Row::Message(time, _, words) => text::width(time) + 3 + text::width(words),
+    }
+}
+
+fn line<'a>(theme: &Theme, row: &Row, width: u16) -> Line<'a> {
+    match row {
+        Row::Heading(words) => Line::styled(text::cut(words, width), theme.style(Role::Heading)),
+        Row::Text(words) => Line::styled(text::cut(words, width), theme.style(Role::Text)),
+        Row::Keys(keys, what) => {
+            let column = text::width(keys).max(KEYS.min(width / 2)).min(width);
+            let left = width.saturating_sub(column + 1);
+            Line::from(vec![
+                Span::styled(text::left(keys, column), theme.style(Role::Key)),
+                Span::styled(
+                    format!(" {}", text::cut(what, left)),
+                    theme.style(Role::Text),
+                ),
+            ])
+        }
+        Row::Message(time, level, words) => {
+            let (sign, role) = match level {
+                Level::Info => (" ", Role::Text),
+                Level::Error => ("✗", Role::Critical),
+            };
+            let left = width.saturating_sub(text::width(time) + 3);
+            Line::from(vec![
+                Span::styled(format!("{time} "), theme.style(Role::Muted)),
+                Span::styled(
+                    format!("{sign} {}", text::cut(words, left)),
+                    theme.style(role),
+                ),
+            ])
+        }
+    }
+}
+
+/// An area of this size in the middle, as far as there is room.
+fn middle(main: Rect, width: u16, height: u16) -> Rect {
+    let (width, height) = (width.min(main.width), height.min(main.height));
+    Rect::new(
+        main.x + (main.width - width) / 2,
+        main.y + (main.height - height) / 2,
+        width,
+        height,
+    )
 }
 
 fn asked(model: &Model, question: &Question) -> String {
@@ -50,11 +139,11 @@ fn asked(model: &Model, question: &Question) -> String {
             )
         }
         Question::Paste { lines, .. } => {
-            let place = model
-                .pane
-                .as_ref()
-                .map(|pane| pane.label.as_str())
-                .unwrap_or_default();
+            let all = model.tabs.current().filter(|tab| tab.synchronised);
+            let place = match (all, model.focused_pane()) {
+                (Some(tab), _) => format!("all {} panes of the tab", tab.panes().len()),
+                (None, pane) => pane.map(|pane| pane.label.clone()).unwrap_or_default(),
+            };
             format!("Paste {lines} lines into {place}? The program may run each at once.")
         }
     }
@@ -69,73 +158,28 @@ fn answers(theme: &Theme) -> Line<'static> {
     ])
 }
 
-fn help(theme: &Theme) -> Vec<Line<'static>> {
-    let mut lines = Vec::new();
-    for (context, title) in [
-        (Context::List, "in the list"),
-        (Context::Prefix, "in a session"),
-    ] {
-        if !lines.is_empty() {
-            lines.push(Line::default());
-        }
-        lines.push(Line::styled(title, theme.style(Role::Heading)));
-        for binding in BINDINGS
-            .iter()
-            .filter(|b| b.context == context && !b.keys.is_empty())
-        {
-            lines.push(Line::from(vec![
-                Span::styled(text::left(binding.keys, 9), theme.style(Role::Key)),
-                Span::styled(binding.help, theme.style(Role::Text)),
-            ]));
-        }
-    }
-    lines.push(Line::styled(
-        "every other key goes to the program",
-        theme.style(Role::Muted),
-    ));
-    lines
-}
-
-/// A box in the middle, as large as its lines and the screen allow.
-fn boxed(
-    title: &'static str,
-    lines: &[Line<'_>],
-    role: Role,
-    model: &Model,
-    main: Rect,
-    frame: &mut Frame<'_>,
-) {
+/// A question in the middle, as large as its lines and the screen allow.
+fn boxed(title: &str, asked: &[Line<'_>], model: &Model, main: Rect, frame: &mut Frame<'_>) {
     let theme = &model.setup.theme;
-    let widest = lines.iter().map(Line::width).max().unwrap_or(0);
+    let widest = asked.iter().map(Line::width).max().unwrap_or(0);
     let room = main.width.saturating_sub(4).max(1);
     // A long question takes more lines instead of losing its end.
-    let broken: Vec<_> = lines.iter().flat_map(|line| fitted(line, room)).collect();
-    let width = (widest.min(room.into()) as u16 + 4).min(main.width);
-    let height = (broken.len() as u16 + 2).min(main.height);
-    let area = Rect::new(
-        main.x + (main.width - width) / 2,
-        main.y + (main.height - height) / 2,
-        width,
-        height,
+    let broken: Vec<_> = asked.iter().flat_map(|line| fitted(line, room)).collect();
+    let area = middle(
+        main,
+        widest.min(room.into()) as u16 + 4,
+        broken.len() as u16 + 2,
     );
     frame.render_widget(Clear, area);
     frame.buffer_mut().set_style(area, theme.style(Role::Text));
-    let mut inside = area;
+    lines::framed(model, area, title, Role::Dialog, frame);
+    let mut inside = layout::inner(area);
     if layout::has_frame(area) {
-        let block = Block::bordered()
-            .title(title)
-            .border_style(theme.style(role));
-        frame.render_widget(block, area);
-        inside = layout::inner(area);
         inside.x += 1;
         inside.width -= 2;
     }
     // What is asked may lose its beginning, never the answers.
-    let skipped = if model.context() == Context::Confirm {
-        (broken.len() as u16).saturating_sub(inside.height)
-    } else {
-        0
-    };
+    let skipped = (broken.len() as u16).saturating_sub(inside.height);
     frame.render_widget(Paragraph::new(broken).scroll((skipped, 0)), inside);
 }
 

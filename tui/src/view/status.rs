@@ -1,108 +1,93 @@
-//! The status bar: who gets the keys, how the connection stands, what is shown.
+//! The status bar: where keys go, the tabs, how the session and the connection stand.
+
+use std::time::Duration;
 
 use cmdop_proto::v1::SessionStatus;
 use ratatui::Frame;
 use ratatui::layout::Rect;
-use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use super::text;
-use crate::app::{Focus, Model, Session};
-use crate::keymap::{BINDINGS, Context};
+use crate::app::{Model, Page, Session, strip};
+use crate::keymap::Verb;
+use crate::keymap::tables::{FLEET, PREFIX};
 use crate::theme::Role;
 
 pub(super) fn draw(model: &Model, area: Rect, frame: &mut Frame<'_>) {
     let theme = &model.setup.theme;
-    let style = theme.style(Role::Status);
-    let mut bar = Bar {
-        spans: Vec::new(),
-        left: area.width,
-    };
-    for (word, role) in words(model) {
-        bar.put(&format!(" {word} "), theme.style(role));
+    let pieces = strip::pieces(model, area.width);
+    let used = pieces.last().map_or(0, strip::Piece::end);
+    let mut spans: Vec<_> = pieces
+        .into_iter()
+        .map(|piece| Span::styled(piece.text, theme.style(piece.role)))
+        .collect();
+    let room = area.width.saturating_sub(used);
+    let rest = text::right(&fitting(&parts(model), room), room);
+    spans.push(Span::styled(rest, theme.style(Role::Status)));
+    frame.render_widget(Line::from(spans), area);
+}
+
+/// As many of the parts as have room, the most important at the right; that one is cut rather than
+/// left out.
+fn fitting(parts: &[String], room: u16) -> String {
+    let mut shown = String::new();
+    for part in parts {
+        let longer = match shown.is_empty() {
+            true => format!(" {part} "),
+            false => format!(" {part} ·{shown}"),
+        };
+        if !shown.is_empty() && text::width(&longer) > room {
+            break;
+        }
+        shown = longer;
     }
-    if model.prefix {
-        bar.put(&format!(" {}", what_can_follow()), style);
-    } else {
-        for part in parts(model) {
-            bar.put(&format!(" {part} "), style);
+    shown
+}
+
+/// What there is to say, what matters most first.
+fn parts(model: &Model) -> Vec<String> {
+    let trouble = model.trouble().map(|(what, since)| {
+        let since = since.map(|since| text::age(model.now.saturating_duration_since(since)));
+        since.map_or(what.clone(), |since| format!("{what} ({since})"))
+    });
+    let is_connected = trouble.is_none();
+    let mut parts: Vec<String> = trouble.into_iter().collect();
+    if model.page == Page::Tabs {
+        if let Some(session) = model.shown_session() {
+            parts.push(status(model, session));
+            parts.extend(
+                session
+                    .keyboard
+                    .as_ref()
+                    .map(|holder| format!("keyboard: {holder}")),
+            );
+            let others = session.attached.0 + session.attached.1;
+            if others > 1 {
+                parts.push(format!("{others} here"));
+            }
         }
     }
-    // A hint stands where the rest leaves room for all of it.
-    let hint = hints(model)
-        .iter()
-        .find(|hint| text::width(hint) < bar.left)
-        .unwrap_or(&"");
-    bar.put(&text::right(hint, bar.left), style);
-    frame.render_widget(Line::from(bar.spans), area);
-}
-
-/// A line that is filled from the left.
-struct Bar {
-    spans: Vec<Span<'static>>,
-    left: u16,
-}
-
-impl Bar {
-    fn put(&mut self, text: &str, style: Style) {
-        let text = text::cut(text, self.left);
-        self.left -= text::width(&text);
-        self.spans.push(Span::styled(text, style));
-    }
-}
-
-/// The modes that are in force, in words.
-fn words(model: &Model) -> Vec<(&'static str, Role)> {
-    let mode = match model.context() {
-        Context::List => "LIST",
-        Context::Pane => "PANE",
-        Context::Ended => "ENDED",
-        Context::Prefix => "PREFIX",
-        Context::Confirm => "CONFIRM",
-        Context::Help => "HELP",
-    };
-    let mut words = vec![(
-        mode,
-        if model.prefix {
-            Role::Badge
-        } else {
-            Role::Mode
-        },
-    )];
-    if model
-        .pane
-        .as_ref()
-        .is_some_and(crate::pane::Pane::is_observer)
-    {
-        words.push(("OBSERVER", Role::Badge));
-    }
-    words
-}
-
-/// What matters most first: it is cut at its end.
-fn parts(model: &Model) -> Vec<String> {
-    let mut parts = Vec::new();
-    if let Some((what, since)) = model.trouble() {
-        let since = since.map(|since| text::age(model.now.saturating_duration_since(since)));
-        parts.push(since.map_or(what.clone(), |since| format!("{what} ({since})")));
-    }
-    if let Some(pane) = &model.pane {
-        let status = model
-            .shown_session()
-            .map(|session| status(model, session))
-            .unwrap_or_default();
-        parts.push(format!("{} {status}", pane.label).trim().to_owned());
-        let (rows, cols) = pane.size();
-        parts.push(format!("{cols}x{rows}"));
-        let holder = model.shown_session().and_then(|s| s.keyboard.as_deref());
-        parts.extend(holder.map(|holder| format!("keyboard: {holder}")));
-    }
-    if model.trouble().is_none() {
-        parts.push(format!("{} · connected", model.setup.profile));
+    if is_connected {
+        let round_trip = model
+            .round_trip
+            .map(|time| format!(" {}", milliseconds(time)));
+        let profile = &model.setup.profile;
+        parts.push(format!(
+            "{profile} connected{}",
+            round_trip.unwrap_or_default()
+        ));
     } else {
         parts.push(model.setup.profile.clone());
     }
+    parts.extend(hint(model));
     parts
+}
+
+fn milliseconds(time: Duration) -> String {
+    match time.as_micros() {
+        micros @ 0..10_000 => format!("{:.1} ms", micros as f64 / 1000.0),
+        micros => format!("{} ms", micros / 1000),
+    }
 }
 
 /// The status as the protocol names it; a grace period counts down.
@@ -120,23 +105,13 @@ fn status(model: &Model, session: &Session) -> String {
     }
 }
 
-/// The keys after the prefix.
-fn what_can_follow() -> String {
-    let follows = |keys: &'static str| keys.strip_prefix("C-b ").unwrap_or(keys);
-    let bindings = BINDINGS
-        .iter()
-        .filter(|b| b.context == Context::Prefix && !b.keys.is_empty());
-    let hints: Vec<_> = bindings
-        .map(|b| format!("{}: {}", follows(b.keys), b.help))
-        .collect();
-    hints.join(" · ")
-}
-
-/// What to remember, the longer form first.
-fn hints(model: &Model) -> &'static [&'static str] {
-    match (model.prefix, model.focus) {
-        (true, _) => &[],
-        (_, Focus::Pane) => &["C-b ? help · C-b d list ", "C-b ? help "],
-        (_, Focus::List) => &["? help · q quit ", "? help "],
-    }
+/// What to remember.
+fn hint(model: &Model) -> Option<String> {
+    let keymap = &model.setup.config.keymap;
+    let table = match model.page {
+        Page::Fleet => FLEET,
+        Page::Tabs => PREFIX,
+    };
+    let help = keymap.keys_of(table, &Verb::Help.into())?;
+    Some(format!("{help} help"))
 }

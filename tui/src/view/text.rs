@@ -8,7 +8,7 @@ use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 const MAX_TEXT: usize = 8 << 10;
 
 /// `text` without anything that would steer the terminal, in at most `width` columns; cut off with `…`.
-pub(super) fn cut(text: &str, width: u16) -> String {
+pub(crate) fn cut(text: &str, width: u16) -> String {
     let text = cmdop_proto::text::shown(text, MAX_TEXT);
     let width = usize::from(width);
     if text.width() <= width {

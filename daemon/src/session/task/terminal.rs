@@ -1,15 +1,17 @@
 //! Bytes to and from the terminal, and the screen that follows them.
 
 use std::io;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use cmdop_proto::v1::session_up::Message as Up;
 use cmdop_proto::{Offset, Size, v1};
+use rustix::process::Pid;
 use tokio::time::Instant;
 
 use super::{FEED, Link, MAX_LAG, TURN, Task, WORK};
 use crate::memory::{Stopped, Taken, Typist};
-use crate::process;
+use crate::process::{self, Process};
 use crate::pty::Pty;
 use crate::session::input::Accepted;
 use crate::session::screen::{Look, Screen};
@@ -120,6 +122,14 @@ impl Task {
             (None, Some(process)) => process.signal_group(signal),
             (None, None) => {}
         }
+    }
+
+    /// The directory in which the program is that the keys go to, or else the session's own.
+    pub(super) fn directory(&self) -> Option<PathBuf> {
+        let foreground = self.pty.as_ref().and_then(Pty::foreground);
+        let leader = self.process.as_ref().map(Process::pid);
+        let of = |pid: Pid| std::fs::read_link(format!("/proc/{}/cwd", pid.as_raw_nonzero())).ok();
+        foreground.and_then(of).or_else(|| leader.and_then(of))
     }
 
     pub(super) fn may_read(&self) -> bool {
