@@ -21,6 +21,7 @@ mod hostile;
 mod keyboard;
 mod login;
 mod operators;
+mod panes;
 mod reconnect;
 mod record;
 mod refresh;

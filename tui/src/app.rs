@@ -24,6 +24,7 @@ mod selection;
 pub mod strip;
 pub mod tabs;
 mod toasts;
+pub mod tour;
 mod typing;
 
 #[cfg(test)]
@@ -77,6 +78,12 @@ fn happened(model: &mut Model, message: Msg, now: Now) -> Vec<Effect> {
         Msg::RoundTrip(time) => {
             model.round_trip = Some(time);
             model.draw(Redraw::Soon);
+        }
+        Msg::Configured(read) => {
+            (model.setup.config, model.setup.theme) = *read;
+            model.waiting = None;
+            model.touched = true;
+            model.say("the configuration was read again");
         }
         Msg::Failed(why) => model.complain(&why),
         Msg::Tick => model.tick(),

@@ -12,18 +12,19 @@ mod restore;
 mod screen;
 mod signals;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::task::Poll;
 use std::time::Duration;
 
 use cmdop_client::follow::Follow;
 use cmdop_client::{Connection, machines, sessions};
-use cmdop_proto::v1;
+use cmdop_proto::{Refusal, v1};
 use crossterm::event::{Event, EventStream};
 use futures_util::StreamExt as _;
 use ratatui::layout::Size;
 use tokio::time::Instant;
 
+use crate::app::tour::Tour;
 use crate::app::{Effect, Model, Msg, Now, Redraw, Saved, Setup, update};
 use crate::config::{self, Config};
 use crate::theme::{Depth, Theme};
@@ -127,10 +128,25 @@ pub async fn start(
         redraw: Redraw::Now,
         last_frame: None,
         is_leaving: false,
+        directory: directory.to_owned(),
+        look: look.clone(),
     };
+    if is_first_start(directory) {
+        running.model.tour = Some(Tour::default());
+    }
     let result = running.run(&mut signals).await;
     running.screen.leave().await;
     result.map_err(Error::from)
+}
+
+/// Whether nobody was here before; from now on somebody was.
+fn is_first_start(directory: &Path) -> bool {
+    let mark = directory.join("toured");
+    let file = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(mark);
+    file.is_ok()
 }
 
 /// The panes of the last time; none if there was no last time, or nothing of it can be read.
@@ -166,6 +182,8 @@ struct Running {
     redraw: Redraw,
     last_frame: Option<Instant>,
     is_leaving: bool,
+    directory: PathBuf,
+    look: Look,
 }
 
 /// What woke the loop.
@@ -257,11 +275,22 @@ impl Running {
                 Effect::Bell => self.screen.ring(),
                 Effect::Copy(text) => self.screen.copy(&text),
                 Effect::Repaint => self.screen.repaint()?,
+                Effect::Reload => self.reload()?,
                 effect => self.effects.run(effect),
             }
         }
         self.redraw = self.redraw.max(self.model.take_redraw());
         Ok(())
+    }
+
+    /// Reads the configuration again; with a mistake in it, everything stays as it is.
+    fn reload(&mut self) -> std::io::Result<()> {
+        let read = Config::load(&self.directory).map_err(Error::from);
+        let read = read.and_then(|config| Ok((theme(&self.look, &config)?, config)));
+        self.tell(match read {
+            Ok((theme, config)) => Msg::Configured(Box::new((config, theme))),
+            Err(error) => Msg::Failed(Refusal::invalid("bad-configuration", error.to_string())),
+        })
     }
 
     /// When the next frame is to be drawn; `now` if at once.

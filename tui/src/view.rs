@@ -13,6 +13,7 @@ mod panes;
 mod picker;
 mod status;
 pub(crate) mod text;
+mod tour;
 mod whichkey;
 
 use ratatui::Frame;
@@ -40,6 +41,7 @@ pub fn view(model: &Model, frame: &mut Frame<'_>) {
         status::draw(model, area, frame);
     }
     notices::draw(model, shown.main, frame);
+    tour::draw(model, shown.main, frame);
     whichkey::draw(model, shown.main, frame);
     overlay::draw(model, shown.main, frame);
 }

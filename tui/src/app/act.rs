@@ -22,6 +22,7 @@ use crate::tiles::{Axis, Direction, PaneId};
 pub(super) fn act(model: &mut Model, action: &Action) -> Vec<Effect> {
     model.touched = true;
     model.draw(Redraw::Now);
+    model.tour = model.tour.and_then(|tour| tour.after(action));
     match action {
         Action::Do(verb) => verb_of_panes(model, *verb),
         Action::Resize(direction, cells) => {
@@ -166,6 +167,7 @@ fn verb_of_views(model: &mut Model, verb: Verb) -> Vec<Effect> {
         Verb::Help => model.help(),
         Verb::Messages => model.overlay = Some(Overlay::Messages { top: 0 }),
         Verb::Detach => return vec![Effect::Quit],
+        Verb::Reload => return vec![Effect::Reload],
         Verb::Lock => {
             model.lock = Lock::Locked;
             model.say("locked: every key goes to the program; C-g C-g unlocks");
@@ -240,5 +242,6 @@ fn ask_to_end(model: &mut Model) {
 fn dismiss(model: &mut Model) {
     if model.overlay.take().is_none() {
         model.toasts.clear();
+        model.tour = None;
     }
 }

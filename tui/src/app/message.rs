@@ -11,7 +11,9 @@ use crossterm::event::{KeyEvent, MouseEvent};
 use tokio::time::Instant;
 
 use super::saved::Saved;
+use crate::config::Config;
 use crate::pane::AttachmentId;
+use crate::theme::Theme;
 
 /// The time of a message: for waiting, and for comparing with what servers say.
 #[derive(Clone, Copy, Debug)]
@@ -53,6 +55,8 @@ pub enum Msg {
     Clients(Result<v1::KeyboardResponse, Refusal>),
     /// How long a small call took there and back.
     RoundTrip(Duration),
+    /// The configuration was read again.
+    Configured(Box<(Config, Theme)>),
     /// Something that was to be done on this machine could not be.
     Failed(Refusal),
     /// The time that [`super::Model::next_wake`] named has come.
@@ -106,6 +110,8 @@ pub enum Effect {
     Copy(String),
     /// Keep the layout for the next start.
     Save(Saved),
+    /// Read the configuration again. Answered by [`Msg::Configured`].
+    Reload,
     /// Draw the whole screen anew: something else wrote on it.
     Repaint,
     /// Ring the terminal's bell.

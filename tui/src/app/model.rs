@@ -17,6 +17,7 @@ use super::saved::Saved;
 use super::selection::Selection;
 use super::tabs::{TabId, Tabs};
 use super::toasts::Toasts;
+use super::tour::Tour;
 use crate::config::Config;
 use crate::keymap::tables;
 use crate::pane::{AttachmentId, Link, Pane};
@@ -135,6 +136,8 @@ pub struct Model {
     pub waiting: Option<Waiting>,
     /// Whether keys of ours are ours.
     pub lock: Lock,
+    /// What a newcomer is shown.
+    pub tour: Option<Tour>,
     /// What lies on top.
     pub overlay: Option<Overlay>,
     /// Messages.
@@ -181,6 +184,7 @@ impl Model {
             panes: BTreeMap::new(),
             waiting: None,
             lock: Lock::Open,
+            tour: None,
             overlay: None,
             toasts: Toasts::default(),
             log: Log::default(),

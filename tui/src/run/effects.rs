@@ -1,7 +1,7 @@
 //! Doing what the model wants: calls and attachments, each on a task of its own. Their answers come
 //! back as messages.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use cmdop_client::{Connection, sessions};
@@ -105,7 +105,7 @@ impl Effects {
             Effect::AskClients(session) => self.ask_clients(session),
             Effect::Save(saved) => self.save(saved),
             // The loop's own.
-            Effect::Copy(_) | Effect::Repaint | Effect::Bell | Effect::Quit => {}
+            Effect::Copy(_) | Effect::Reload | Effect::Repaint | Effect::Bell | Effect::Quit => {}
         }
     }
 
@@ -153,15 +153,21 @@ impl Effects {
     fn save(&mut self, saved: Saved) {
         let (file, tell) = (self.layout_file.clone(), self.tell.clone());
         self.tasks.spawn(async move {
-            let written = tokio::task::spawn_blocking(move || {
-                cmdop_service::private_file::write(&file, saved.write().as_bytes())
-            });
-            if let Ok(Err(error)) = written.await {
-                let what = format!("the layout cannot be kept: {error}");
+            let written = tokio::task::spawn_blocking(move || keep(&file, &saved));
+            if let Ok(Err(what)) = written.await {
+                let what = format!("the layout cannot be kept: {what}");
                 let _ = tell.send(Msg::Failed(Refusal::internal(what))).await;
             }
         });
     }
+}
+
+fn keep(file: &Path, saved: &Saved) -> Result<(), String> {
+    if let Some(directory) = file.parent() {
+        std::fs::create_dir_all(directory).map_err(|error| error.to_string())?;
+    }
+    let written = cmdop_service::private_file::write(file, saved.write().as_bytes());
+    written.map_err(|error| error.to_string())
 }
 
 /// A small call now and then says how far the relay is.

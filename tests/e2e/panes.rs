@@ -1,0 +1,163 @@
+//! The full-screen client as its users live in it: panes of many machines on a real terminal.
+
+use cmdop_tests::World;
+use cmdop_tests::person::Person;
+use cmdop_tests::pty::Shape;
+
+/// tmux's prefix.
+const PREFIX: &str = "\x02";
+
+async fn world() -> World {
+    World::with().machines(&["web-1", "web-2"]).start().await
+}
+
+/// Somebody at a large terminal, with the list of machines before them.
+async fn at_the_fleet(world: &World) -> Person {
+    let shape = Shape {
+        rows: 40,
+        cols: 140,
+        ..Shape::default()
+    };
+    let person = world.owner.at_a_terminal_of(shape, &[]);
+    person.sees("web-2").await;
+    person.sees("FLEET").await;
+    person
+}
+
+/// Opens a shell on the selected machine.
+async fn opens_a_shell(person: &Person) {
+    person.type_keys("\r");
+    person.sees("PANE").await;
+    person.enter("PS1='ready> '; clear");
+    person.sees("ready>").await;
+}
+
+async fn sees_times(person: &Person, text: &str, times: usize) {
+    let what = format!("{text:?} stands {times} times on the screen");
+    let shows = |screen: &str| screen.matches(text).count() == times;
+    person
+        .pty
+        .wait_until(&what, 1, |pty| shows(&pty.screen()))
+        .await;
+}
+
+#[tokio::test]
+async fn panes_of_two_machines_share_a_tab_and_survive_a_crash_of_the_relay() {
+    let mut world = world().await;
+    let person = at_the_fleet(&world).await;
+    opens_a_shell(&person).await;
+    // A second pane, on the other machine, picked by a part of its name.
+    person.type_keys(&format!("{PREFIX}M"));
+    person.sees("beside this").await;
+    person.type_keys("b-2\r");
+    person.sees(" web-2/").await;
+    person.enter("echo here-$((40 + 2)) in $HOME");
+    person.sees("here-42").await;
+    // What is typed goes to both.
+    person.type_keys(&format!("{PREFIX}S"));
+    person.sees("ALL PANES").await;
+    person.enter("echo both-$((6 * 7))");
+    sees_times(&person, "both-42", 2).await;
+    person.type_keys(&format!("{PREFIX}S"));
+    world.expect_errors();
+    world.crash_relay().await;
+    person.sees("reconnecting…").await;
+    world.restart_relay().await;
+    person
+        .pty
+        .wait_until("it is connected", 1, |pty| {
+            let screen = pty.screen();
+            screen.contains("connected") && !screen.contains("reconnecting")
+        })
+        .await;
+    person.enter("echo after-$((40 + 2))");
+    person.sees("after-42").await;
+    sees_times(&person, "both-42", 2).await;
+}
+
+#[tokio::test]
+async fn a_new_pane_is_in_the_directory_of_the_one_beside_it() {
+    let world = world().await;
+    let person = at_the_fleet(&world).await;
+    opens_a_shell(&person).await;
+    person.enter("mkdir -p deep/er && cd deep/er && echo moved-$((1 + 1))");
+    person.sees("moved-2").await;
+    person.type_keys(&format!("{PREFIX}\""));
+    sees_times(&person, " web-1/", 2).await;
+    person.enter("basename $(pwd)-$((1 + 1))");
+    person.sees("er-2").await;
+}
+
+#[tokio::test]
+async fn the_layout_and_its_sessions_are_there_again_at_the_next_start() {
+    let world = world().await;
+    let person = at_the_fleet(&world).await;
+    opens_a_shell(&person).await;
+    person.enter("echo first-$((1 + 1))");
+    person.sees("first-2").await;
+    person.type_keys(&format!("{PREFIX}%"));
+    sees_times(&person, " web-1/", 2).await;
+    person.enter("echo second-$((1 + 1))");
+    person.sees("second-2").await;
+    person.type_keys(&format!("{PREFIX},"));
+    person.sees("name of the tab").await;
+    person.type_keys("\x15work\r");
+    person.sees("0:work*").await;
+    person.type_keys(&format!("{PREFIX}d"));
+    assert_eq!(person.pty.exit().await, 0);
+    let shape = Shape {
+        rows: 40,
+        cols: 140,
+        ..Shape::default()
+    };
+    let again = world.owner.at_a_terminal_of(shape, &[]);
+    again.sees("first-2").await;
+    again.sees("second-2").await;
+    again.sees("0:work*").await;
+}
+
+#[tokio::test]
+async fn the_mouse_turns_to_panes_and_programs_get_it() {
+    let world = world().await;
+    let person = at_the_fleet(&world).await;
+    opens_a_shell(&person).await;
+    person.type_keys(&format!("{PREFIX}%"));
+    sees_times(&person, " web-1/", 2).await;
+    person.enter("echo right-$((1 + 1))");
+    person.sees("right-2").await;
+    // A click into the left pane; what is typed next appears there.
+    person.type_keys("\x1b[<0;5;10M\x1b[<0;5;10m");
+    person.enter("printf '\\033[?1000h\\033[?1006h'; echo left-$((1 + 1)); cat -v");
+    person
+        .pty
+        .wait_until("the left pane answers", 1, |pty| {
+            pty.screen().lines().any(|line| line.starts_with("left-2"))
+        })
+        .await;
+    // A click at the fifth column of its tenth row, which the terminal calls the eleventh: one is its title.
+    person.type_keys("\x1b[<0;5;11M\x1b[<0;5;11m");
+    person.sees("^[[<0;5;10M").await;
+}
+
+#[tokio::test]
+async fn it_is_usable_on_the_smallest_terminal_and_grows() {
+    let world = world().await;
+    let person = at_the_fleet(&world).await;
+    opens_a_shell(&person).await;
+    person.type_keys(&format!("{PREFIX}%"));
+    sees_times(&person, " web-1/", 2).await;
+    person.pty.resize(5, 20);
+    person
+        .pty
+        .wait_until("the small screen has a status bar", 1, |pty| {
+            pty.screen()
+                .lines()
+                .last()
+                .is_some_and(|last| last.contains("PANE"))
+        })
+        .await;
+    person.enter("echo $((40 + 2))");
+    person.sees("42").await;
+    person.pty.resize(40, 140);
+    sees_times(&person, " web-1/", 2).await;
+}
