@@ -7,9 +7,11 @@ pub mod cli;
 
 // The full screen.
 pub mod app;
+pub mod copy;
 mod frame;
 pub mod keymap;
 pub mod pane;
+pub mod predict;
 pub mod run;
 pub mod theme;
 pub mod view;
