@@ -17,6 +17,7 @@ impl Emulator {
             .or_else(|| differ("cursor", ours.grid.cursor(), theirs.grid.cursor()))
             .or_else(|| differ("modes", ours.modes, theirs.modes))
             .or_else(|| differ("attributes", ours.pen, theirs.pen))
+            .or_else(|| differ("link", &ours.link, &theirs.link))
             .or_else(|| differ("region", ours.region, theirs.region))
             .or_else(|| differ("charset", ours.charset, theirs.charset))
             .or_else(|| differ("tabs", &ours.tabs, &theirs.tabs))
@@ -49,7 +50,11 @@ impl Emulator {
             for row in 0..rows {
                 for col in 0..cols {
                     let what = format!("{name} cell {row},{col}");
-                    let difference = differ(&what, ours.cell(row, col), theirs.cell(row, col));
+                    let difference = differ(
+                        &what,
+                        self.look_of(ours, row, col),
+                        other.look_of(theirs, row, col),
+                    );
                     if difference.is_some() {
                         return difference;
                     }
@@ -62,6 +67,24 @@ impl Emulator {
             }
         }
         None
+    }
+
+    /// All there is to see of a cell: tags may differ where looks do not.
+    fn look_of<'a>(
+        &'a self,
+        screen: &'a vt100::Screen,
+        row: u16,
+        col: u16,
+    ) -> impl PartialEq + Debug {
+        let cell = screen.cell(row, col)?;
+        let (text, pen, link) = self.normaliser.grid.looks().of(cell);
+        Some((
+            text.to_owned(),
+            pen,
+            link.cloned(),
+            cell.is_wide(),
+            cell.is_wide_continuation(),
+        ))
     }
 
     fn differing_line(&self, other: &Self, lines: usize) -> Option<String> {

@@ -35,6 +35,12 @@ impl Detail {
                 wanted.write_change(written, &mut out);
                 written = wanted;
                 rest = &sequence[length..];
+            } else if sequence.starts_with("\x1b]8;") {
+                // A link; the drawing has them whole.
+                let end = sequence
+                    .find("\x1b\\")
+                    .map_or(sequence.len(), |end| end + 2);
+                rest = &sequence[end..];
             } else {
                 // Another sequence: its escape is copied, its rest is text to us.
                 out.push('\x1b');

@@ -177,6 +177,11 @@ impl Emulator {
     pub fn scrollback_line(&self, index: usize) -> Option<&str> {
         self.normaliser.grid.ring().line(index)
     }
+
+    /// Whether the newest line of the scrollback goes on in the first row of the main screen.
+    pub fn scrollback_continues(&self) -> bool {
+        self.normaliser.grid.ring().is_open()
+    }
 }
 
 fn clamp(rows: u16, cols: u16) -> (u16, u16) {

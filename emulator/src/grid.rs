@@ -11,6 +11,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::event::{Event, Events};
 use crate::line::RowReader;
+use crate::looks::Looks;
 use crate::ring::Ring;
 
 thread_local! {
@@ -36,6 +37,8 @@ pub(crate) fn contain<T>(work: impl FnOnce() -> T) -> Option<T> {
 /// Catches the rows that leave the main screen at its top.
 struct Scrollback {
     ring: Ring,
+    /// What the tags in cells mean.
+    looks: Looks,
     /// How many rows ever left it.
     rows: u64,
     /// What the topmost rows hold, where that is known: one whole line each.
@@ -52,9 +55,10 @@ impl vt100::Callbacks for Scrollback {
             self.ring.push(line);
             return;
         }
+        let looks = &self.looks;
         self.ring.scrolled(|line| {
             let mut state = vt100::capture::BasicFormattedCaptureState::new();
-            let mut reader = RowReader::new(line);
+            let mut reader = RowReader::new(line, looks);
             let _ = contents.write_formatted_basic(&mut reader, &mut state);
             reader.finish();
             // Whether the row is wrapped is only told by what comes before the next row.
@@ -132,6 +136,22 @@ impl Grid {
         &mut self.parser.callbacks_mut().ring
     }
 
+    pub(crate) fn looks(&self) -> &Looks {
+        &self.parser.callbacks().looks
+    }
+
+    pub(crate) fn looks_mut(&mut self) -> &mut Looks {
+        &mut self.parser.callbacks_mut().looks
+    }
+
+    /// Finds out which tags are still on a screen.
+    pub(crate) fn sweep_looks(&mut self) {
+        let hidden = self.screen().alternate_screen().then(|| self.main_screen());
+        let mut looks = std::mem::take(self.looks_mut());
+        looks.sweep(hidden.iter().chain([self.screen()]));
+        *self.looks_mut() = looks;
+    }
+
     /// How many rows ever scrolled off the main screen.
     pub(crate) fn scrolled(&self) -> u64 {
         self.parser.callbacks().rows
@@ -178,9 +198,11 @@ impl Grid {
     /// A blank grid of another size that keeps the scrollback.
     pub(crate) fn replace(&mut self, rows: u16, cols: u16) {
         let ring = std::mem::replace(self.ring_mut(), Ring::new(0, 0));
+        let looks = std::mem::take(self.looks_mut());
         let scrolled = self.scrolled();
         self.parser = parser(rows, cols, ring);
         self.parser.callbacks_mut().rows = scrolled;
+        *self.looks_mut() = looks;
     }
 
     /// A second grid that shows the main screen, which the alternate one hides.
@@ -226,6 +248,7 @@ fn parser(rows: u16, cols: u16, ring: Ring) -> vt100::Parser<Scrollback> {
     let size = |cells: u16| NonZeroU16::new(cells).unwrap_or(NonZeroU16::MIN);
     let scrollback = Scrollback {
         ring,
+        looks: Looks::default(),
         rows: 0,
         known: VecDeque::new(),
     };

@@ -13,8 +13,9 @@
 //! * Nothing outside this crate names `vt100`; the grid behind the normaliser can be replaced.
 //!
 //! What it deliberately does not do: draw, talk to a PTY, decide who may read a clipboard, show
-//! images. Strikethrough, blink, conceal, overline, the shape and colour of underlines (any
-//! underline is a plain one) and hyperlinks are parsed and dropped.
+//! images. Blink, conceal and overline are parsed and dropped. At most 240 different looks beyond
+//! those of the grid (kinds and colours of underlines, struck out text, links) are on the screen at
+//! once, and links end with it: the scrollback and another size do not have them.
 //!
 //! # Panics of the grid
 //!
@@ -31,8 +32,10 @@ mod event;
 mod fast;
 mod filter;
 mod grid;
+mod history;
 mod lexer;
 mod line;
+mod looks;
 mod modes;
 mod normaliser;
 mod pen;
@@ -48,8 +51,10 @@ pub use emulator::{Emulator, Options, Queries};
 pub use event::{Event, Prompt};
 pub use filter::QueryFilter;
 pub use grid::is_contained;
+pub use history::line_cells;
+pub use looks::Link;
 pub use modes::{CursorShape, Modes, MouseEncoding, MouseMode};
-pub use pen::Color;
+pub use pen::{Color, Underline};
 pub use snapshot::Snapshot;
 pub use view::{Cell, Cursor};
 

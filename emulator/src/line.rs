@@ -3,6 +3,7 @@
 //! The form is canonical: a line printed on a screen and read back is the same string, and the
 //! fast path, which never sees a screen, writes it too.
 
+use crate::looks::Looks;
 use crate::pen::{Pen, read_sgr};
 
 /// A line being written.
@@ -55,6 +56,7 @@ impl Line {
             self.fill_gap();
         }
         if pen != self.pen {
+            let pen = pen.visible();
             pen.write_change(self.pen, &mut self.text);
             self.pen = pen;
         }
@@ -84,21 +86,27 @@ impl Line {
     }
 
     /// Appends a row of the screen, cell by cell.
-    pub(crate) fn row(&mut self, screen: &vt100::Screen, row: u16) {
+    pub(crate) fn row(&mut self, screen: &vt100::Screen, looks: &Looks, row: u16) {
         let (_, cols) = screen.size();
-        self.cells(screen, row, 0..cols.get());
+        self.cells(screen, looks, row, 0..cols.get());
         self.end_row(screen.row_wrapped(row));
     }
 
     /// Appends some cells of a row.
-    pub(crate) fn cells(&mut self, screen: &vt100::Screen, row: u16, cols: std::ops::Range<u16>) {
+    pub(crate) fn cells(
+        &mut self,
+        screen: &vt100::Screen,
+        looks: &Looks,
+        row: u16,
+        cols: std::ops::Range<u16>,
+    ) {
         for col in cols {
             let Some(cell) = screen.cell(row, col) else {
                 break;
             };
-            let pen = Pen::of(cell);
+            let (text, pen, _) = looks.of(cell);
             if cell.has_contents() {
-                self.print(pen, cell.contents());
+                self.print(pen, text);
             } else if cell.is_wide_continuation() {
                 // Belongs to the cell before it.
             } else if pen == Pen::default() {
@@ -118,6 +126,7 @@ impl Line {
 /// the order of the calls: attributes are only changed right before a cell that has them.
 pub(crate) struct RowReader<'a> {
     line: &'a mut Line,
+    looks: &'a Looks,
     pen: Pen,
     /// Blanks whose meaning the next call tells.
     blanks: usize,
@@ -129,9 +138,10 @@ pub(crate) struct RowReader<'a> {
 }
 
 impl<'a> RowReader<'a> {
-    pub(crate) fn new(line: &'a mut Line) -> Self {
+    pub(crate) fn new(line: &'a mut Line, looks: &'a Looks) -> Self {
         Self {
             line,
+            looks,
             pen: Pen::default(),
             blanks: 0,
             erased: false,
@@ -174,7 +184,8 @@ impl<'a> RowReader<'a> {
 impl std::fmt::Write for RowReader<'_> {
     fn write_str(&mut self, text: &str) -> std::fmt::Result {
         // Nearly always: one more cell like the one before it.
-        if self.even && self.blanks == 0 && !text.starts_with('\x1b') {
+        let is_tagged = !self.looks.is_empty() && self.looks.read(text).1.is_some();
+        if self.even && self.blanks == 0 && !text.starts_with('\x1b') && !is_tagged {
             self.line.text.push_str(text);
             return Ok(());
         }
@@ -185,8 +196,10 @@ impl std::fmt::Write for RowReader<'_> {
         } else {
             self.end_blanks();
             self.erased = false;
-            self.line.print(self.pen, text);
-            self.even = true;
+            let (text, look) = self.looks.read(text);
+            let pen = look.map_or(self.pen, |look| self.pen.with(look.extra));
+            self.line.print(pen, text);
+            self.even = !is_tagged;
         }
         Ok(())
     }

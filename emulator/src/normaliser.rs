@@ -10,12 +10,14 @@
 //! * the alternate screen is blank when it is entered, so nothing hides in it.
 
 mod csi;
+mod looks;
 mod osc;
 mod private;
 mod queries;
 mod reset;
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
@@ -23,6 +25,7 @@ use crate::charset::Charset;
 use crate::emulator::{Options, Queries};
 use crate::event::{Event, Events};
 use crate::grid::Grid;
+use crate::looks::Link;
 use crate::modes::Modes;
 use crate::pen::Pen;
 use crate::ring::Ring;
@@ -58,6 +61,8 @@ pub(crate) struct Normaliser {
     pub(crate) pen: Pen,
     /// The attributes the grid has, once it got `out`.
     grid_pen: Pen,
+    /// The link that is open.
+    pub(crate) link: Option<Arc<Link>>,
     pub(crate) modes: Modes,
     /// The first and the last row of the scroll region.
     pub(crate) region: (u16, u16),
@@ -88,6 +93,7 @@ impl Normaliser {
             is_aligned: false,
             pen: Pen::default(),
             grid_pen: Pen::default(),
+            link: None,
             modes: Modes::default(),
             region: (0, rows - 1),
             charset: Charset::default(),
@@ -141,6 +147,8 @@ impl Normaliser {
             && !self.modes.insert
             && self.charset.is_ascii()
             && self.tabs.is_default()
+            && self.link.is_none()
+            && self.pen.is_base()
     }
 
     pub(crate) fn region_is_full(&self) -> bool {
@@ -184,6 +192,8 @@ impl Normaliser {
             '\0'..='\x1f' => self.control(character as u8),
             '\x7f'..='\u{9f}' => {}
             '\u{fe0f}' => self.widen(),
+            // Ours: see `looks`.
+            _ if looks::is_tag(character) => {}
             // The grid drops this one, which would shift everything after it.
             '\u{fffd}' => self.print('?'),
             _ => self.print(self.charset.translate(character)),
@@ -193,7 +203,9 @@ impl Normaliser {
     pub(crate) fn print(&mut self, character: char) {
         let width = character.width().unwrap_or(0).min(2) as u16;
         if width == 0 {
-            self.out.push(character);
+            if !self.mark(character) {
+                self.out.push(character);
+            }
             self.printed = None;
             return;
         }
@@ -209,6 +221,7 @@ impl Normaliser {
             let _ = write!(self.out, "\x1b[{width}@");
         }
         self.out.push(character);
+        self.tag();
         self.printed = Some(character);
     }
 
@@ -224,7 +237,9 @@ impl Normaliser {
         }
         if self.cursor().1 < self.grid.cols() {
             self.sync_pen();
-            self.out.push('\u{fe0f}');
+            if !self.mark('\u{fe0f}') {
+                self.out.push('\u{fe0f}');
+            }
         }
     }
 
@@ -304,9 +319,10 @@ impl Normaliser {
 
     /// Comes before whatever the attributes matter for.
     pub(crate) fn sync_pen(&mut self) {
-        if self.pen != self.grid_pen {
-            self.pen.write_change(self.grid_pen, &mut self.out);
-            self.grid_pen = self.pen;
+        let pen = self.pen.base();
+        if pen != self.grid_pen {
+            pen.write_change(self.grid_pen, &mut self.out);
+            self.grid_pen = pen;
         }
     }
 

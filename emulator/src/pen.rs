@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use crate::view::Cell;
+
 /// A colour as a program asked for it; what it looks like is the theme's business.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Color {
@@ -40,6 +42,31 @@ const DIM: u8 = 2;
 const ITALIC: u8 = 4;
 const UNDERLINE: u8 = 8;
 const INVERSE: u8 = 16;
+const STRIKE: u8 = 32;
+
+/// How an underline looks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Underline {
+    /// One line.
+    #[default]
+    Single,
+    /// Two.
+    Double,
+    /// A wave.
+    Curly,
+    /// Dots.
+    Dotted,
+    /// Dashes.
+    Dashed,
+}
+
+/// The attributes that the grid does not have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(crate) struct Extra {
+    underline: Underline,
+    underline_color: Color,
+    strike: bool,
+}
 
 /// Attributes of text. Bold and dim exclude each other, as they do in the grid.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -47,6 +74,9 @@ pub(crate) struct Pen {
     fg: Color,
     bg: Color,
     flags: u8,
+    /// Single while nothing is underlined.
+    underline: Underline,
+    underline_color: Color,
 }
 
 impl Pen {
@@ -68,6 +98,71 @@ impl Pen {
             fg: cell.fgcolor().into(),
             bg: cell.bgcolor().into(),
             flags,
+            ..Self::default()
+        }
+    }
+
+    /// What the grid knows of these attributes.
+    pub(crate) fn base(self) -> Self {
+        Self {
+            fg: self.fg,
+            bg: self.bg,
+            flags: self.flags & !STRIKE,
+            ..Self::default()
+        }
+    }
+
+    /// Whether the grid knows all that can be seen of these attributes.
+    pub(crate) fn is_base(self) -> bool {
+        let is_plain =
+            self.underline == Underline::Single && self.underline_color == Color::Default;
+        self.flags & STRIKE == 0 && (self.flags & UNDERLINE == 0 || is_plain)
+    }
+
+    /// What it does not know, as far as it can be seen: a colour of underlines needs one.
+    pub(crate) fn extra(self) -> Extra {
+        let is_underlined = self.flags & UNDERLINE != 0;
+        Extra {
+            underline: self.underline,
+            underline_color: if is_underlined {
+                self.underline_color
+            } else {
+                Color::Default
+            },
+            strike: self.flags & STRIKE != 0,
+        }
+    }
+
+    /// What the grid knows of these attributes, and these of those that it does not.
+    pub(crate) fn with(self, extra: Extra) -> Self {
+        let mut pen = self.base();
+        pen.underline = extra.underline;
+        pen.underline_color = extra.underline_color;
+        pen.set(STRIKE, extra.strike);
+        pen
+    }
+
+    /// The same as far as it can be seen.
+    pub(crate) fn visible(self) -> Self {
+        self.with(self.extra())
+    }
+
+    /// A cell with these attributes.
+    pub(crate) fn cell(self, text: &str, width: u8) -> Cell<'_> {
+        Cell {
+            text,
+            width,
+            fg: self.fg,
+            bg: self.bg,
+            bold: self.flags & BOLD != 0,
+            dim: self.flags & DIM != 0,
+            italic: self.flags & ITALIC != 0,
+            underline: self.flags & UNDERLINE != 0,
+            inverse: self.flags & INVERSE != 0,
+            strike: self.flags & STRIKE != 0,
+            underline_style: self.underline,
+            underline_color: self.extra().underline_color,
+            link: None,
         }
     }
 
@@ -85,13 +180,17 @@ impl Pen {
                 [1] => self.flags = self.flags & !DIM | BOLD,
                 [2] => self.flags = self.flags & !BOLD | DIM,
                 [3] => self.flags |= ITALIC,
-                [4 | 21] => self.flags |= UNDERLINE,
-                [4, style] => self.set(UNDERLINE, style != 0),
+                [4] => self.underline(1),
+                [21] => self.underline(2),
+                [4, style] => self.underline(style),
                 [7] => self.flags |= INVERSE,
                 [22] => self.flags &= !(BOLD | DIM),
                 [23] => self.flags &= !ITALIC,
-                [24] => self.flags &= !UNDERLINE,
+                [24] => self.underline(0),
                 [27] => self.flags &= !INVERSE,
+                [9] => self.flags |= STRIKE,
+                [29] => self.flags &= !STRIKE,
+                [59] => self.underline_color = Color::Default,
                 [n @ 30..=37] => self.fg = Color::Indexed((n - 30) as u8),
                 [n @ 90..=97] => self.fg = Color::Indexed((n - 82) as u8),
                 [39] => self.fg = Color::Default,
@@ -121,12 +220,23 @@ impl Pen {
         }
     }
 
-    /// The colour of underlines (58) is read so that its numbers are not taken for attributes.
+    /// The number of a kind of underline; one that is not known is a single one.
+    fn underline(&mut self, style: u16) {
+        self.set(UNDERLINE, style != 0);
+        self.underline = match style {
+            2 => Underline::Double,
+            3 => Underline::Curly,
+            4 => Underline::Dotted,
+            5 => Underline::Dashed,
+            _ => Underline::Single,
+        };
+    }
+
     fn color(&mut self, target: u16, color: Color) {
         match target {
             38 => self.fg = color,
             48 => self.bg = color,
-            _ => {}
+            _ => self.underline_color = color,
         }
     }
 
@@ -135,6 +245,7 @@ impl Pen {
         Self {
             fg: self.fg.in_palette(),
             bg: self.bg.in_palette(),
+            underline_color: self.underline_color.in_palette(),
             ..self
         }
     }
@@ -150,13 +261,14 @@ impl Pen {
         }
         out.push_str("\x1b[");
         let start = out.len();
-        for (flag, off) in [(ITALIC, 23), (UNDERLINE, 24), (INVERSE, 27)] {
+        for (flag, off) in [(ITALIC, 23), (INVERSE, 27), (STRIKE, 29)] {
             match (from.flags & flag != 0, self.flags & flag != 0) {
                 (false, true) => put(out, off - 20),
                 (true, false) => put(out, off),
                 _ => {}
             }
         }
+        self.write_underline(from, out);
         match (self.flags & (BOLD | DIM), from.flags & (BOLD | DIM)) {
             (now, before) if now == before => {}
             (0, _) => put(out, 22),
@@ -169,10 +281,42 @@ impl Pen {
         if self.bg != from.bg {
             put_color(out, self.bg, 40);
         }
+        if self.underline_color != from.underline_color {
+            put_underline_color(out, self.underline_color);
+        }
         // Every parameter ends in a semicolon; the last one makes place for the final byte.
         debug_assert!(out.len() > start);
         out.pop();
         out.push('m');
+    }
+
+    fn write_underline(self, from: Self, out: &mut String) {
+        let is_same = self.underline == from.underline;
+        let style = match (self.flags & UNDERLINE != 0, from.flags & UNDERLINE != 0) {
+            (false, false) => return,
+            (true, true) if is_same => return,
+            (false, true) => return put(out, 24),
+            (true, _) => self.underline,
+        };
+        out.push_str(match style {
+            Underline::Single => "4;",
+            Underline::Double => "4:2;",
+            Underline::Curly => "4:3;",
+            Underline::Dotted => "4:4;",
+            Underline::Dashed => "4:5;",
+        });
+    }
+}
+
+fn put_underline_color(out: &mut String, color: Color) {
+    match color {
+        Color::Default => put(out, 59),
+        Color::Indexed(index) => {
+            let _ = write!(out, "58:5:{index};");
+        }
+        Color::Rgb(red, green, blue) => {
+            let _ = write!(out, "58:2::{red}:{green}:{blue};");
+        }
     }
 }
 
@@ -233,9 +377,9 @@ pub(crate) fn put_number(out: &mut String, number: u16) {
 /// Reads `ESC [ … m` at the start of `bytes`, if it is an SGR sequence of moderate size: its
 /// length, with its effect applied to `pen`.
 pub(crate) fn read_sgr(bytes: &[u8], pen: &mut Pen) -> Option<usize> {
-    // Sixteen parameters of four digits: more is not what programs print, and goes the long way.
-    let mut numbers = [0_u16; 16];
-    let mut groups = [0_u8; 16];
+    // As many parameters of four digits as all attributes at once: more goes the long way.
+    let mut numbers = [0_u16; 28];
+    let mut groups = [0_u8; 28];
     let (mut used, mut count, mut digits) = (0_usize, 0_usize, 0);
     for (at, &byte) in bytes.iter().enumerate().skip(2) {
         match byte {
@@ -284,9 +428,20 @@ mod tests {
 
     #[test]
     fn the_colour_of_underlines_is_not_taken_for_attributes() {
-        assert_eq!(pen("\x1b[31;1;58;2;255;0;7m"), pen("\x1b[31;1m"));
-        assert_eq!(pen("\x1b[31;1;58;5;4m"), pen("\x1b[31;1m"));
-        assert_eq!(pen("\x1b[31;1;58:2::255:0:7m"), pen("\x1b[31;1m"));
+        for spelling in ["58;2;255;0;7", "58:2::255:0:7", "58;5;4"] {
+            let colored = pen(&format!("\x1b[31;1;{spelling}m"));
+            assert_eq!(
+                colored.visible(),
+                pen("\x1b[31;1m"),
+                "nothing is underlined"
+            );
+            assert_eq!(colored.base(), pen("\x1b[31;1m"));
+        }
+        assert_eq!(
+            pen("\x1b[4;58;2;1;2;3m").underline_color,
+            Color::Rgb(1, 2, 3)
+        );
+        assert_eq!(pen("\x1b[4;58:5:3;59m"), pen("\x1b[4m"));
     }
 
     #[test]
@@ -300,8 +455,11 @@ mod tests {
 
     #[test]
     fn a_curly_underline_is_an_underline_and_its_zero_switches_it_off() {
-        assert_eq!(pen("\x1b[4:3m"), pen("\x1b[4m"));
-        assert_eq!(pen("\x1b[4m\x1b"), pen("\x1b[21m"));
+        assert_eq!(pen("\x1b[4:3m").base(), pen("\x1b[4m"));
+        assert_eq!(pen("\x1b[4:3m").underline, Underline::Curly);
+        assert_eq!(pen("\x1b[4:3;4m"), pen("\x1b[4m"));
+        assert_eq!(pen("\x1b[4:2m"), pen("\x1b[21m"));
+        assert_eq!(pen("\x1b[4:3;24m"), Pen::default());
         assert_eq!(pen("\x1b[4;4:0m"), Pen::default());
     }
 
@@ -315,6 +473,9 @@ mod tests {
             "48;2;9;8;7;1",
             "95;105",
             "7",
+            "9;4:3;58:2::1:2:3",
+            "4:5;58:5:200;1;3;7;9;38;2;101;102;103;48;2;101;102;103",
+            "58:5:7",
         ]
         .map(|sgr| pen(&format!("\x1b[{sgr}m")));
         for from in pens {

@@ -14,7 +14,7 @@ fn piece() -> impl Strategy<Value = Vec<u8>> {
             .prop_map(|text| text.as_bytes().to_vec()),
         4 => prop::sample::select(vec![
             "你", "好世界", "é", "e\u{301}", "\u{301}", "❤\u{fe0f}", "\u{fe0f}", "1\u{fe0f}\u{20e3}",
-            "👨\u{200d}👩\u{200d}👧", "🇩🇪", "👍\u{1F3FD}", "─┼", "\u{fffd}", "\u{9b}", "\u{ad}", "x\u{7f}",
+            "👨\u{200d}👩\u{200d}👧", "🇩🇪", "👍\u{1F3FD}", "─┼", "\u{fffd}", "\u{9b}", "\u{ad}", "x\u{7f}", "a\u{e0100}",
         ]).prop_map(|text| text.as_bytes().to_vec()),
         1 => prop::collection::vec(any::<u8>(), 1..6),
         6 => (small.clone(), small.clone(), prop::sample::select(
@@ -28,7 +28,7 @@ fn piece() -> impl Strategy<Value = Vec<u8>> {
         }),
         6 => prop::collection::vec(prop::sample::select(vec![
             "0", "", "1", "2", "3", "4", "4:3", "4:0", "7", "9", "22", "24", "27", "31", "44", "97", "100",
-            "39", "49", "38;5;99", "48;5;200", "38;2;1;2;3", "48:2::7:8:9", "58;2;255;0;7", "58:5:3", "38", "999",
+            "39", "49", "38;5;99", "48;5;200", "38;2;1;2;3", "48:2::7:8:9", "58;2;255;0;7", "58:5:3", "59", "9", "29", "4:5", "21", "38", "999",
         ]), 0..4).prop_map(|sgr| format!("\x1b[{}m", sgr.join(";")).into_bytes()),
         4 => (prop::sample::select(vec![
             1, 6, 7, 9, 25, 47, 66, 1000, 1002, 1003, 1004, 1005, 1006, 1007, 1015, 1016, 1047, 1048, 1049,
@@ -43,7 +43,7 @@ fn piece() -> impl Strategy<Value = Vec<u8>> {
             "\x1b[3J", "\x1b[2;4r", "\x1b[r", "\x1b[99999b", "\x1b[5;3n", "\x1b[6n", "\x1b[c", "\x1b[18t", "\x1b[<<1m",
         ]).prop_map(|text| text.as_bytes().to_vec()),
         2 => prop::sample::select(vec![
-            "\x1b]2;a title;with more\x07", "\x1b]0;both\x1b\\", "\x1b]8;;http://x\x1b\\", "\x1b]52;c;aGk=\x07",
+            "\x1b]2;a title;with more\x07", "\x1b]0;both\x1b\\", "\x1b]8;;http://x\x1b\\", "\x1b]8;id=7;https://y/?z;w\x07", "\x1b]8;;\x1b\\", "\x1b]8;;bad:\x07", "\x1b]52;c;aGk=\x07",
             "\x1b]133;A\x07", "\x1b]7;file://h/tmp\x07", "\x1bP$qm\x1b\\", "\x1bP+q544e\x1b\\", "\x1b_Gf=24;AAAA\x1b\\",
             "\x1bX\x07sos\x1b\\", "\x1b]11;?\x07", "\x1b]2;cancelled\x18", "\x1bP1$r0m\x1a", "\x1b[1\n;2H", "\x1b\x1b[H",
         ]).prop_map(|text| text.as_bytes().to_vec()),

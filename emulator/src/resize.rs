@@ -10,6 +10,7 @@ use unicode_width::UnicodeWidthChar as _;
 use crate::charset::Charset;
 use crate::lexer::Lexer;
 use crate::line::Line;
+use crate::looks::Looks;
 use crate::modes::Modes;
 use crate::normaliser::Normaliser;
 use crate::pen::Pen;
@@ -52,7 +53,7 @@ impl Normaliser {
         } else {
             None
         };
-        let mut layout = Layout::read(&main, cursor, open.as_deref());
+        let mut layout = Layout::read(&main, self.grid.looks(), cursor, open.as_deref());
         if layout.full {
             self.bring_back(&mut layout, rows, cols);
         }
@@ -63,13 +64,15 @@ impl Normaliser {
             self.pen,
             self.charset,
             std::mem::take(&mut self.tabs),
+            self.link.take(),
         );
+        self.grid.looks_mut().is_frozen = true;
         (self.modes, self.charset) = (Modes::default(), Charset::default());
         self.grid.replace(rows, cols);
         self.region = (0, rows - 1);
         self.restart_pen();
         let place = self.write_layout(&layout);
-        let (modes, pen, charset, tabs) = kept;
+        let (modes, pen, charset, tabs, link) = kept;
         match alternate {
             Some(screen) => {
                 (self.saved[0].row, self.saved[0].col) = (place.0, place.1.min(cols - 1));
@@ -79,6 +82,8 @@ impl Normaliser {
             None => self.place(place),
         }
         (self.modes, self.pen, self.charset, self.tabs) = (modes, pen, charset, tabs);
+        self.link = link;
+        self.grid.looks_mut().is_frozen = false;
         self.printed = None;
         self.tabs.resize(old_cols, cols);
         for saved in &mut self.saved {
@@ -162,7 +167,10 @@ impl Normaliser {
             .is_some_and(vt100::Cell::is_wide_continuation);
         let start = cols - 1 - u16::from(wide);
         let cell = screen.cell(row, start).filter(|cell| cell.has_contents());
-        let printed = cell.map(|cell| (Pen::of(cell), cell.contents().to_owned()));
+        let printed = cell.map(|cell| {
+            let (text, pen, _) = self.grid.looks().of(cell);
+            (pen, text.to_owned())
+        });
         self.move_to(row, start);
         if let Some((pen, text)) = printed {
             self.pen = pen;
@@ -183,7 +191,7 @@ impl Normaliser {
                 width -= 1;
             }
             let mut line = Line::default();
-            line.cells(screen, first + row, 0..width);
+            line.cells(screen, self.grid.looks(), first + row, 0..width);
             self.move_to(row, 0);
             self.write(line.text());
             self.write("\x1b[m");
@@ -193,7 +201,7 @@ impl Normaliser {
 }
 
 impl Layout {
-    fn read(screen: &vt100::Screen, cursor: (u16, u16), open: Option<&str>) -> Self {
+    fn read(screen: &vt100::Screen, looks: &Looks, cursor: (u16, u16), open: Option<&str>) -> Self {
         let (rows, cols) = (screen.size().0.get(), screen.size().1.get());
         let last = (0..rows)
             .rev()
@@ -210,15 +218,15 @@ impl Layout {
         for row in 0..=last {
             if row == cursor.0 {
                 let col = cursor.1.min(cols);
-                line.cells(screen, row, 0..col);
+                line.cells(screen, looks, row, 0..col);
                 layout.gap = u16::try_from(line.gap()).unwrap_or(0);
                 line.end_row(false);
                 layout.head = std::mem::take(&mut line);
                 passed = true;
-                line.cells(screen, row, col..cols);
+                line.cells(screen, looks, row, col..cols);
                 line.end_row(screen.row_wrapped(row));
             } else {
-                line.row(screen, row);
+                line.row(screen, looks, row);
             }
             if row < last && screen.row_wrapped(row) {
                 continue;

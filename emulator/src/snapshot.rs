@@ -9,12 +9,14 @@
 //! last what the slightest further byte would change: cursor, pending wrap, attributes, and the
 //! unfinished sequence.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use crate::charset::Charset;
 use crate::detail::{self, Detail};
 use crate::emulator::{Emulator, Options};
 use crate::lexer::Lexer;
+use crate::looks::{self, Link};
 use crate::modes::Modes;
 use crate::normaliser::{Normaliser, Saved};
 use crate::pen::Pen;
@@ -25,7 +27,7 @@ const RESET: &str = concat!(
     "\x1b[?1049l\x1b[!p\x1b[?7h\x1b[?6l\x1b[4l\x1b[r\x1b(B\x1b)B\x0f",
     "\x1b[?1l\x1b>\x1b[?2004l\x1b[?9l\x1b[?1000l\x1b[?1002l\x1b[?1003l",
     "\x1b[?1005l\x1b[?1006l\x1b[?1015l\x1b[?1016l\x1b[?1004l\x1b[?2026l\x1b[0 q",
-    "\x1b[m\x1b[H\x1b[2J",
+    "\x1b[m\x1b]8;;\x1b\\\x1b[H\x1b[2J",
 );
 
 /// Everything about an [`Emulator`], at one byte of its stream. See [`Emulator::snapshot`].
@@ -100,9 +102,13 @@ impl Drawings {
             .modes
             .alternate_screen
             .then(|| grid.main_screen().contents_formatted());
+        let expand = |drawing: String| match grid.looks().expand(&drawing) {
+            Cow::Owned(expanded) => expanded,
+            Cow::Borrowed(_) => drawing,
+        };
         Self {
-            hidden: hidden.unwrap_or_default(),
-            shown: grid.screen().contents_formatted(),
+            hidden: expand(hidden.unwrap_or_default()),
+            shown: expand(grid.screen().contents_formatted()),
         }
     }
 }
@@ -304,11 +310,13 @@ impl Writer<'_> {
         let pen = if self.normaliser.printed.is_some() {
             self.normaliser.charset.write(&mut self.out);
             self.out.push_str(visible);
-            self.place()
+            self.link();
+            self.place(self.normaliser.link.as_deref())
         } else {
-            let pen = self.place();
+            let pen = self.place(None);
             self.normaliser.charset.write(&mut self.out);
             self.out.push_str(visible);
+            self.link();
             pen
         };
         self.normaliser.pen.write_change(pen, &mut self.out);
@@ -317,8 +325,14 @@ impl Writer<'_> {
         }
     }
 
+    fn link(&mut self) {
+        if self.normaliser.link.is_some() {
+            looks::write_link(self.normaliser.link.as_deref(), &mut self.out);
+        }
+    }
+
     /// Puts the cursor in its place; gives the attributes that are then in force.
-    fn place(&mut self) -> Pen {
+    fn place(&mut self, open: Option<&Link>) -> Pen {
         let grid = &self.normaliser.grid;
         let (row, col) = grid.cursor();
         let top = if self.normaliser.modes.origin {
@@ -343,13 +357,16 @@ impl Writer<'_> {
         let Some(cell) = screen.cell(row, start) else {
             return Pen::default();
         };
-        let pen = Pen::of(cell);
+        let (text, pen, link) = grid.looks().of(cell);
         pen.write_change(Pen::default(), &mut self.out);
-        self.out.push_str(if cell.has_contents() {
-            cell.contents()
-        } else {
-            " "
-        });
+        if link != open {
+            looks::write_link(link, &mut self.out);
+        }
+        self.out
+            .push_str(if cell.has_contents() { text } else { " " });
+        if link != open {
+            looks::write_link(open, &mut self.out);
+        }
         pen
     }
 }

@@ -40,7 +40,8 @@ impl Emulator {
     }
 
     fn logical_lines(&self, scrollback_lines: usize) -> Vec<String> {
-        let (screen, ring) = (self.normaliser.grid.screen(), self.normaliser.grid.ring());
+        let grid = &self.normaliser.grid;
+        let (screen, ring) = (grid.screen(), grid.ring());
         let mut lines: Vec<String> = ring.newest(scrollback_lines).map(str::to_owned).collect();
         let main = !self.normaliser.modes.alternate_screen;
         let head = if main && ring.is_open() {
@@ -50,7 +51,7 @@ impl Emulator {
         };
         let mut line = head.as_deref().map_or_else(Line::default, Line::resume);
         for row in 0..self.normaliser.grid.rows() {
-            line.row(screen, row);
+            line.row(screen, grid.looks(), row);
             if !screen.row_wrapped(row) {
                 lines.push(std::mem::take(&mut line).into_text().into());
             }

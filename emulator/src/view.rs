@@ -1,8 +1,9 @@
 //! What is on the screen, for whoever draws it.
 
 use crate::emulator::Emulator;
+use crate::looks::Link;
 use crate::modes::{CursorShape, Modes};
-use crate::pen::Color;
+use crate::pen::{Color, Underline};
 
 /// One cell of the screen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,10 +27,18 @@ pub struct Cell<'a> {
     pub dim: bool,
     /// Italic.
     pub italic: bool,
-    /// Underlined, in whatever style the program asked for.
+    /// Underlined, in the style of `underline_style`.
     pub underline: bool,
     /// Foreground and background are swapped.
     pub inverse: bool,
+    /// Struck out.
+    pub strike: bool,
+    /// How the underline looks, if there is one.
+    pub underline_style: Underline,
+    /// The underline's colour; the default is the text's.
+    pub underline_color: Color,
+    /// Where it leads.
+    pub link: Option<&'a Link>,
 }
 
 /// Where the cursor is and how it looks.
@@ -51,20 +60,15 @@ impl Emulator {
     /// The cell at `row` and `col` (from 0) of the screen that is shown.
     pub fn cell(&self, row: u16, col: u16) -> Option<Cell<'_>> {
         let cell = self.normaliser.grid.screen().cell(row, col)?;
+        let width = match (cell.is_wide(), cell.is_wide_continuation()) {
+            (true, _) => 2,
+            (false, true) => 0,
+            (false, false) => 1,
+        };
+        let (text, pen, link) = self.normaliser.grid.looks().of(cell);
         Some(Cell {
-            text: cell.contents(),
-            width: match (cell.is_wide(), cell.is_wide_continuation()) {
-                (true, _) => 2,
-                (false, true) => 0,
-                (false, false) => 1,
-            },
-            fg: cell.fgcolor().into(),
-            bg: cell.bgcolor().into(),
-            bold: cell.bold(),
-            dim: cell.dim(),
-            italic: cell.italic(),
-            underline: cell.underline(),
-            inverse: cell.inverse(),
+            link,
+            ..pen.cell(text, width)
         })
     }
 

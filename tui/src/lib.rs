@@ -8,10 +8,12 @@ pub mod cli;
 // The full screen.
 pub mod app;
 pub mod config;
+pub mod copy;
 mod frame;
 pub mod keymap;
 pub mod line;
 pub mod pane;
+pub mod predict;
 pub mod run;
 #[cfg(test)]
 mod testing;

@@ -12,6 +12,7 @@ use cmdop_proto::{MachineId, Refusal, SessionId, Size};
 use tokio::time::Instant;
 
 pub use widget::Screen;
+pub(crate) use widget::style_of;
 
 /// A program that announced a frame (mode 2026) and does not finish it is shown all the same after
 /// this; the time that other terminals give it.

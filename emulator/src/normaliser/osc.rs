@@ -1,7 +1,10 @@
 //! Operating system commands: titles, directories, notifications, clipboards, prompts, colours.
 
+use std::sync::Arc;
+
 use super::Normaliser;
 use crate::event::{Event, MAX_NAME, Prompt, clean};
+use crate::looks::Link;
 
 impl Normaliser {
     /// `text` is an OSC without its introducer and terminator.
@@ -16,6 +19,10 @@ impl Normaliser {
             b"1" => self.events.push(Event::IconName(clean(rest, MAX_NAME))),
             b"2" => self.set_title(rest),
             b"7" => self.cwd(path_of(rest)),
+            b"8" => {
+                let (parameters, uri) = split(rest);
+                self.link = Link::read(parameters, uri).map(Arc::new);
+            }
             b"9" => self.notify_or_cwd(rest),
             b"10" | b"11" | b"12" if rest == b"?" => {
                 self.report_color(&String::from_utf8_lossy(number), "\x1b\\");

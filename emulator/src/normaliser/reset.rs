@@ -24,6 +24,7 @@ impl Normaliser {
     /// What RIS and DECSTR have in common.
     fn soft_state(&mut self) {
         self.pen = Pen::default();
+        self.link = None;
         self.charset = Charset::default();
         self.saved = [Saved::default(); 2];
         self.region = (0, self.grid.rows() - 1);

@@ -11,7 +11,9 @@ use cmdop_proto::text::is_hidden;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 use ratatui::style::{Color as Shade, Modifier, Style};
+use tokio::time::Instant;
 
+use crate::predict::Predictor;
 use crate::theme::Depth;
 
 /// An emulator's screen, to be drawn.
@@ -23,6 +25,8 @@ pub struct Screen<'a> {
     stale: bool,
     /// What surrounds a screen that is smaller than its room.
     around: Style,
+    /// What keys that were not answered yet are guessed to do, now.
+    predicted: Option<(&'a Predictor, Instant)>,
 }
 
 /// The first row and column that are visible.
@@ -32,6 +36,16 @@ struct Origin {
     col: u16,
 }
 
+impl Origin {
+    /// Where a cell of the screen is in `area`, if it is there.
+    fn place(self, area: Rect, row: u16, col: u16) -> Option<Position> {
+        let x = area.x.checked_add(col.checked_sub(self.col)?)?;
+        let y = area.y.checked_add(row.checked_sub(self.row)?)?;
+        let at = Position::new(x, y);
+        area.contains(at).then_some(at)
+    }
+}
+
 impl<'a> Screen<'a> {
     pub(crate) fn new(emulator: &'a Emulator) -> Self {
         Self {
@@ -39,6 +53,7 @@ impl<'a> Screen<'a> {
             depth: Depth::True,
             stale: false,
             around: Style::new(),
+            predicted: None,
         }
     }
 
@@ -55,6 +70,12 @@ impl<'a> Screen<'a> {
     /// With this style around a screen that is smaller than its room.
     pub fn around(self, around: Style) -> Self {
         Self { around, ..self }
+    }
+
+    /// With what keys are guessed to do on top.
+    pub fn predicted(self, predictor: &'a Predictor, now: Instant) -> Self {
+        let predicted = Some((predictor, now));
+        Self { predicted, ..self }
     }
 
     /// Draws it into `area`, and returns where its cursor came to stand, if that is to be shown.
@@ -78,14 +99,31 @@ impl<'a> Screen<'a> {
                 }
             }
         }
+        self.put_predicted(area, origin, buffer);
         self.mark_cuts(area, origin, buffer);
         let cursor = self.emulator.cursor();
-        let visible = cursor.visible && cursor.row >= origin.row && cursor.col >= origin.col;
-        let at = Position::new(
-            (area.x + cursor.col).saturating_sub(origin.col),
-            (area.y + cursor.row).saturating_sub(origin.row),
-        );
-        (visible && area.contains(at)).then_some(at)
+        let guessed = self
+            .predicted
+            .and_then(|(predictor, now)| predictor.cursor(now));
+        let (row, col) = guessed.unwrap_or((cursor.row, cursor.col));
+        let at = origin.place(area, row, col);
+        at.filter(|_| cursor.visible)
+    }
+
+    fn put_predicted(&self, area: Rect, origin: Origin, buffer: &mut Buffer) {
+        let guesses = self
+            .predicted
+            .map(|(predictor, now)| predictor.overlay(now));
+        for guess in guesses.into_iter().flatten() {
+            let Some(at) = origin.place(area, guess.row, guess.col) else {
+                continue;
+            };
+            let mut style = guess.style;
+            style.fg = style.fg.map(|color| self.depth.nearest(color));
+            style.bg = style.bg.map(|color| self.depth.nearest(color));
+            let symbol = guess.character.encode_utf8(&mut [0; 4]).to_owned();
+            buffer[at].set_symbol(&stripped(&symbol)).set_style(style);
+        }
     }
 
     /// The row and column of the program's screen that stand at a place, where it is drawn into `area`.
@@ -113,7 +151,7 @@ impl<'a> Screen<'a> {
     }
 
     fn put(self, cell: Cell<'_>, room: u16, is_first: bool, target: &mut ratatui::buffer::Cell) {
-        let mut style = self.style(cell);
+        let mut style = style_of(cell, self.depth);
         match cell.width {
             // The right half of a wide character; its left half may be cut off.
             0 if is_first => target.set_symbol(" "),
@@ -127,27 +165,6 @@ impl<'a> Screen<'a> {
             style = style.add_modifier(Modifier::DIM);
         }
         target.set_style(style);
-    }
-
-    fn style(self, cell: Cell<'_>) -> Style {
-        let shade = |color| match color {
-            Color::Default => Shade::Reset,
-            Color::Indexed(index) => self.depth.nearest(Shade::Indexed(index)),
-            Color::Rgb(r, g, b) => self.depth.nearest(Shade::Rgb(r, g, b)),
-        };
-        let mut style = Style::new().fg(shade(cell.fg)).bg(shade(cell.bg));
-        for (on, modifier) in [
-            (cell.bold, Modifier::BOLD),
-            (cell.dim, Modifier::DIM),
-            (cell.italic, Modifier::ITALIC),
-            (cell.underline, Modifier::UNDERLINED),
-            (cell.inverse, Modifier::REVERSED),
-        ] {
-            if on {
-                style = style.add_modifier(modifier);
-            }
-        }
-        style
     }
 
     /// `⋯` in the corners of the edges beyond which the screen goes on.
@@ -189,6 +206,32 @@ impl<'a> Screen<'a> {
     }
 }
 
+/// How a cell looks, in the colours that the terminal has.
+pub(crate) fn style_of(cell: Cell<'_>, depth: Depth) -> Style {
+    let shade = |color| match color {
+        Color::Default => Shade::Reset,
+        Color::Indexed(index) => depth.nearest(Shade::Indexed(index)),
+        Color::Rgb(r, g, b) => depth.nearest(Shade::Rgb(r, g, b)),
+    };
+    let mut style = Style::new().fg(shade(cell.fg)).bg(shade(cell.bg));
+    for (on, modifier) in [
+        (cell.bold, Modifier::BOLD),
+        (cell.dim, Modifier::DIM),
+        (cell.italic, Modifier::ITALIC),
+        (cell.underline, Modifier::UNDERLINED),
+        (cell.inverse, Modifier::REVERSED),
+        (cell.strike, Modifier::CROSSED_OUT),
+    ] {
+        if on {
+            style = style.add_modifier(modifier);
+        }
+    }
+    if cell.underline_color != Color::Default {
+        style = style.underline_color(shade(cell.underline_color));
+    }
+    style
+}
+
 /// Without what could join, reorder or hide its neighbours in the user's terminal.
 fn stripped(text: &str) -> Cow<'_, str> {
     if text.len() == 1 || !text.chars().any(is_hidden) {
@@ -227,6 +270,26 @@ mod tests {
         let (rows, cursor) = drawn(&emulator(2, 4, "ab\r\ncd"), 4, 2);
         assert_eq!(rows, ["ab  ", "cd  "]);
         assert_eq!(cursor, Some(Position::new(2, 1)));
+    }
+
+    #[test]
+    fn a_guess_stands_where_its_cell_is_drawn() {
+        let now = Instant::now();
+        let mut predictor = Predictor::new(crate::predict::Mode::On);
+        let mut screen = emulator(4, 8, "1\r\n2\r\n3\r\n$ ");
+        predictor.typed(b"a", 1, &screen, now);
+        screen.feed(b"a");
+        predictor.output(Some(1), &screen, now);
+        predictor.typed(b"b", 2, &screen, now);
+        let area = Rect::new(1, 1, 8, 2);
+        let mut buffer = Buffer::empty(Rect::new(0, 0, 9, 3));
+        let shown = Screen::new(&screen).predicted(&predictor, now);
+        assert_eq!(shown.render(area, &mut buffer), Some(Position::new(5, 2)));
+        assert_eq!(buffer[(4, 2)].symbol(), "b");
+        assert!(buffer[(4, 2)].modifier.contains(Modifier::UNDERLINED));
+        // One that is cropped away is not drawn elsewhere.
+        let narrow = Rect::new(0, 0, 1, 1);
+        shown.render(narrow, &mut buffer);
     }
 
     #[test]

@@ -59,4 +59,10 @@ roles! {
     Dialog,
     /// The name of a key.
     Key,
+    /// What is selected to be copied.
+    Selection,
+    /// What was searched for.
+    SearchHit,
+    /// What was searched for, where the cursor is.
+    SearchCurrent,
 }
