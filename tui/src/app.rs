@@ -7,6 +7,7 @@ mod act;
 mod answer;
 mod attachment;
 mod book;
+mod copying;
 mod fleet;
 mod keys;
 pub mod log;
@@ -68,6 +69,7 @@ fn happened(model: &mut Model, message: Msg, now: Now) -> Vec<Effect> {
         Msg::Created(request, answer) => return open::created(model, request, answer, now),
         Msg::Closed(answer) => fleet::closed(model, answer, now),
         Msg::Renamed(answer) => fleet::renamed(model, answer, now),
+        Msg::History(pane, page) => return copying::came(model, pane, page),
         Msg::Clients(answer) => act::clients(model, answer),
         Msg::Focused(is_focused) => model.is_focused = is_focused,
         Msg::Resized(screen) => {

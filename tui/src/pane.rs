@@ -11,6 +11,8 @@ use cmdop_proto::v1::AttachMode;
 use cmdop_proto::{MachineId, Refusal, SessionId, Size};
 use tokio::time::Instant;
 
+use crate::copy;
+
 pub use widget::Screen;
 pub(crate) use widget::style_of;
 
@@ -90,6 +92,8 @@ pub struct Pane {
     pub told: Option<Size>,
     /// What happened while nobody looked.
     pub mark: Mark,
+    /// Somebody looks back in it.
+    pub copy: Option<copy::Mode>,
     /// What was typed before its session was there.
     early: Vec<u8>,
     emulator: Emulator,
@@ -126,6 +130,7 @@ impl Pane {
             link: Link::Opening,
             told: None,
             mark: Mark::None,
+            copy: None,
             early: Vec::new(),
             emulator: Emulator::new(size.rows(), size.cols(), options),
             frame_since: None,
@@ -232,6 +237,25 @@ impl Pane {
     /// The deadline passed.
     pub fn give_up_frame(&mut self) {
         self.frame_since = None;
+    }
+
+    /// Looks back, from what the screen shows now, in a room of so many rows and columns.
+    pub fn look_back(&mut self, keys: copy::Keys, room: (u16, u16)) -> &mut copy::Mode {
+        let cursor = self.emulator.cursor();
+        let cursor = copy::Position::new(cursor.row.into(), cursor.col);
+        let emulator = &self.emulator;
+        self.copy.get_or_insert_with(|| {
+            let mut document = copy::Document::of_screen(emulator);
+            if emulator.modes().alternate_screen {
+                document = document.without_history();
+            }
+            copy::Mode::new(document, cursor, keys, room)
+        })
+    }
+
+    /// What of its history is here already.
+    pub fn known_history(&self) -> copy::Page {
+        copy::Page::of_scrollback(&self.emulator)
     }
 
     /// How the program wants the cursor to look.

@@ -13,7 +13,7 @@ use super::overlay::{Overlay, Question};
 use super::picker::{Kind, Picker};
 use super::records::Session;
 use super::selection::{Row, Step};
-use super::{answer, typing};
+use super::{answer, copying, typing};
 use crate::keymap::{Action, Verb};
 use crate::theme::Theme;
 use crate::tiles::{Axis, Direction, PaneId};
@@ -42,6 +42,7 @@ pub(super) fn act(model: &mut Model, action: &Action) -> Vec<Effect> {
             model.wait_for(name);
             Vec::new()
         }
+        Action::Copy(command) => copying::run(model, *command),
         Action::Theme(name) => {
             match Theme::named(name, model.setup.depth) {
                 Some(theme) => model.setup.theme = theme,
@@ -148,6 +149,7 @@ fn verb_of_sessions(model: &mut Model, verb: Verb) -> Vec<Effect> {
             let prefix = model.setup.config.keymap.prefix();
             typing::key(model, &prefix.event())
         }
+        Verb::CopyMode => copying::enter(model),
         Verb::PasteBuffer => typing::paste_copied(model),
         _ => verb_of_views(model, verb),
     }

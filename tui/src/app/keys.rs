@@ -6,7 +6,7 @@ use super::act;
 use super::message::Effect;
 use super::model::{Context, Lock, Model, Page, Redraw, Waiting};
 use super::overlay::Overlay;
-use super::{answer, typing};
+use super::{answer, copying, typing};
 use crate::keymap::tables::{CONFIRM, ENDED, FLEET, HELP, PREFIX, ROOT};
 use crate::keymap::{Binding, Chord};
 
@@ -25,6 +25,7 @@ pub(super) fn pressed(model: &mut Model, key: &KeyEvent) -> Vec<Effect> {
             answer::line_key(model, key)
         }
         Context::Confirm => known(model, CONFIRM, chord),
+        Context::Copy => prefix_or(model, chord, |model| copying::key(model, key, chord)),
         Context::Reading => known(model, HELP, chord),
         Context::Table(table) => after_prefix(model, &table, key, chord),
         Context::Fleet => prefix_or(model, chord, |model| known(model, FLEET, chord)),

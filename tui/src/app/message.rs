@@ -12,8 +12,10 @@ use tokio::time::Instant;
 
 use super::saved::Saved;
 use crate::config::Config;
+use crate::copy::{Older, Page};
 use crate::pane::AttachmentId;
 use crate::theme::Theme;
+use crate::tiles::PaneId;
 
 /// The time of a message: for waiting, and for comparing with what servers say.
 #[derive(Clone, Copy, Debug)]
@@ -51,6 +53,8 @@ pub enum Msg {
     Closed(Result<v1::Session, Refusal>),
     /// A session was to be renamed.
     Renamed(Result<v1::Session, Refusal>),
+    /// A page of what a pane's session printed before, or why there is none.
+    History(PaneId, Result<Page, Refusal>),
     /// Who is attached to a session.
     Clients(Result<v1::KeyboardResponse, Refusal>),
     /// How long a small call took there and back.
@@ -106,6 +110,8 @@ pub enum Effect {
     Rename(SessionId, String),
     /// Ask who is attached. Answered by [`Msg::Clients`].
     AskClients(SessionId),
+    /// Fetch what a session printed before. Answered by [`Msg::History`].
+    History(PaneId, SessionId, Older),
     /// Put text into the clipboard.
     Copy(String),
     /// Keep the layout for the next start.

@@ -19,6 +19,7 @@ use super::tabs::{TabId, Tabs};
 use super::toasts::Toasts;
 use super::tour::Tour;
 use crate::config::Config;
+use crate::copy::Clicks;
 use crate::keymap::tables;
 use crate::pane::{AttachmentId, Link, Pane};
 use crate::theme::{Depth, Theme};
@@ -27,6 +28,9 @@ use crate::view::layout;
 
 /// What shows a time in seconds is drawn again this often.
 const SECOND: Duration = Duration::from_secs(1);
+
+/// How often a selection goes on while the mouse is held beyond the pane's edge.
+const DRAG_ON: Duration = Duration::from_millis(50);
 
 /// How long the numbers of panes are shown.
 const NUMBERS: Duration = Duration::from_millis(1500);
@@ -72,6 +76,8 @@ pub enum Context {
     Table(String),
     /// To what is asked.
     Confirm,
+    /// To copy mode in the focused pane.
+    Copy,
     /// To a text that is only read.
     Reading,
     /// To a line that is being typed, with or without a list below.
@@ -159,6 +165,8 @@ pub struct Model {
     pub(super) opening: BTreeMap<u64, PaneId>,
     /// What the mouse drags.
     pub(super) drag: Option<Drag>,
+    /// Counts clicks at one place.
+    pub(super) clicks: Clicks,
     /// Whether the user's terminal has the focus; one that does not tell has it.
     pub(super) is_focused: bool,
     /// The attachment whose program believes that it has the focus.
@@ -196,6 +204,7 @@ impl Model {
             redraw: Redraw::Now,
             opening: BTreeMap::new(),
             drag: None,
+            clicks: Clicks::default(),
             is_focused: true,
             focus_told: None,
             touched: false,
@@ -237,6 +246,7 @@ impl Model {
             second,
             frame,
             waiting,
+            self.drags_beyond().then_some(self.now + DRAG_ON),
             self.numbers_until,
             self.toasts.next_end(),
         ]
@@ -263,6 +273,7 @@ impl Model {
             _ => {}
         }
         match (self.page, self.focused_pane()) {
+            (Page::Tabs, Some(pane)) if pane.copy.is_some() => Context::Copy,
             (Page::Tabs, Some(pane)) if pane.is_over() => Context::Ended,
             (Page::Tabs, Some(_)) => Context::Pane,
             _ => Context::Fleet,
@@ -369,6 +380,10 @@ impl Model {
         }
         if self.numbers_until.is_some_and(|until| until <= now) {
             self.numbers_until = None;
+            changed = true;
+        }
+        if self.drags_beyond() {
+            self.drag_on();
             changed = true;
         }
         if let Some(waiting) = &self.waiting {

@@ -8,7 +8,7 @@ use ratatui::layout::{Position, Rect};
 use super::message::Effect;
 use super::model::{Model, Page, Redraw};
 use super::overlay::Overlay;
-use super::{act, answer, rooms, strip};
+use super::{act, answer, copying, rooms, strip};
 use crate::keymap::{encode, mouse};
 use crate::tiles::{Border, PaneId, Tile};
 use crate::view::layout;
@@ -27,6 +27,8 @@ pub(super) enum Drag {
     Corner(PaneId),
     /// Something in a program.
     Program(PaneId),
+    /// Text, from a place that was pressed.
+    Text(PaneId, Position),
 }
 
 /// What is at a place of the screen.
@@ -47,11 +49,11 @@ pub(super) fn happened(model: &mut Model, event: &MouseEvent) -> Vec<Effect> {
         MouseEventKind::Drag(MouseButton::Left) if model.drag.is_some() => {
             return dragged(model, event);
         }
-        MouseEventKind::Up(MouseButton::Left) => {
-            if let Some(Drag::Program(pane)) = model.drag.take() {
-                return program(model, pane, event);
-            }
-        }
+        MouseEventKind::Up(MouseButton::Left) => match model.drag.take() {
+            Some(Drag::Program(pane)) => return program(model, pane, event),
+            Some(Drag::Text(pane, _)) => return copying::released(model, pane),
+            _ => {}
+        },
         _ => {}
     }
     match (hit(model, event), event.kind) {
@@ -147,6 +149,7 @@ fn dragged(model: &mut Model, event: &MouseEvent) -> Vec<Effect> {
     let (column, row) = (event.column, event.row);
     match model.drag.clone() {
         Some(Drag::Program(pane)) => return program(model, pane, event),
+        Some(Drag::Text(pane, from)) => return copying::dragged(model, pane, from, event),
         Some(Drag::Border(border)) => {
             if let Some(tiles) = model.tabs.current_mut().and_then(|tab| tab.tiles.as_mut()) {
                 tiles.drag(&border, column, row, area);
@@ -190,16 +193,26 @@ fn inside(model: &mut Model, tile: &Tile, event: &MouseEvent) -> Vec<Effect> {
     };
     let modes = pane.modes();
     let is_ours = event.modifiers.contains(KeyModifiers::SHIFT) || !pane.takes_input();
-    if !is_ours && modes.mouse != cmdop_emulator::MouseMode::None {
+    if !is_ours && pane.copy.is_none() && modes.mouse != cmdop_emulator::MouseMode::None {
         if let MouseEventKind::Down(MouseButton::Left) = event.kind {
             model.drag = Some(Drag::Program(tile.pane));
         }
         return program(model, tile.pane, event);
     }
-    let arrows = modes.alternate_screen && !is_ours;
+    let is_looking_back = pane.copy.is_some();
+    let arrows = modes.alternate_screen && !is_ours && !is_looking_back;
     match event.kind {
         MouseEventKind::ScrollUp if arrows => wheel(model, tile.pane, KeyCode::Up),
         MouseEventKind::ScrollDown if arrows => wheel(model, tile.pane, KeyCode::Down),
+        MouseEventKind::ScrollUp => copying::wheel(model, tile.pane, -WHEEL as i32),
+        MouseEventKind::ScrollDown if is_looking_back => {
+            copying::wheel(model, tile.pane, WHEEL as i32)
+        }
+        MouseEventKind::Down(MouseButton::Left) => {
+            let at = Position::new(event.column, event.row);
+            model.drag = Some(Drag::Text(tile.pane, at));
+            copying::pressed(model, tile.pane, at)
+        }
         _ => Vec::new(),
     }
 }

@@ -123,6 +123,9 @@ fn sizes(model: &mut Model) -> Vec<Effect> {
                 continue;
             };
             let size = room(tile.inside);
+            if let Some(copy) = &mut pane.copy {
+                copy.resized(size.rows(), size.cols());
+            }
             if pane.is_attached() && !pane.is_observer() && pane.told != Some(size) {
                 pane.told = Some(size);
                 effects.push(Effect::Resize(pane.attachment, size));

@@ -149,6 +149,7 @@ fn badges(model: &Model) -> Vec<(String, Role)> {
         Context::Ended => ("ENDED".to_owned(), Role::Mode),
         Context::Table(table) if table == PREFIX => ("PREFIX".to_owned(), Role::Badge),
         Context::Table(table) => (table.to_uppercase(), Role::Badge),
+        Context::Copy => ("COPY".to_owned(), Role::Badge),
         Context::Confirm => ("SURE?".to_owned(), Role::Badge),
         Context::Reading => ("READ".to_owned(), Role::Mode),
         Context::Line => ("TYPE".to_owned(), Role::Mode),

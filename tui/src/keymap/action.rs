@@ -4,6 +4,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::copy::Command;
 use crate::tiles::{Direction, Preset};
 
 /// Where an action stands in the help.
@@ -19,18 +20,21 @@ pub enum Category {
     Views,
     /// The list of machines and sessions.
     Fleet,
+    /// Looking back and copying.
+    Copy,
     /// This client.
     Client,
 }
 
 impl Category {
     /// In the order of the help.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Panes,
         Self::Tabs,
         Self::Session,
         Self::Views,
         Self::Fleet,
+        Self::Copy,
         Self::Client,
     ];
 
@@ -42,6 +46,7 @@ impl Category {
             Self::Session => "session",
             Self::Views => "views",
             Self::Fleet => "fleet",
+            Self::Copy => "copy mode",
             Self::Client => "client",
         }
     }
@@ -159,6 +164,8 @@ pub enum Action {
     Table(String),
     /// Another theme.
     Theme(String),
+    /// What copy mode does.
+    Copy(Command),
 }
 
 /// What is no action.
@@ -237,6 +244,7 @@ impl Action {
             Self::Layout(preset) => format!("layout {}", preset.name()),
             Self::Table(name) => format!("keys of `{name}`"),
             Self::Theme(name) => format!("theme {name}"),
+            Self::Copy(command) => command.help().to_owned(),
         }
     }
 
@@ -251,6 +259,7 @@ impl Action {
             Self::Resize(..) => Verb::Zoom as usize,
             Self::Layout(_) => Verb::NextLayout as usize,
             Self::SelectTab(_) => Verb::LastTab as usize,
+            Self::Copy(command) => *command as usize,
             Self::Table(_) | Self::Theme(_) => Verb::ALL.len(),
         };
         (self.category(), place)
@@ -262,6 +271,7 @@ impl Action {
             Self::Do(verb) => verb.category(),
             Self::Resize(..) | Self::Layout(_) => Category::Panes,
             Self::SelectTab(_) => Category::Tabs,
+            Self::Copy(_) => Category::Copy,
             Self::Table(_) | Self::Theme(_) => Category::Client,
         }
     }
@@ -291,6 +301,7 @@ impl fmt::Display for Action {
             Self::Layout(preset) => write!(f, "layout {}", preset.name()),
             Self::Table(name) => write!(f, "table {name}"),
             Self::Theme(name) => write!(f, "theme {name}"),
+            Self::Copy(command) => f.write_str(command.id()),
         }
     }
 }
@@ -307,6 +318,11 @@ impl FromStr for Action {
             } else {
                 Err(NoAction::Argument(verb.id(), "nothing"))
             };
+        }
+        if argument.is_empty()
+            && let Ok(command) = name.parse()
+        {
+            return Ok(Self::Copy(command));
         }
         let Some((name, wants, ..)) = WITH_ARGUMENT.iter().find(|(known, ..)| *known == name)
         else {
@@ -343,7 +359,10 @@ fn with_argument(name: &str, argument: &str) -> Option<Action> {
 /// The known name that is the most like what was written.
 fn nearest(name: &str) -> &'static str {
     let verbs = Verb::ALL.iter().map(|verb| verb.id());
-    let names = verbs.chain(WITH_ARGUMENT.iter().map(|(name, ..)| *name));
+    let commands = Command::ALL.iter().map(|command| command.id());
+    let names = verbs
+        .chain(commands)
+        .chain(WITH_ARGUMENT.iter().map(|(name, ..)| *name));
     let likeness = |known: &&str| strsim::normalized_damerau_levenshtein(name, known);
     let best = names.max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
     best.unwrap_or("help")
@@ -363,7 +382,8 @@ mod tests {
             Action::Theme("light".into()),
         ];
         let verbs = Verb::ALL.iter().map(|verb| Action::Do(*verb));
-        for action in verbs.chain(with_argument) {
+        let commands = Command::ALL.iter().map(|command| Action::Copy(*command));
+        for action in verbs.chain(commands).chain(with_argument) {
             assert_eq!(action.to_string().parse(), Ok(action.clone()), "{action}");
             assert!(!action.help().is_empty());
         }

@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::action::{Action, NoAction};
 use super::chord::{Chord, NoKey};
+use crate::copy::Keys;
 
 /// In a pane: every key that is not here goes to the program. Empty unless the user binds something.
 pub const ROOT: &str = "root";
@@ -111,6 +112,16 @@ impl Default for Keymap {
             prefixes: vec![DEFAULT_PREFIX.parse().expect("a test parses it")],
         };
         keymap.bind(&wanted).expect("a test binds them");
+        for keys in Keys::ALL {
+            let bindings = keys.bindings().iter().map(|(key, command)| Binding {
+                chord: key.parse().expect("a test parses it"),
+                action: Action::Copy(*command),
+                repeats: false,
+            });
+            keymap
+                .tables
+                .insert(keys.table().to_owned(), bindings.collect());
+        }
         keymap
     }
 }
@@ -255,7 +266,8 @@ mod tests {
                 "{name}: {out:?}"
             );
         }
-        assert_eq!(keymap.names().count(), OURS.len(), "no table is misspelt");
+        let all = OURS.len() + Keys::ALL.len();
+        assert_eq!(keymap.names().count(), all, "no table is misspelt");
     }
 
     #[test]

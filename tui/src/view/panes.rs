@@ -131,6 +131,14 @@ fn screen(model: &Model, tile: &Tile, frame: &mut Frame<'_>) {
         frame.render_widget(line, room);
         return;
     }
+    if let Some(copy) = &pane.copy {
+        let cursor = copy.draw(room, frame.buffer_mut(), theme, model.setup.depth);
+        let has_keys = model.focused() == Some(tile.pane) && model.overlay.is_none();
+        if let Some(cursor) = cursor.filter(|_| has_keys) {
+            frame.set_cursor_position(cursor);
+        }
+        return;
+    }
     let cursor = pane
         .screen()
         .depth(model.setup.depth)
