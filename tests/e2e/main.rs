@@ -17,6 +17,7 @@ mod exec_resume;
 mod exec_streams;
 mod flood;
 mod holder;
+mod history;
 mod hostile;
 mod keyboard;
 mod login;

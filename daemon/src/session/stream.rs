@@ -25,9 +25,6 @@ const FRAMES_AHEAD: usize = 4;
 /// Acknowledgements and answers that wait for room. Beyond it no further message is taken.
 const MAX_ANSWERS: usize = 256;
 
-/// Ranges of the log that the relay asked for again; it has no reason to ask for more at once.
-const MAX_AGAIN: usize = 16;
-
 /// Makes the stream of a session on one link.
 #[derive(Clone, Debug)]
 pub(crate) struct Opener {
@@ -200,15 +197,14 @@ async fn room(up: Option<&mpsc::Sender<SessionUp>>) {
     }
 }
 
-/// What goes out on a stream, and in which order: answers first, then what was asked for again, then
-/// the log from the cursor on, with the keyframe at its place in the log.
+/// What goes out on a stream, and in which order: answers first, then the log from the cursor on, with
+/// the keyframe at its place in the log.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
     answers: VecDeque<Message>,
     /// Acknowledgements that wait for an echo to travel with.
     acks: VecDeque<Message>,
     acks_are_due: bool,
-    again: VecDeque<(Offset, Offset)>,
     /// `None` until the relay has said where to begin.
     cursor: Option<Offset>,
     keyframe: Option<v1::Keyframe>,
@@ -249,17 +245,6 @@ impl Queue {
     /// Sends the log from `offset` on.
     pub(crate) fn begin(&mut self, offset: Offset) {
         self.cursor = Some(offset);
-    }
-
-    /// Sends this part of the log once more. Asked too much at once, it forgets the oldest wish.
-    pub(crate) fn again(&mut self, from: Offset, to: Offset) {
-        if from >= to {
-            return;
-        }
-        if self.again.len() == MAX_AGAIN {
-            self.again.pop_front();
-        }
-        self.again.push_back((from, to));
     }
 
     /// Sends this once all output before it was sent. A newer one replaces one that still waits.
@@ -315,7 +300,7 @@ impl Queue {
 
     /// Whether something can be sent, of the log at most what lies below `up_to`.
     fn has_work(&self, log: &Log, up_to: Offset) -> bool {
-        let has_answers = !self.answers.is_empty() || !self.again.is_empty() || self.acks_are_due;
+        let has_answers = !self.answers.is_empty() || self.acks_are_due;
         let Some(cursor) = self.cursor else {
             return has_answers;
         };
@@ -333,9 +318,6 @@ impl Queue {
     fn next(&mut self, log: &Log, up_to: Offset) -> Option<Message> {
         if let Some(answer) = self.answers.pop_front() {
             return Some(answer);
-        }
-        if let Some(message) = self.next_again(log) {
-            return Some(message);
         }
         let Some(cursor) = self.cursor else {
             return self.next_ack();
@@ -365,24 +347,6 @@ impl Queue {
             return Some(Message::Output(output));
         }
         self.next_ack()
-    }
-
-    fn next_again(&mut self, log: &Log) -> Option<Message> {
-        let (from, to) = self.again.front_mut()?;
-        if *from < log.start() {
-            self.again.pop_front();
-            return Some(Message::LogStartsAt(log.start().0));
-        }
-        let limit = (*to - *from).min(limits::MAX_OUTPUT as u64) as usize;
-        let Some((output, end)) = output(log, *from, limit) else {
-            self.again.pop_front();
-            return self.next_again(log);
-        };
-        *from = end;
-        if *from >= *to {
-            self.again.pop_front();
-        }
-        Some(Message::Output(output))
     }
 }
 

@@ -75,7 +75,6 @@ impl Effects {
                     session: session.to_string(),
                     mode,
                     size,
-                    scrollback_lines: 0,
                     latest: None,
                     from_start: false,
                 };

@@ -112,6 +112,7 @@ impl Client {
             offset: Offset::START,
             size,
             data,
+            history: None,
         };
         self.tell(Msg::Pane(attachment, keyframe));
         self
