@@ -25,6 +25,7 @@ mod operators;
 mod reconnect;
 mod record;
 mod refresh;
+mod roaming;
 mod scripting;
 mod size;
 mod start;

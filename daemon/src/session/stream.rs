@@ -117,9 +117,13 @@ impl Stream {
         }
     }
 
-    /// How far the terminal may be read.
+    /// How far the terminal may be read: as far as the relay says, and where somebody holds it back, no
+    /// further than what the link soon takes. What was read is sent, also where it is not wanted any more.
     pub(crate) fn read_up_to(&self) -> Offset {
-        self.read_up_to
+        match self.read_up_to {
+            Offset::MAX => Offset::MAX,
+            read_up_to => read_up_to.min(self.queue.reach()),
+        }
     }
 
     /// The relay's word on how far the terminal may be read.
@@ -208,6 +212,8 @@ pub(crate) struct Queue {
     /// `None` until the relay has said where to begin.
     cursor: Option<Offset>,
     keyframe: Option<v1::Keyframe>,
+    /// The relay said that it answers marks.
+    is_answered: bool,
     /// From the first output on.
     flight: Option<Flight>,
 }
@@ -252,8 +258,9 @@ impl Queue {
         self.keyframe = Some(keyframe);
     }
 
-    /// The relay has all output up to this mark.
+    /// The relay has all output up to this mark; with 0 it says that it will answer marks.
     pub(crate) fn received(&mut self, mark: u64) {
+        self.is_answered |= mark == 0;
         if let Some(flight) = &mut self.flight {
             flight.received(mark, Instant::now());
         }
@@ -264,12 +271,21 @@ impl Queue {
         self.flight.as_ref().map_or(usize::MAX, Flight::room)
     }
 
-    /// Counts what is sent. A relay that never answers is not waited for.
+    /// How far the log should be filled for now.
+    fn reach(&self) -> Offset {
+        let ahead = self.flight.as_ref().map_or(usize::MAX, Flight::ahead);
+        self.cursor
+            .map_or(Offset::MAX, |cursor| cursor.advance(ahead))
+    }
+
+    /// Counts what is sent. A relay that is not known to answer is not waited for.
     fn mark(&mut self, bytes: usize) -> u64 {
         let now = Instant::now();
         let flight = self.flight.get_or_insert_with(|| {
             let mut flight = Flight::new(flight::TO_RELAY, now);
-            flight.open();
+            if !self.is_answered {
+                flight.open();
+            }
             flight
         });
         flight.send(bytes, now)

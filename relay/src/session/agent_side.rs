@@ -186,7 +186,12 @@ impl State {
         let grant = self.grant(now.instant).up_to;
         self.agent.open = Some(Open {
             fence,
-            commands: [Down::ReadUpTo(grant.0), Down::SendFrom(send_from.0)].into(),
+            commands: [
+                Down::Received(0),
+                Down::ReadUpTo(grant.0),
+                Down::SendFrom(send_from.0),
+            ]
+            .into(),
             resize: None,
             settings: None,
             owes_keyframe: false,
