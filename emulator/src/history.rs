@@ -66,7 +66,10 @@ impl Emulator {
         let mark = self.history_mark();
         let first_kept = mark.first_kept;
         let before = before.unwrap_or(u64::MAX).clamp(first_kept, mark.end());
-        let line = |number: u64| ring.line((number - first_kept) as usize).unwrap_or_default();
+        let line = |number: u64| {
+            ring.line((number - first_kept) as usize)
+                .unwrap_or_default()
+        };
         let (mut from, mut bytes) = (before, 0);
         while from > first_kept && before - from < max_lines as u64 {
             let length = length(line(from - 1));
@@ -80,11 +83,7 @@ impl Emulator {
         for number in from..before {
             push(&mut text, line(number));
         }
-        HistoryPage {
-            mark,
-            from,
-            text,
-        }
+        HistoryPage { mark, from, text }
     }
 }
 
@@ -157,8 +156,14 @@ mod tests {
         assert!(!page.mark.goes_on);
         emulator.feed("\x1b[31my".repeat(11).as_bytes());
         let page = emulator.history(None, 1, 1 << 20);
-        assert_eq!((page.mark.goes_on, page.mark.next, page.mark.end()), (true, 4, 5));
-        assert_eq!((page.from, page.text.as_str()), (4, "xxxxxxxxxxxxxxxxxxxx\n"));
+        assert_eq!(
+            (page.mark.goes_on, page.mark.next, page.mark.end()),
+            (true, 4, 5)
+        );
+        assert_eq!(
+            (page.from, page.text.as_str()),
+            (4, "xxxxxxxxxxxxxxxxxxxx\n")
+        );
         emulator.feed(b"\x1b[m\r\n\r\n\r\n\r\n");
         let page = emulator.history(Some(5), 1, 1 << 20);
         assert!(page.text.ends_with("y\x1b[m\n"), "{}", page.text);

@@ -213,7 +213,8 @@ mod tests {
     const QUEUE: Duration = TO_CLIENT.queue.1;
 
     #[test]
-    fn a_slow_link_to_the_relay_has_no_more_under_way_and_ready_than_a_fraction_of_a_second_of_it() {
+    fn a_slow_link_to_the_relay_has_no_more_under_way_and_ready_than_a_fraction_of_a_second_of_it()
+    {
         let now = Instant::now();
         let mut flight = Flight::new(TO_RELAY, now);
         let mut link = Link::new(100_000.0, Duration::from_millis(40), now);

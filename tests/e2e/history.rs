@@ -81,7 +81,10 @@ async fn every_kept_line_arrives_once_and_in_order_while_the_program_prints_on()
     for number in numbers {
         match pager.line(number) {
             Some(line) => assert_eq!(line.text(), format!("line {}", number + 1)),
-            None => assert!(pager.is_lost(number), "line {number} is kept and was not read"),
+            None => assert!(
+                pager.is_lost(number),
+                "line {number} is kept and was not read"
+            ),
         }
     }
     // Again from the start: now there is all that is kept, and nothing else.

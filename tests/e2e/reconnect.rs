@@ -7,10 +7,12 @@ use cmdop_tests::wire::{self, Wire};
 use cmdop_tests::{Person, Shape, World};
 
 /// Prints numbers after a key, then waits, so that the session lives while its output is compared.
-pub(crate) const COUNT: &str = "stty -echo -opost; echo ready; read x; seq 1 400000; printf '<done>'; read x";
+pub(crate) const COUNT: &str =
+    "stty -echo -opost; echo ready; read x; seq 1 400000; printf '<done>'; read x";
 
 /// Echoes each line in brackets and nothing else.
-pub(crate) const REPEAT: &str = "stty -echo -opost; echo ready; while read line; do echo \"<$line>\"; done";
+pub(crate) const REPEAT: &str =
+    "stty -echo -opost; echo ready; while read line; do echo \"<$line>\"; done";
 
 /// What `COUNT` prints after the key.
 pub(crate) fn counted() -> Vec<u8> {

@@ -119,15 +119,18 @@ async fn forward(mut near: TcpStream, target: SocketAddr, state: watch::Receiver
         return reset(&near);
     };
     let _ = (near.set_nodelay(true), far.set_nodelay(true));
-    let mut cuts = state.clone();
-    let cut = cuts.wait_for(|state| state.generation != generation);
+    let mut cuts = state;
+    let cut = async {
+        let cut = cuts.wait_for(|state| state.generation != generation).await;
+        cut.is_ok_and(|state| state.moved)
+    };
     // Dropping the copy loses bytes on their way: that is what a cut is.
     tokio::select! {
         _ = tokio::io::copy_bidirectional_with_sizes(&mut near, &mut far, 64 << 10, 64 << 10) => {}
-        _ = cut => {
+        has_moved = cut => {
             reset(&near);
             drop(near);
-            if state.borrow().moved {
+            if has_moved {
                 // Half open, until the target gives it up or the test ends.
                 return std::future::pending().await;
             }

@@ -78,7 +78,10 @@ mod tests {
 
     #[test]
     fn nothing_but_characters_and_attributes_is_kept() {
-        let line = Line::new("a\x1b[1;38:2:1:2:3mb\x1b[2Jc\x1b]0;t\x07d\u{9b}e\x1b[mä\r\t", true);
+        let line = Line::new(
+            "a\x1b[1;38:2:1:2:3mb\x1b[2Jc\x1b]0;t\x07d\u{9b}e\x1b[mä\r\t",
+            true,
+        );
         assert_eq!(line.text(), "a\x1b[1;38:2:1:2:3mb[2Jc]0;tde\x1b[mä");
         assert_eq!(line.plain(), "ab[2Jc]0;tdeä");
         let endless = format!("\x1b[{}m", "1;".repeat(100));

@@ -110,7 +110,11 @@ impl Screen {
     }
 
     /// A page of the lines above it, from a log that ends at `offset`.
-    pub(crate) fn history(&self, wanted: &v1::HistoryWanted, offset: Offset) -> v1::HistoryResponse {
+    pub(crate) fn history(
+        &self,
+        wanted: &v1::HistoryWanted,
+        offset: Offset,
+    ) -> v1::HistoryResponse {
         let or = |value: u32, absent: u32, most: u32| match value {
             0 => absent,
             value => value.min(most),

@@ -97,9 +97,7 @@ impl State {
             }
             next => {
                 self.clients[index].waker = Some(waker.clone());
-                if next == Next::NeedsKeyframe
-                    && self.keyframes.ask(now)
-                {
+                if next == Next::NeedsKeyframe && self.keyframes.ask(now) {
                     after.asked = true;
                     self.agent.want_keyframe(after);
                 }

@@ -168,9 +168,7 @@ impl Session {
     pub(crate) fn signal(self: &Arc<Self>, signal: u32) -> Result<(), Refusal> {
         self.with(|state, after| {
             state.require_linked()?;
-            state
-                .agent
-                .command(Down::Signal(signal), after)
+            state.agent.command(Down::Signal(signal), after)
         })
     }
 

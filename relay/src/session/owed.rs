@@ -80,7 +80,11 @@ mod tests {
         owed.clear();
         wait.try_recv().unwrap_err();
         // Who left makes room.
-        drop((0..MOST).map(|_| owed.ask("pages").unwrap()).collect::<Vec<_>>());
+        drop(
+            (0..MOST)
+                .map(|_| owed.ask("pages").unwrap())
+                .collect::<Vec<_>>(),
+        );
         owed.ask("pages").unwrap();
     }
 }

@@ -50,7 +50,9 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let mut capture = sessions::capture(&connection, request).await?;
     let older = Older::of(&capture, args.scrollback);
     if let Some(older) = older.filter(|older| !older.numbers.is_empty()) {
-        let mut text = older.read(context, &connection, &session, args.ansi).await?;
+        let mut text = older
+            .read(context, &connection, &session, args.ansi)
+            .await?;
         text.extend_from_slice(&capture.text);
         capture.text = text.into();
     }
@@ -106,7 +108,8 @@ impl Older {
             let page = sessions::history(connection, ask.of(session)).await?;
             let taken = pager.take(ask, &page);
             if taken.map_err(|error| Failure::internal(error.to_string()))? == Taken::Anew {
-                context.warn("the lines above were renumbered while they were read: some are missing");
+                context
+                    .warn("the lines above were renumbered while they were read: some are missing");
                 return Ok(Vec::new());
             }
         }

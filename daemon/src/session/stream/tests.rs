@@ -62,10 +62,7 @@ fn what_is_gone_is_announced_and_not_skipped_silently() {
     let start = log.start().0;
     assert_eq!(
         sent(&mut queue, &log),
-        [
-            format!("starts {start}"),
-            format!("output {start}+8192"),
-        ]
+        [format!("starts {start}"), format!("output {start}+8192"),]
     );
 }
 
