@@ -61,8 +61,6 @@ pub struct Options {
     pub mode: AttachMode,
     /// The size of the terminal that will show it; an observer has none.
     pub size: Option<Size>,
-    /// Scrollback lines wanted in keyframes, at most 2000.
-    pub scrollback_lines: u32,
     /// The newest state at most so many times a second (1 to 60; 0: the relay's default) instead of
     /// every byte: much output then comes as a keyframe. `None`: every byte.
     pub latest: Option<u32>,
@@ -78,7 +76,6 @@ impl Options {
             session: session.to_owned(),
             mode: AttachMode::Operator,
             size,
-            scrollback_lines: 0,
             latest: None,
             from_start: false,
         }
@@ -90,7 +87,6 @@ impl Options {
             session: session.to_owned(),
             mode: AttachMode::Observer,
             size: None,
-            scrollback_lines: 0,
             latest: None,
             from_start: false,
         }
@@ -102,18 +98,13 @@ impl Options {
         self.latest = Some(updates_per_second);
         self
     }
-
-    /// The same with this much scrollback in keyframes.
-    pub fn scrollback(mut self, lines: u32) -> Self {
-        self.scrollback_lines = lines;
-        self
-    }
 }
 
 /// What happens to an attached session.
 #[derive(Debug)]
 pub enum Event {
-    /// The whole terminal: reset an emulator to `size` and feed it `data`.
+    /// The whole terminal without the lines above its screen: reset an emulator to `size` and feed it
+    /// `data`.
     Keyframe {
         /// The log goes on here.
         offset: Offset,
@@ -121,6 +112,9 @@ pub enum Event {
         size: Size,
         /// Bytes that redraw it.
         data: Bytes,
+        /// Where the numbering of the lines above it stands, for [`crate::history::Pager::at`]. `None`
+        /// from agents that number none.
+        history: Option<v1::HistoryMark>,
     },
     /// Bytes that the session printed, after those before.
     Output {

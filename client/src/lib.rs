@@ -5,6 +5,7 @@
 //! Home ─► Profiles ─► Profile ─┐
 //!           token_store ─► Tokens ─► Connection ─► sessions, machines, exec, account (one call each)
 //!                                          └─────► attach, follow (reconnect by themselves)
+//!                                history: which lines above the screen are held (no call of its own)
 //! ```
 //!
 //! Invariants:
@@ -24,6 +25,7 @@ pub mod exec;
 #[cfg(test)]
 mod fake_control;
 pub mod follow;
+pub mod history;
 pub mod home;
 pub mod machines;
 pub mod oauth;

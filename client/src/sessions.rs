@@ -146,6 +146,23 @@ pub async fn capture(
         .await
 }
 
+/// A page of the lines that left the screen, as the agent sent it; [`crate::history::Pager`] says which to
+/// ask for, and takes the answers.
+pub async fn history(
+    connection: &Connection,
+    request: v1::HistoryRequest,
+) -> Result<v1::HistoryResponse, Error> {
+    connection
+        .call(
+            RELAY,
+            "reading the session's history",
+            Repeat::Harmless,
+            request,
+            |relay, request| async move { relay.sessions().history(request).await },
+        )
+        .await
+}
+
 /// Sets the size of its terminal, whose terminal decides it, or both.
 pub async fn resize(
     connection: &Connection,

@@ -7,6 +7,7 @@
 //!
 //! It knows no terminal, no relay and no clock.
 
+mod checkpoint;
 mod layout;
 mod recovery;
 
@@ -14,12 +15,15 @@ use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use cmdop_proto::{ClientId, CommandId, InputSeq, Offset, Size};
+use cmdop_proto::{ClientId, CommandId, InputSeq, Offset};
 use rustix::fs::{MemfdFlags, OFlags, ftruncate, memfd_create};
 use rustix::io::{Errno, pread};
 use rustix::pipe::{PipeFlags, SpliceFlags, pipe_with, splice};
 
-use layout::{CHECKPOINT_BYTES, CLIENT_SLOTS, Checkpoint, Field, InputRecord, Layout};
+use checkpoint::Checkpoint;
+use layout::{CLIENT_SLOTS, Field, InputRecord, Layout};
+
+pub(crate) use checkpoint::{Lines, Picture};
 
 /// What one splice takes from a terminal: the kernel hands out no more at once (N_TTY).
 const PIECE: usize = 4 << 10;
@@ -305,39 +309,6 @@ impl Memory {
     /// The screen has seen the log up to here.
     pub(crate) fn set_fed(&self, fed: Offset) -> io::Result<()> {
         layout::set(&self.parts.file, Field::Fed, fed.0)
-    }
-
-    /// Where the newest checkpoint stands; `None`: there is none.
-    pub(crate) fn checkpoint_at(&self) -> Option<Offset> {
-        self.checkpoint.is_there().then_some(self.checkpoint.offset)
-    }
-
-    /// Keeps the bytes that redraw the screen at `offset`; too many are not kept.
-    pub(crate) fn set_checkpoint(
-        &mut self,
-        offset: Offset,
-        size: Size,
-        bytes: &[u8],
-    ) -> io::Result<()> {
-        if bytes.len() > CHECKPOINT_BYTES {
-            return Ok(());
-        }
-        let next = self.checkpoint.next(offset, size, bytes.len());
-        layout::write_all(&self.parts.file, bytes, self.layout.checkpoint(next.slot))?;
-        next.write(&self.parts.file)?;
-        self.checkpoint = next;
-        Ok(())
-    }
-
-    /// The newest checkpoint: where it stands, the screen's size there, and the bytes that redraw it.
-    pub(crate) fn checkpoint(&self) -> io::Result<Option<(Offset, Size, Vec<u8>)>> {
-        let Some(size) = self.checkpoint.size() else {
-            return Ok(None);
-        };
-        let mut bytes = vec![0; self.checkpoint.length];
-        let place = self.layout.checkpoint(self.checkpoint.slot);
-        layout::read_all(&self.parts.file, &mut bytes, place)?;
-        Ok(Some((self.checkpoint.offset, size, bytes)))
     }
 
     // ------------------------------------------------------------ input

@@ -69,6 +69,7 @@ pub(crate) fn skip(normaliser: &mut Normaliser, bytes: &[u8]) -> Skip {
     normaliser.scroll_all_off();
     let mut pen = normaliser.pen;
     let lost = skipped.saturating_sub(normaliser.grid.ring().max_lines());
+    normaliser.grid.ring_mut().pass(lost);
     for (index, span) in spans[..skipped].iter().enumerate() {
         let text = &bytes[span.start..span.end];
         if index >= lost {

@@ -138,8 +138,13 @@ proptest! {
         prop_assert_eq!(whole.rebuilds(), 0);
         let mut copy = fed(rows, cols, &whole.snapshot(usize::MAX).bytes);
         same(&whole, &copy)?;
+        let mark = whole.history_mark();
+        copy.continue_history(mark.epoch, mark.next);
+        prop_assert_eq!(copy.history(None, 9, 999), whole.history(None, 9, 999));
         copy.feed(&bytes[cut..]);
-        same(&fed(rows, cols, &bytes), &copy)?;
+        let whole = fed(rows, cols, &bytes);
+        same(&whole, &copy)?;
+        prop_assert_eq!(copy.history(None, 9, 999), whole.history(None, 9, 999));
     }
 
     #[test]
@@ -188,5 +193,6 @@ proptest! {
             slow.feed(piece);
         }
         same(&fast, &slow)?;
+        prop_assert_eq!(fast.history(None, 9, 999), slow.history(None, 9, 999));
     }
 }

@@ -1,4 +1,8 @@
 //! The scrollback: logical lines, newest last, bounded in number and bytes.
+//!
+//! Each line has a number that counts up as lines leave the screen and is not used again while the
+//! epoch is the same. A line that goes back to the screen may leave it as another one, and a cleared
+//! scrollback is to be forgotten by all who have seen it: both begin a new epoch.
 
 use std::collections::VecDeque;
 
@@ -19,6 +23,9 @@ pub(crate) struct Ring {
     bytes: usize,
     max_lines: usize,
     max_bytes: usize,
+    /// The number of the line that is completed next: the open one, if there is one.
+    next: u64,
+    epoch: u64,
 }
 
 impl Ring {
@@ -29,6 +36,8 @@ impl Ring {
             bytes: 0,
             max_lines,
             max_bytes,
+            next: 0,
+            epoch: 0,
         }
     }
 
@@ -46,6 +55,26 @@ impl Ring {
             None if index == self.lines.len() => self.open.as_ref().map(Line::text),
             None => None,
         }
+    }
+
+    /// The number of the oldest line that is kept, or of the next one to be.
+    pub(crate) fn first(&self) -> u64 {
+        self.next - self.lines.len() as u64
+    }
+
+    /// The number of the line that is completed next.
+    pub(crate) fn next(&self) -> u64 {
+        self.next
+    }
+
+    pub(crate) fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    /// Numbers the lines as another ring did that held the same newest ones.
+    pub(crate) fn number(&mut self, epoch: u64, next: u64) {
+        self.epoch = epoch;
+        self.next = next.max(self.lines.len() as u64);
     }
 
     /// The newest `count` lines, oldest first.
@@ -79,7 +108,17 @@ impl Ring {
     pub(crate) fn push(&mut self, line: Box<str>) {
         self.bytes += line.len() + OVERHEAD;
         self.lines.push_back(line);
+        self.next += 1;
         self.evict();
+    }
+
+    /// So many whole lines went by, and more than are kept follow them. No line may be open.
+    pub(crate) fn pass(&mut self, count: usize) {
+        if count > 0 {
+            self.lines.clear();
+            self.bytes = 0;
+            self.next += count as u64;
+        }
     }
 
     /// The open line has no more to come.
@@ -98,11 +137,15 @@ impl Ring {
         }
         let line = self.lines.pop_back()?;
         self.bytes -= line.len() + OVERHEAD;
+        self.next -= 1;
+        self.epoch = self.epoch.wrapping_add(1);
         Some(line)
     }
 
     pub(crate) fn clear(&mut self) {
+        let (epoch, next) = (self.epoch.wrapping_add(1), self.next);
         *self = Self::new(self.max_lines, self.max_bytes);
+        self.number(epoch, next);
     }
 
     fn evict(&mut self) {
@@ -136,6 +179,23 @@ mod tests {
         }
         assert_eq!(ring.len(), 5);
         assert_eq!(ring.bytes, 500);
+    }
+
+    #[test]
+    fn a_number_is_given_once_in_an_epoch() {
+        let mut ring = Ring::new(3, 1 << 20);
+        for index in 0..10 {
+            ring.push(index.to_string().into());
+        }
+        assert_eq!((ring.epoch(), ring.first(), ring.next()), (0, 7, 10));
+        ring.pass(5);
+        ring.push("15".into());
+        assert_eq!((ring.epoch(), ring.first(), ring.next()), (0, 15, 16));
+        ring.pop();
+        assert_eq!((ring.epoch(), ring.first(), ring.next()), (1, 15, 15));
+        ring.push("another 15".into());
+        ring.clear();
+        assert_eq!((ring.epoch(), ring.first(), ring.next()), (2, 16, 16));
     }
 
     #[test]

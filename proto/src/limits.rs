@@ -27,11 +27,20 @@ pub const MAX_NAME: usize = 64;
 /// A DNS name (RFC 1035, section 2.3.4).
 pub const MAX_HOSTNAME: usize = 253;
 
-/// Scrollback lines that a keyframe may carry.
-pub const MAX_KEYFRAME_SCROLLBACK: u32 = 2_000;
-
 /// Scrollback lines that a capture may carry.
 pub const MAX_CAPTURE_SCROLLBACK: u32 = 10_000;
+
+/// Lines of history in one page, unless asked otherwise: some screens.
+pub const HISTORY_LINES: u32 = 500;
+
+/// The most lines of history in one page.
+pub const MAX_HISTORY_LINES: u32 = 5_000;
+
+/// Bytes of history in one page, unless asked otherwise. An echo on the agent's link waits behind it.
+pub const HISTORY_BYTES: u32 = 64 << 10;
+
+/// The most bytes of history in one page: more than the longest line has.
+pub const MAX_HISTORY_BYTES: u32 = 256 << 10;
 
 /// Bytes of a session's output that its agent keeps.
 pub const AGENT_LOG: usize = 4 << 20;

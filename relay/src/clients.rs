@@ -97,6 +97,13 @@ impl SessionService for Clients {
         self.answer(one_shot::capture(&self.relay, request).await)
     }
 
+    async fn history(
+        &self,
+        request: Request<v1::HistoryRequest>,
+    ) -> Result<Response<v1::HistoryResponse>, Status> {
+        self.answer(one_shot::history(&self.relay, request).await)
+    }
+
     async fn resize(
         &self,
         request: Request<v1::ResizeRequest>,

@@ -18,6 +18,7 @@ mod keyframe;
 mod lifecycle;
 mod log;
 mod one_shot;
+mod owed;
 mod pace;
 mod size;
 mod state;

@@ -22,14 +22,14 @@ pub struct Terms {
     /// A queue as long as the way itself doubles the rate in one round, until it no longer grows; but
     /// at least and at most so long.
     queue: (Duration, Duration),
-    /// A window is never smaller, bytes.
+    /// A window is never smaller, bytes, on a link that carries so much in the longest queue.
     least: u64,
 }
 
 /// To a client: a queue that nobody feels, on links of any rate. A full screen of text passes at once.
 pub const TO_CLIENT: Terms = Terms {
     queue: (Duration::from_millis(100), Duration::from_millis(100)),
-    least: 8 << 10,
+    least: LEAST,
 };
 
 /// To the relay, on a connection that sessions share: what waits there, all of them wait for.
@@ -40,6 +40,12 @@ pub const TO_RELAY: Terms = Terms {
 
 /// The window before anything was measured.
 const FIRST: u64 = 16 << 10;
+
+/// No window is smaller, however slow the link: some packets.
+const LEAST: u64 = 8 << 10;
+
+/// How long what is kept ready takes to leave: longer than the sender may be busy with something else.
+const AHEAD: Duration = Duration::from_millis(50);
 
 /// Nor larger: so much the relay keeps.
 const MOST: u64 = cmdop_proto::limits::RELAY_WINDOW as u64;
@@ -87,7 +93,7 @@ impl Flight {
             sent: 0,
             taken: (0, now),
             marks: VecDeque::new(),
-            window: FIRST.max(terms.least),
+            window: FIRST,
             rate: 0.0,
             least: None,
             looking: None,
@@ -108,6 +114,16 @@ impl Flight {
         }
         let under_way = self.sent - self.taken.0;
         self.window.saturating_sub(under_way).min(piece) as usize
+    }
+
+    /// How many bytes are worth having ready for when there is room again: all that is ready comes before
+    /// what an interrupt asks for.
+    pub fn ahead(&self) -> usize {
+        if self.is_open {
+            return MOST as usize;
+        }
+        let ahead = (self.rate * AHEAD.as_secs_f64()) as u64;
+        ahead.clamp(LEAST, MOST) as usize
     }
 
     /// So many bytes are sent; the number that the peer has to answer when it has them, or 0.
@@ -165,7 +181,7 @@ impl Flight {
         {
             // What is under way drains, and what is sent then finds no queue.
             self.looking = Some(now);
-            self.window = self.terms.least;
+            self.window = self.least_window();
             return;
         }
         if self.least.is_none_or(|(least, _)| delay <= least) {
@@ -179,7 +195,12 @@ impl Flight {
         let least = self.least.map_or(delay, |(least, _)| least);
         let (shortest, longest) = self.terms.queue;
         let window = self.rate * (least + least.clamp(shortest, longest)).as_secs_f64();
-        self.window = (window as u64).clamp(self.terms.least, MOST);
+        self.window = (window as u64).clamp(self.least_window(), MOST);
+    }
+
+    fn least_window(&self) -> u64 {
+        let longest = self.rate * self.terms.queue.1.as_secs_f64();
+        self.terms.least.min((longest as u64).max(LEAST))
     }
 }
 
@@ -190,7 +211,23 @@ mod tests {
     use super::*;
 
     const QUEUE: Duration = TO_CLIENT.queue.1;
-    const LEAST: u64 = TO_CLIENT.least;
+
+    #[test]
+    fn a_slow_link_to_the_relay_has_no_more_under_way_and_ready_than_a_fraction_of_a_second_of_it()
+    {
+        let now = Instant::now();
+        let mut flight = Flight::new(TO_RELAY, now);
+        let mut link = Link::new(100_000.0, Duration::from_millis(40), now);
+        let (passed, longest) = flood(&mut flight, &mut link, Duration::from_secs(20));
+        assert!(passed > 1_800_000, "{passed}");
+        assert!(longest < Duration::from_millis(250), "{longest:?}");
+        assert!(flight.ahead() <= 8 << 10);
+        // And a fast one as much as it needs.
+        let mut flight = Flight::new(TO_RELAY, now);
+        let mut link = Link::new(100e6, Duration::from_micros(100), now);
+        flood(&mut flight, &mut link, Duration::from_secs(1));
+        assert!(flight.window >= 64 << 10 && flight.ahead() == MOST as usize);
+    }
 
     /// A link with a rate, a delay each way, and a queue without end.
     struct Link {

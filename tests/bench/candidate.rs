@@ -68,6 +68,34 @@ impl Candidate {
     }
 }
 
+/// A shell on a machine whose agent is behind a narrow link; its client is beside the relay.
+#[derive(Debug)]
+pub(crate) struct Uplink {
+    pub(crate) candidates: Vec<Candidate>,
+    _link: Link,
+}
+
+impl Uplink {
+    pub(crate) async fn start(world: &mut World) -> Self {
+        let link = Link::to(world.relay.address());
+        let url = format!("https://{}", link.address);
+        let machine = world.enroll_machine("far", &[]).await;
+        machine.use_relay(&url);
+        machine.run().await;
+        let cmdop = binaries::path("cmdop").display().to_string();
+        let candidates = vec![Candidate {
+            name: "cmdop",
+            shell: words(&[&cmdop, "new", "far", "--", "/bin/sh"]),
+            exec: Vec::new(),
+            env: world.owner.cli.env().to_vec(),
+        }];
+        Self {
+            candidates,
+            _link: link,
+        }
+    }
+}
+
 /// The same ways to a shell, behind a narrow link.
 #[derive(Debug)]
 pub(crate) struct Narrow {

@@ -10,8 +10,8 @@ use crate::figures::{Race, Shuffle, Table};
 /// How long the flood runs before: every buffer on the way is full by then.
 const FLOOD: Duration = Duration::from_secs(2);
 
-/// Measures all candidates in turn, `rounds` times.
-pub(crate) fn measure(candidates: &[Candidate], rounds: usize, table: &mut Table) {
+/// Measures all candidates in turn, `rounds` times; `who` is behind the link.
+pub(crate) fn measure(candidates: &[Candidate], who: &str, rounds: usize, table: &mut Table) {
     let mut race = Race::new();
     let mut shuffle = Shuffle::new();
     let mut order: Vec<_> = candidates.iter().collect();
@@ -23,8 +23,9 @@ pub(crate) fn measure(candidates: &[Candidate], rounds: usize, table: &mut Table
             race.entry(candidate.name).or_default().push(took);
         }
     }
-    table.row("Ctrl-C, 100 KB/s and 2 × 40 ms, p50", "", &race, 0.5);
-    table.row("Ctrl-C, 100 KB/s, 2 × 40 ms, p99", "≤ 500 ms", &race, 0.99);
+    let what = format!("Ctrl-C, {who} at 100 KB/s, 2 × 40 ms");
+    table.row(&format!("{what}, p50"), "", &race, 0.5);
+    table.row(&format!("{what}, p99"), "≤ 500 ms", &race, 0.99);
 }
 
 fn one(candidate: &Candidate) -> Duration {

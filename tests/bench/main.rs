@@ -18,7 +18,7 @@ mod sshd;
 mod terminal;
 mod throughput;
 
-use candidate::{Candidate, Narrow};
+use candidate::{Candidate, Narrow, Uplink};
 use cmdop_tests::World;
 use figures::Table;
 
@@ -55,7 +55,7 @@ impl Plan {
 #[tokio::main]
 async fn main() {
     let plan = Plan::read();
-    let world = World::start().await;
+    let mut world = World::start().await;
     let sshd = sshd::Sshd::start().await;
     let mut table = Table::default();
     let candidates = Candidate::all(&world, sshd.as_ref());
@@ -76,7 +76,9 @@ async fn main() {
     }
     if plan.wants("interrupt") {
         let narrow = Narrow::start(&world, sshd.as_ref()).await;
-        interrupt::measure(&narrow.candidates, plan.rounds(20), &mut table);
+        interrupt::measure(&narrow.candidates, "client", plan.rounds(20), &mut table);
+        let uplink = Uplink::start(&mut world).await;
+        interrupt::measure(&uplink.candidates, "agent", plan.rounds(20), &mut table);
     }
     println!("{table}");
     if plan.wants("idle") {

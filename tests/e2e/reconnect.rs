@@ -7,13 +7,15 @@ use cmdop_tests::wire::{self, Wire};
 use cmdop_tests::{Person, Shape, World};
 
 /// Prints numbers after a key, then waits, so that the session lives while its output is compared.
-const COUNT: &str = "stty -echo -opost; echo ready; read x; seq 1 400000; printf '<done>'; read x";
+pub(crate) const COUNT: &str =
+    "stty -echo -opost; echo ready; read x; seq 1 400000; printf '<done>'; read x";
 
 /// Echoes each line in brackets and nothing else.
-const REPEAT: &str = "stty -echo -opost; echo ready; while read line; do echo \"<$line>\"; done";
+pub(crate) const REPEAT: &str =
+    "stty -echo -opost; echo ready; while read line; do echo \"<$line>\"; done";
 
 /// What `COUNT` prints after the key.
-fn counted() -> Vec<u8> {
+pub(crate) fn counted() -> Vec<u8> {
     let mut text = String::new();
     for number in 1..=400_000 {
         let _ = writeln!(text, "{number}");
@@ -194,7 +196,7 @@ async fn a_session_whose_agent_does_not_come_back_ends_when_its_grace_is_over() 
     assert_eq!(status, 69, "{}", person.screen());
 }
 
-async fn counting_person(world: &World) -> Person {
+pub(crate) async fn counting_person(world: &World) -> Person {
     let shape = Shape {
         screen: false,
         ..Shape::default()
@@ -214,7 +216,7 @@ async fn counting_person(world: &World) -> Person {
 }
 
 /// The person's terminal got the numbers and nothing between them: no gap, no repeat, no redraw.
-async fn assert_counted(person: &Person) {
+pub(crate) async fn assert_counted(person: &Person) {
     person
         .pty
         .wait_until("all output", 3, |pty| {

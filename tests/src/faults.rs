@@ -1,10 +1,11 @@
-//! Faults on the network: a TCP proxy whose connections can be cut and refused.
+//! Faults on the network: a TCP proxy whose connections can be cut and refused, and whose side of the
+//! network can get another address.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use socket2::SockRef;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -16,7 +17,7 @@ pub struct Proxy {
     _tasks: JoinSet<()>,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 struct State {
     /// Connections that were made under an older number are dead.
     generation: u64,
@@ -24,6 +25,10 @@ struct State {
     closed: bool,
     /// The connections that were ever made.
     made: u64,
+    /// Where they come from, as `target` sees it.
+    source: Ipv4Addr,
+    /// Connections that were made under another source hang on this side instead of ending.
+    moved: bool,
 }
 
 impl Proxy {
@@ -36,7 +41,13 @@ impl Proxy {
     /// Forwards what arrives on `listener`.
     pub fn over(listener: TcpListener, target: SocketAddr) -> Self {
         let address = listener.local_addr().expect("a listener has an address");
-        let state = watch::Sender::new(State::default());
+        let state = watch::Sender::new(State {
+            generation: 0,
+            closed: false,
+            made: 0,
+            source: Ipv4Addr::LOCALHOST,
+            moved: false,
+        });
         let mut tasks = JoinSet::new();
         tasks.spawn(accept(listener, target, state.clone()));
         Self {
@@ -53,14 +64,26 @@ impl Proxy {
 
     /// Cuts every connection, with a reset; new ones are welcome.
     pub fn cut(&self) {
-        self.state.send_modify(|state| state.generation += 1);
+        self.state.send_modify(|state| {
+            state.generation += 1;
+            state.moved = false;
+        });
     }
 
     /// Cuts every connection and refuses new ones until [`Proxy::open`].
     pub fn close(&self) {
         self.state.send_modify(|state| {
             state.generation += 1;
-            state.closed = true;
+            (state.closed, state.moved) = (true, false);
+        });
+    }
+
+    /// Whoever is on this side has another address from now on, one of 127.0.0.0/8: the connections of
+    /// the old one end here, and the target never hears of it.
+    pub fn move_to(&self, source: Ipv4Addr) {
+        self.state.send_modify(|state| {
+            state.generation += 1;
+            (state.source, state.moved) = (source, true);
         });
     }
 
@@ -88,21 +111,38 @@ async fn accept(listener: TcpListener, target: SocketAddr, state: watch::Sender<
     }
 }
 
-async fn forward(mut near: TcpStream, target: SocketAddr, mut state: watch::Receiver<State>) {
-    let generation = state.borrow().generation;
-    let Ok(mut far) = TcpStream::connect(target).await else {
+async fn forward(mut near: TcpStream, target: SocketAddr, state: watch::Receiver<State>) {
+    let State {
+        generation, source, ..
+    } = *state.borrow();
+    let Ok(mut far) = connect(source, target).await else {
         return reset(&near);
     };
     let _ = (near.set_nodelay(true), far.set_nodelay(true));
-    let cut = state.wait_for(|state| state.generation != generation);
+    let mut cuts = state;
+    let cut = async {
+        let cut = cuts.wait_for(|state| state.generation != generation).await;
+        cut.is_ok_and(|state| state.moved)
+    };
     // Dropping the copy loses bytes on their way: that is what a cut is.
     tokio::select! {
         _ = tokio::io::copy_bidirectional_with_sizes(&mut near, &mut far, 64 << 10, 64 << 10) => {}
-        _ = cut => {
+        has_moved = cut => {
             reset(&near);
+            drop(near);
+            if has_moved {
+                // Half open, until the target gives it up or the test ends.
+                return std::future::pending().await;
+            }
             reset(&far);
         }
     }
+}
+
+async fn connect(source: Ipv4Addr, target: SocketAddr) -> std::io::Result<TcpStream> {
+    let socket = TcpSocket::new_v4()?;
+    socket.bind((source, 0).into())?;
+    socket.connect(target).await
 }
 
 /// Closing then sends a reset, as a router that lost its state does.
@@ -130,5 +170,24 @@ mod tests {
         TcpStream::connect(proxy.address()).await.unwrap();
         target.accept().await.unwrap();
         assert_eq!(proxy.connections(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_move_leaves_the_old_connection_half_open_and_the_next_comes_from_elsewhere() {
+        let target = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let proxy = Proxy::start(target.local_addr().unwrap()).await;
+        let mut near = TcpStream::connect(proxy.address()).await.unwrap();
+        let (old, from) = target.accept().await.unwrap();
+        assert_eq!(from.ip(), Ipv4Addr::LOCALHOST);
+        let there = Ipv4Addr::new(127, 0, 0, 2);
+        proxy.move_to(there);
+        near.read_u8().await.unwrap_err();
+        let mut near = TcpStream::connect(proxy.address()).await.unwrap();
+        let (mut new, from) = target.accept().await.unwrap();
+        assert_eq!(from.ip(), there);
+        near.write_all(b"x").await.unwrap();
+        assert_eq!(new.read_u8().await.unwrap(), b'x');
+        let silent = old.try_read(&mut [0]).unwrap_err();
+        assert_eq!(silent.kind(), std::io::ErrorKind::WouldBlock);
     }
 }

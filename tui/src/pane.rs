@@ -7,7 +7,7 @@ mod widget;
 use std::time::Duration;
 
 use cmdop_emulator::{CursorShape, Emulator, Event, Modes, Options};
-use cmdop_proto::v1::AttachMode;
+use cmdop_proto::v1::{self, AttachMode};
 use cmdop_proto::{MachineId, Refusal, SessionId, Size};
 use tokio::time::Instant;
 
@@ -97,6 +97,8 @@ pub struct Pane {
     /// What was typed before its session was there.
     early: Vec<u8>,
     emulator: Emulator,
+    /// Its lines have the numbers that the agent gives them.
+    numbered: bool,
     /// Since when the program is in the middle of a frame.
     frame_since: Option<Instant>,
     /// A key went out and nothing came back yet: what comes next is drawn at once.
@@ -132,6 +134,7 @@ impl Pane {
             mark: Mark::None,
             copy: None,
             early: Vec::new(),
+            numbered: false,
             emulator: Emulator::new(size.rows(), size.cols(), options),
             frame_since: None,
             awaits_echo: false,
@@ -208,9 +211,22 @@ impl Pane {
     }
 
     /// The whole terminal: forgets what was there.
-    pub fn keyframe(&mut self, size: Size, data: &[u8], now: Instant) -> Shown {
+    ///
+    /// The lines above its screen go on being numbered from `history`, so that those that are here and
+    /// those that the agent has are told apart.
+    pub fn keyframe(
+        &mut self,
+        size: Size,
+        data: &[u8],
+        history: Option<v1::HistoryMark>,
+        now: Instant,
+    ) -> Shown {
         self.emulator.reset();
         self.emulator.resize(size.rows(), size.cols());
+        self.numbered = history.is_some();
+        if let Some(mark) = history {
+            self.emulator.continue_history(mark.epoch, mark.next);
+        }
         self.output(data, now)
     }
 
@@ -243,19 +259,19 @@ impl Pane {
     pub fn look_back(&mut self, keys: copy::Keys, room: (u16, u16)) -> &mut copy::Mode {
         let cursor = self.emulator.cursor();
         let cursor = copy::Position::new(cursor.row.into(), cursor.col);
-        let emulator = &self.emulator;
+        let (emulator, numbered) = (&self.emulator, self.numbered);
         self.copy.get_or_insert_with(|| {
             let mut document = copy::Document::of_screen(emulator);
             if emulator.modes().alternate_screen {
                 document = document.without_history();
             }
-            copy::Mode::new(document, cursor, keys, room)
+            let mut mode = copy::Mode::new(document, cursor, keys, room);
+            if numbered {
+                let mark = emulator.history_mark();
+                mode.begins_at(mark.epoch, mark.end());
+            }
+            mode
         })
-    }
-
-    /// What of its history is here already.
-    pub fn known_history(&self) -> copy::Page {
-        copy::Page::of_scrollback(&self.emulator)
     }
 
     /// How the program wants the cursor to look.
@@ -317,7 +333,7 @@ mod tests {
         let mut pane = pane();
         let now = Instant::now();
         pane.output(b"\x1b[?2004hold", now);
-        pane.keyframe(Size::clamped(10, 20), b"new", now);
+        pane.keyframe(Size::clamped(10, 20), b"new", None, now);
         assert_eq!(pane.size(), (10, 20));
         assert!(!pane.modes().bracketed_paste);
         assert!(pane.screen().text().starts_with("new"));

@@ -206,6 +206,7 @@ impl Client {
             offset: Offset::START,
             size,
             data: Bytes::copy_from_slice(printed.as_bytes()),
+            history: None,
         };
         let attachment = self.attachment();
         self.tell(Msg::Pane(attachment, keyframe));

@@ -263,6 +263,13 @@ impl SessionService for Service {
         Err(Status::unimplemented("capture"))
     }
 
+    async fn history(
+        &self,
+        _: Request<v1::HistoryRequest>,
+    ) -> Result<Response<v1::HistoryResponse>, Status> {
+        Err(Status::unimplemented("history"))
+    }
+
     async fn resize(
         &self,
         _: Request<v1::ResizeRequest>,

@@ -134,7 +134,6 @@ impl Client {
             client_id: self.id.to_string(),
             resume_from: self.cursor.resume_from().map(|offset| offset.0),
             size: wishes.size.map(Into::into),
-            scrollback_lines: self.options.scrollback_lines,
             answers_marks: true,
             delivery: match self.options.latest {
                 None => v1::Delivery::Lossless.into(),
@@ -343,6 +342,7 @@ impl Client {
                     offset,
                     size: size_of(keyframe.size),
                     data: keyframe.data,
+                    history: keyframe.history,
                 })
             }
             Answer::InputAck(ack) => {

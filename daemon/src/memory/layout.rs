@@ -6,7 +6,7 @@
 use std::io;
 use std::os::fd::OwnedFd;
 
-use cmdop_proto::{ClientId, CommandId, InputSeq, Offset, Size};
+use cmdop_proto::{ClientId, CommandId, InputSeq, Offset};
 use rustix::io::{Errno, pread, pwrite};
 
 use super::{Half, Typist};
@@ -26,8 +26,11 @@ const RING_AT: u64 = 32 << 10;
 /// The most that a checkpoint may have: a whole keyframe with some of its history.
 pub(super) const CHECKPOINT_BYTES: usize = 1 << 20;
 
-const CHECKPOINT_AT: u64 = 48;
+pub(super) const CHECKPOINT_AT: u64 = 48;
 const INPUT_AT: u64 = 96;
+
+/// Where the numbering of lines stood at each checkpoint: 16 bytes for each of the two.
+pub(super) const LINES_AT: u64 = 160;
 
 /// Single numbers of the header.
 #[derive(Clone, Copy, Debug)]
@@ -49,7 +52,7 @@ pub(super) struct Layout {
 
 impl Layout {
     pub(super) fn length(self) -> u64 {
-        self.checkpoint(2)
+        self.picture(2)
     }
 
     pub(super) fn write_header(self, file: &OwnedFd) -> io::Result<()> {
@@ -79,8 +82,8 @@ impl Layout {
         (RING_AT + at as u64, self.capacity - at)
     }
 
-    /// Where the checkpoints begin that are kept in turns.
-    pub(super) fn checkpoint(self, slot: u64) -> u64 {
+    /// Where the pictures of checkpoints begin that are kept in turns.
+    pub(super) fn picture(self, slot: u64) -> u64 {
         RING_AT + self.capacity as u64 + slot * CHECKPOINT_BYTES as u64
     }
 }
@@ -126,62 +129,6 @@ pub(super) fn clients(file: &OwnedFd) -> io::Result<Vec<(ClientId, InputSeq)>> {
         (id, InputSeq(number(seq)))
     });
     Ok(all.filter(|(_, seq)| seq.0 > 0).collect())
-}
-
-/// Where the newest checkpoint is.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Checkpoint {
-    /// 0 or 1; the other one is written next.
-    pub(super) slot: u64,
-    pub(super) offset: Offset,
-    pub(super) length: usize,
-    rows: u64,
-    cols: u64,
-}
-
-impl Checkpoint {
-    pub(super) fn read(file: &OwnedFd) -> io::Result<Self> {
-        let mut bytes = [0; 40];
-        read_all(file, &mut bytes, CHECKPOINT_AT)?;
-        let [slot, offset, length, rows, cols] = numbers(&bytes);
-        Ok(Self {
-            slot: slot & 1,
-            offset: Offset(offset),
-            length: (length as usize).min(CHECKPOINT_BYTES),
-            rows,
-            cols,
-        })
-    }
-
-    pub(super) fn write(self, file: &OwnedFd) -> io::Result<()> {
-        let all = [
-            self.slot,
-            self.offset.0,
-            self.length as u64,
-            self.rows,
-            self.cols,
-        ];
-        write_all(file, words(all).as_flattened(), CHECKPOINT_AT)
-    }
-
-    pub(super) fn next(self, offset: Offset, size: Size, length: usize) -> Self {
-        Self {
-            slot: 1 - self.slot,
-            offset,
-            length,
-            rows: size.rows().into(),
-            cols: size.cols().into(),
-        }
-    }
-
-    pub(super) fn is_there(self) -> bool {
-        self.rows > 0
-    }
-
-    pub(super) fn size(self) -> Option<Size> {
-        let (rows, cols) = (self.rows.try_into().ok()?, self.cols.try_into().ok()?);
-        Size::new(rows, cols).ok()
-    }
 }
 
 /// How far the input that is under way got.
@@ -313,12 +260,12 @@ fn number(bytes: &[u8]) -> u64 {
     bytes.try_into().map_or(0, u64::from_le_bytes)
 }
 
-fn numbers<const N: usize>(bytes: &[u8]) -> [u64; N] {
+pub(super) fn numbers<const N: usize>(bytes: &[u8]) -> [u64; N] {
     std::array::from_fn(|index| bytes.get(index * 8..index * 8 + 8).map_or(0, number))
 }
 
 /// Numbers side by side.
-fn words<const N: usize>(numbers: [u64; N]) -> [[u8; 8]; N] {
+pub(super) fn words<const N: usize>(numbers: [u64; N]) -> [[u8; 8]; N] {
     numbers.map(u64::to_le_bytes)
 }
 

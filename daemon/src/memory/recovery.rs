@@ -6,7 +6,8 @@ use std::os::fd::OwnedFd;
 use cmdop_proto::Offset;
 use rustix::io::ioctl_fionread;
 
-use super::layout::{self, Checkpoint, Field, InputRecord, Layout};
+use super::checkpoint::Checkpoint;
+use super::layout::{self, Field, InputRecord, Layout};
 use super::{Memory, Parts};
 
 pub(super) fn open(parts: Parts) -> io::Result<Memory> {

@@ -1,9 +1,11 @@
 //! A memory against real terminals, with its worker dying at every step.
 
+use cmdop_proto::Size;
 use proptest::prelude::*;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
 
+use super::layout::CHECKPOINT_BYTES;
 use super::*;
 
 /// Both sides of a raw terminal.
@@ -226,18 +228,26 @@ fn the_newest_checkpoint_is_found() {
     let mut memory = Memory::open(copies(&parts)).unwrap();
     assert!(memory.checkpoint().unwrap().is_none());
     let size = Size::new(30, 100).unwrap();
-    for at in 1..=3_u64 {
-        let picture = vec![at as u8; at as usize * 100];
-        memory.set_checkpoint(Offset(at), size, &picture).unwrap();
+    let picture = |at: u64, bytes: usize| Picture {
+        offset: Offset(at),
+        size,
+        bytes: vec![at as u8; bytes],
+        lines: Lines {
+            epoch: 100 + at,
+            next: 1000 * at,
+        },
+    };
+    for at in 1..=3 {
+        let bytes = at as usize * 100;
+        memory.set_checkpoint(&picture(at, bytes)).unwrap();
     }
     memory
-        .set_checkpoint(Offset(9), size, &vec![0; CHECKPOINT_BYTES + 1])
+        .set_checkpoint(&picture(9, CHECKPOINT_BYTES + 1))
         .unwrap();
     drop(memory);
     let memory = Memory::open(parts).unwrap();
     assert_eq!(memory.checkpoint_at(), Some(Offset(3)));
-    let (offset, shown, bytes) = memory.checkpoint().unwrap().unwrap();
-    assert_eq!((offset, shown, bytes), (Offset(3), size, vec![3; 300]));
+    assert_eq!(memory.checkpoint().unwrap(), Some(picture(3, 300)));
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! The session's terminal as the agent knows it: the one that answers queries and makes keyframes.
 //! A thin wall around the emulator, so that the rest of the session does not depend on it.
 
-use cmdop_emulator::{Emulator, Options, Queries};
-use cmdop_proto::{Size, limits};
+use cmdop_emulator::{Emulator, HistoryMark, Options, Queries};
+use cmdop_proto::{Offset, Size, limits, v1};
 
 /// The most text of a capture (`CaptureResponse.text`).
 const MAX_CAPTURE: usize = 900 << 10;
@@ -14,6 +14,16 @@ pub(crate) enum Look {
     Plain,
     /// With colours and attributes as escape sequences.
     Ansi,
+}
+
+/// What a capture holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Capture {
+    pub(crate) text: String,
+    /// How many of its lines are of the scrollback.
+    pub(crate) scrollback_lines: u32,
+    /// Nothing of the screen itself gave way to the limit.
+    pub(crate) is_whole: bool,
 }
 
 /// The authoritative screen of one session.
@@ -63,31 +73,96 @@ impl Screen {
         Size::clamped(rows, cols)
     }
 
-    /// The bytes that redraw it with at most `scrollback` lines of history, as far as they fit a frame:
-    /// history gives way first, then colours, then text.
-    pub(crate) fn keyframe(&self, scrollback: u32) -> Vec<u8> {
-        let lines = scrollback.min(limits::MAX_KEYFRAME_SCROLLBACK) as usize;
+    /// The bytes that redraw it, as far as they fit a frame: colours give way first, then text.
+    pub(crate) fn keyframe(&self) -> Vec<u8> {
+        self.picture(0)
+    }
+
+    /// The same with at most `scrollback` lines of history, which give way before all else.
+    pub(crate) fn picture(&self, scrollback: usize) -> Vec<u8> {
         self.emulator
-            .snapshot_within(lines, limits::MAX_KEYFRAME)
+            .snapshot_within(scrollback, limits::MAX_KEYFRAME)
             .bytes
     }
 
     /// What it shows, with at most `scrollback` lines above; the oldest lines give way to the limit.
-    pub(crate) fn capture(&self, scrollback: u32, look: Look) -> String {
+    pub(crate) fn capture(&self, scrollback: u32, look: Look) -> Capture {
         let lines = scrollback.min(limits::MAX_CAPTURE_SCROLLBACK) as usize;
         let mut text = match look {
             Look::Ansi => self.emulator.ansi(lines),
             Look::Plain => self.emulator.text(lines),
         };
+        let above = lines.min(self.emulator.scrollback_len());
+        let mut lost = 0;
         if text.len() > MAX_CAPTURE {
             let cut = text.len() - MAX_CAPTURE;
-            let line = text.as_bytes()[cut..]
+            let end = text.as_bytes()[cut..]
                 .iter()
                 .position(|byte| *byte == b'\n')
                 .map_or(text.len(), |at| cut + at + 1);
-            text.drain(..line);
+            lost = text.drain(..end).filter(|c| *c == '\n').count();
         }
-        text
+        Capture {
+            text,
+            scrollback_lines: above.saturating_sub(lost) as u32,
+            is_whole: lost <= above,
+        }
+    }
+
+    /// A page of the lines above it, from a log that ends at `offset`.
+    pub(crate) fn history(
+        &self,
+        wanted: &v1::HistoryWanted,
+        offset: Offset,
+    ) -> v1::HistoryResponse {
+        let or = |value: u32, absent: u32, most: u32| match value {
+            0 => absent,
+            value => value.min(most),
+        };
+        let lines = or(
+            wanted.max_lines,
+            limits::HISTORY_LINES,
+            limits::MAX_HISTORY_LINES,
+        );
+        let bytes = or(
+            wanted.max_bytes,
+            limits::HISTORY_BYTES,
+            limits::MAX_HISTORY_BYTES,
+        );
+        let page = self
+            .emulator
+            .history(wanted.before, lines as usize, bytes as usize);
+        v1::HistoryResponse {
+            mark: Some(message(page.mark)),
+            from: page.from,
+            text: page.text.into_bytes().into(),
+            offset: offset.0,
+        }
+    }
+
+    /// Where the numbering of the lines above it stands.
+    pub(crate) fn history_mark(&self) -> v1::HistoryMark {
+        message(self.emulator.history_mark())
+    }
+
+    /// Goes on with the numbering of a screen of which this one is the picture.
+    pub(crate) fn continue_history(&mut self, epoch: u64, next: u64) {
+        self.emulator.continue_history(epoch, next);
+    }
+
+    /// The numbers that lines had are not known any more.
+    pub(crate) fn lose_count(&mut self) {
+        let (epoch, _) = uuid::Uuid::new_v4().as_u64_pair();
+        self.continue_history(epoch, 0);
+    }
+}
+
+fn message(mark: HistoryMark) -> v1::HistoryMark {
+    v1::HistoryMark {
+        epoch: mark.epoch,
+        next: mark.next,
+        goes_on: mark.goes_on,
+        first_kept: mark.first_kept,
     }
 }
 
@@ -117,7 +192,7 @@ mod tests {
         let mut screen = Screen::new(Size::DEFAULT);
         feed(&mut screen, b"one\r\n\x1b[31mtwo\x1b[m");
         let mut again = Screen::new(Size::DEFAULT);
-        feed(&mut again, &screen.keyframe(100));
+        feed(&mut again, &screen.picture(100));
         assert_eq!(again.capture(0, Look::Ansi), screen.capture(0, Look::Ansi));
     }
 
@@ -127,10 +202,13 @@ mod tests {
         for _ in 0..9000 {
             feed(&mut screen, format!("{}\r\n", "x".repeat(190)).as_bytes());
         }
-        let text = screen.capture(10_000, Look::Plain);
+        let capture = screen.capture(10_000, Look::Plain);
+        let text = &capture.text;
         assert!(text.len() <= MAX_CAPTURE);
         assert!(text.len() > MAX_CAPTURE - 200 && text.starts_with("xx"));
-        assert!(screen.keyframe(2_000).len() <= limits::MAX_KEYFRAME);
+        assert_eq!(capture.scrollback_lines as usize, text.len() / 191 - 23);
+        assert!(capture.is_whole);
+        assert!(screen.picture(2_000).len() <= limits::MAX_KEYFRAME);
     }
 
     #[test]
@@ -147,6 +225,6 @@ mod tests {
             &mut screen,
             &[b"\x1b]52;c;", &[b'Q'; 1000 << 10][..]].concat(),
         );
-        assert!(screen.keyframe(2_000).len() <= limits::MAX_KEYFRAME);
+        assert!(screen.picture(2_000).len() <= limits::MAX_KEYFRAME);
     }
 }

@@ -25,9 +25,6 @@ const FRAMES_AHEAD: usize = 4;
 /// Acknowledgements and answers that wait for room. Beyond it no further message is taken.
 const MAX_ANSWERS: usize = 256;
 
-/// Ranges of the log that the relay asked for again; it has no reason to ask for more at once.
-const MAX_AGAIN: usize = 16;
-
 /// Makes the stream of a session on one link.
 #[derive(Clone, Debug)]
 pub(crate) struct Opener {
@@ -120,9 +117,13 @@ impl Stream {
         }
     }
 
-    /// How far the terminal may be read.
+    /// How far the terminal may be read: as far as the relay says, and where somebody holds it back, no
+    /// further than what the link soon takes. What was read is sent, also where it is not wanted any more.
     pub(crate) fn read_up_to(&self) -> Offset {
-        self.read_up_to
+        match self.read_up_to {
+            Offset::MAX => Offset::MAX,
+            read_up_to => read_up_to.min(self.queue.reach()),
+        }
     }
 
     /// The relay's word on how far the terminal may be read.
@@ -200,18 +201,19 @@ async fn room(up: Option<&mpsc::Sender<SessionUp>>) {
     }
 }
 
-/// What goes out on a stream, and in which order: answers first, then what was asked for again, then
-/// the log from the cursor on, with the keyframe at its place in the log.
+/// What goes out on a stream, and in which order: answers first, then the log from the cursor on, with
+/// the keyframe at its place in the log.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
     answers: VecDeque<Message>,
     /// Acknowledgements that wait for an echo to travel with.
     acks: VecDeque<Message>,
     acks_are_due: bool,
-    again: VecDeque<(Offset, Offset)>,
     /// `None` until the relay has said where to begin.
     cursor: Option<Offset>,
     keyframe: Option<v1::Keyframe>,
+    /// The relay said that it answers marks.
+    is_answered: bool,
     /// From the first output on.
     flight: Option<Flight>,
 }
@@ -251,24 +253,14 @@ impl Queue {
         self.cursor = Some(offset);
     }
 
-    /// Sends this part of the log once more. Asked too much at once, it forgets the oldest wish.
-    pub(crate) fn again(&mut self, from: Offset, to: Offset) {
-        if from >= to {
-            return;
-        }
-        if self.again.len() == MAX_AGAIN {
-            self.again.pop_front();
-        }
-        self.again.push_back((from, to));
-    }
-
     /// Sends this once all output before it was sent. A newer one replaces one that still waits.
     pub(crate) fn keyframe(&mut self, keyframe: v1::Keyframe) {
         self.keyframe = Some(keyframe);
     }
 
-    /// The relay has all output up to this mark.
+    /// The relay has all output up to this mark; with 0 it says that it will answer marks.
     pub(crate) fn received(&mut self, mark: u64) {
+        self.is_answered |= mark == 0;
         if let Some(flight) = &mut self.flight {
             flight.received(mark, Instant::now());
         }
@@ -279,12 +271,21 @@ impl Queue {
         self.flight.as_ref().map_or(usize::MAX, Flight::room)
     }
 
-    /// Counts what is sent. A relay that never answers is not waited for.
+    /// How far the log should be filled for now.
+    fn reach(&self) -> Offset {
+        let ahead = self.flight.as_ref().map_or(usize::MAX, Flight::ahead);
+        self.cursor
+            .map_or(Offset::MAX, |cursor| cursor.advance(ahead))
+    }
+
+    /// Counts what is sent. A relay that is not known to answer is not waited for.
     fn mark(&mut self, bytes: usize) -> u64 {
         let now = Instant::now();
         let flight = self.flight.get_or_insert_with(|| {
             let mut flight = Flight::new(flight::TO_RELAY, now);
-            flight.open();
+            if !self.is_answered {
+                flight.open();
+            }
             flight
         });
         flight.send(bytes, now)
@@ -315,7 +316,7 @@ impl Queue {
 
     /// Whether something can be sent, of the log at most what lies below `up_to`.
     fn has_work(&self, log: &Log, up_to: Offset) -> bool {
-        let has_answers = !self.answers.is_empty() || !self.again.is_empty() || self.acks_are_due;
+        let has_answers = !self.answers.is_empty() || self.acks_are_due;
         let Some(cursor) = self.cursor else {
             return has_answers;
         };
@@ -333,9 +334,6 @@ impl Queue {
     fn next(&mut self, log: &Log, up_to: Offset) -> Option<Message> {
         if let Some(answer) = self.answers.pop_front() {
             return Some(answer);
-        }
-        if let Some(message) = self.next_again(log) {
-            return Some(message);
         }
         let Some(cursor) = self.cursor else {
             return self.next_ack();
@@ -365,24 +363,6 @@ impl Queue {
             return Some(Message::Output(output));
         }
         self.next_ack()
-    }
-
-    fn next_again(&mut self, log: &Log) -> Option<Message> {
-        let (from, to) = self.again.front_mut()?;
-        if *from < log.start() {
-            self.again.pop_front();
-            return Some(Message::LogStartsAt(log.start().0));
-        }
-        let limit = (*to - *from).min(limits::MAX_OUTPUT as u64) as usize;
-        let Some((output, end)) = output(log, *from, limit) else {
-            self.again.pop_front();
-            return self.next_again(log);
-        };
-        *from = end;
-        if *from >= *to {
-            self.again.pop_front();
-        }
-        Some(Message::Output(output))
     }
 }
 

@@ -1,6 +1,7 @@
 //! The task that owns a session: one event at a time, the relay's words before the terminal's.
 
 mod ending;
+mod pictures;
 mod relay;
 mod terminal;
 
@@ -149,8 +150,6 @@ struct Task {
     screen: Screen,
     /// What the screen has seen.
     fed: Offset,
-    /// History that the last keyframe was to have.
-    scrollback_wanted: u32,
     inputs: Inputs,
     link: Link,
     /// Since when there is no open stream.
@@ -193,7 +192,6 @@ impl Task {
             log,
             screen,
             fed: Offset::START,
-            scrollback_wanted: 0,
             inputs,
             link: Link::Away,
             away_since: Instant::now(),

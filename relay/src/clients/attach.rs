@@ -75,7 +75,6 @@ fn attaching(account: &Account, open: &v1::AttachOpen) -> Result<Attaching, Refu
         mode,
         resume_from: open.resume_from.map(Offset),
         size: open.size.map(Size::try_from).transpose()?,
-        scrollback: open.scrollback_lines,
         rate: Pace::read(open),
         answers_marks: open.answers_marks,
     })

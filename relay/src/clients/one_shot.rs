@@ -75,6 +75,24 @@ pub(super) async fn capture(
         .await
 }
 
+pub(super) async fn history(
+    relay: &Relay,
+    request: Request<v1::HistoryRequest>,
+) -> Result<v1::HistoryResponse, Refusal> {
+    let account = relay.account(&request)?;
+    let wanted = request.get_ref();
+    let session = relay.workspace_of(&account).find(&wanted.session)?;
+    let wanted = v1::HistoryWanted {
+        request_id: 0,
+        before: wanted.before,
+        max_lines: wanted.max_lines.min(limits::MAX_HISTORY_LINES),
+        max_bytes: wanted.max_bytes.min(limits::MAX_HISTORY_BYTES),
+    };
+    session
+        .history(wanted, relay.context.limits.agent_answer)
+        .await
+}
+
 pub(super) fn resize(
     relay: &Relay,
     request: &Request<v1::ResizeRequest>,

@@ -45,10 +45,12 @@ impl State {
             Up::InputAck(ack) => self.input_written(&ack, after),
             Up::Keyframe(frame) => self.keyframe_came(frame, after),
             Up::Capture(reply) => {
-                if let Some(waiting) = self.captures.remove(&reply.request_id) {
-                    // Whoever asked may have left.
-                    let _ = waiting.send(reply.capture.unwrap_or_default());
-                }
+                let capture = reply.capture.unwrap_or_default();
+                self.captures.came(reply.request_id, capture);
+            }
+            Up::History(taken) => {
+                let page = taken.history.unwrap_or_default();
+                self.pages.came(taken.request_id, page);
             }
             Up::Resized(size) => match size.try_into() {
                 Ok(size) => self.resized(size, now.instant, after),
@@ -112,15 +114,8 @@ impl State {
         self.facts.size = size;
         self.is_one_size &= self.log.end() == Offset::START;
         self.keyframes.resized();
-        let scrollback_lines = self
-            .clients
-            .iter()
-            .map(|client| client.cursor.scrollback())
-            .max();
-        if let Some(scrollback_lines) = scrollback_lines
-            && self.keyframes.ask(scrollback_lines, now)
-        {
-            self.agent.want_keyframe(scrollback_lines, after);
+        if !self.clients.is_empty() && self.keyframes.ask(now) {
+            self.agent.want_keyframe(after);
         }
         self.record_changed(after);
     }

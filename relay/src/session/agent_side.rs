@@ -39,8 +39,8 @@ struct Open {
     resize: Option<v1::Size>,
     /// What it has to keep of the session; only the newest matters.
     settings: Option<v1::SessionSettings>,
-    /// The lines of the keyframe that it has to make; one serves all.
-    keyframe: Option<u32>,
+    /// It has to make a keyframe; one serves all.
+    owes_keyframe: bool,
     granted: Option<Offset>,
     /// The mark that it has to hear of; only the newest matters. 0: none.
     received: u64,
@@ -127,10 +127,10 @@ impl AgentSide {
         self.open.as_ref()?.rewinding_until
     }
 
-    /// Asks for a keyframe with so many lines of scrollback.
-    pub(super) fn want_keyframe(&mut self, scrollback: u32, after: &mut After) {
+    /// Asks for a keyframe.
+    pub(super) fn want_keyframe(&mut self, after: &mut After) {
         if let Some(open) = &mut self.open {
-            open.keyframe = open.keyframe.max(Some(scrollback));
+            open.owes_keyframe = true;
             after.wakes.take(&mut open.waker);
         }
     }
@@ -186,10 +186,15 @@ impl State {
         let grant = self.grant(now.instant).up_to;
         self.agent.open = Some(Open {
             fence,
-            commands: [Down::ReadUpTo(grant.0), Down::SendFrom(send_from.0)].into(),
+            commands: [
+                Down::Received(0),
+                Down::ReadUpTo(grant.0),
+                Down::SendFrom(send_from.0),
+            ]
+            .into(),
             resize: None,
             settings: None,
-            keyframe: None,
+            owes_keyframe: false,
             granted: Some(grant),
             received: 0,
             rewinding_until: None,
@@ -313,7 +318,7 @@ impl State {
             return;
         }
         self.agent.close(after);
-        self.captures.clear();
+        self.forget_owed();
         self.happen(Event::Lost(fence), now, after);
     }
 
@@ -396,9 +401,8 @@ impl State {
         if let Some(settings) = open.settings.take() {
             return AgentNext::Send(Down::Settings(settings));
         }
-        if let Some(scrollback_lines) = open.keyframe.take() {
-            let wanted = v1::KeyframeWanted { scrollback_lines };
-            return AgentNext::Send(Down::KeyframeWanted(wanted));
+        if std::mem::take(&mut open.owes_keyframe) {
+            return AgentNext::Send(Down::KeyframeWanted(v1::KeyframeWanted {}));
         }
         let received = std::mem::take(&mut open.received);
         if received > 0 {

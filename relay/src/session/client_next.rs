@@ -97,11 +97,9 @@ impl State {
             }
             next => {
                 self.clients[index].waker = Some(waker.clone());
-                if let Next::NeedsKeyframe(scrollback) = next
-                    && self.keyframes.ask(scrollback, now)
-                {
+                if next == Next::NeedsKeyframe && self.keyframes.ask(now) {
                     after.asked = true;
-                    self.agent.want_keyframe(scrollback, after);
+                    self.agent.want_keyframe(after);
                 }
                 ClientNext::Sleep
             }

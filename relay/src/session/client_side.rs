@@ -36,8 +36,6 @@ pub(crate) struct Attaching {
     pub(crate) resume_from: Option<Offset>,
     /// Its terminal.
     pub(crate) size: Option<Size>,
-    /// Lines that it wants in a keyframe.
-    pub(crate) scrollback: u32,
     /// The newest state, so many times a second; `None`: every byte.
     pub(crate) rate: Option<u32>,
     /// It answers marks.
@@ -79,16 +77,9 @@ impl State {
             _ => false,
         };
         let cursor = match who.resume_from {
-            Some(from) if waits_for_rewind => {
-                Cursor::waiting(&self.keyframes, who.scrollback, from)
-            }
-            Some(from) => Cursor::resumed(&self.log, &self.keyframes, who.scrollback, from),
-            None => Cursor::fresh(
-                &self.log,
-                &self.keyframes,
-                who.scrollback,
-                self.may_replay(),
-            ),
+            Some(from) if waits_for_rewind => Cursor::waiting(&self.keyframes, from),
+            Some(from) => Cursor::resumed(&self.log, &self.keyframes, from),
+            None => Cursor::fresh(&self.log, &self.keyframes, self.may_replay()),
         };
         self.attachments += 1;
         let attachment = AttachmentId(self.attachments);

@@ -15,8 +15,6 @@ pub(crate) const WORTH_SKIPPING: u64 = 32 << 10;
 #[derive(Debug)]
 pub(crate) struct Cursor {
     place: Place,
-    /// Scrollback lines that it wants in a keyframe.
-    scrollback: u32,
     /// Announced keyframes that it has had, or is past.
     seen: u64,
 }
@@ -43,19 +41,14 @@ pub(crate) enum Next {
     Keyframe(v1::Keyframe),
     /// Nothing yet.
     Wait,
-    /// Nothing before the agent makes a keyframe with so many lines of scrollback.
-    NeedsKeyframe(u32),
+    /// Nothing before the agent makes a keyframe.
+    NeedsKeyframe,
 }
 
 impl Cursor {
     /// A reader that knows nothing. It starts with the log itself if that is whole and it may; else
     /// it needs a picture.
-    pub(crate) fn fresh(
-        log: &Log,
-        keyframes: &Keyframes,
-        scrollback: u32,
-        may_replay: bool,
-    ) -> Self {
+    pub(crate) fn fresh(log: &Log, keyframes: &Keyframes, may_replay: bool) -> Self {
         let place = if log.start() == Offset::START && may_replay {
             Place::At(Offset::START)
         } else {
@@ -64,12 +57,12 @@ impl Cursor {
                 at_least: Offset::START,
             }
         };
-        Self::new(place, keyframes, scrollback)
+        Self::new(place, keyframes)
     }
 
     /// A reader that has every byte below `from`. Beyond the end it waits: the relay may have
     /// restarted and know less than its clients; [`Cursor::agent_ends_at`] settles it.
-    pub(crate) fn resumed(log: &Log, keyframes: &Keyframes, scrollback: u32, from: Offset) -> Self {
+    pub(crate) fn resumed(log: &Log, keyframes: &Keyframes, from: Offset) -> Self {
         let place = if from >= log.start() {
             Place::At(from)
         } else {
@@ -78,18 +71,17 @@ impl Cursor {
                 at_least: from,
             }
         };
-        Self::new(place, keyframes, scrollback)
+        Self::new(place, keyframes)
     }
 
     /// The same, where the log is about to go back to `from`.
-    pub(crate) fn waiting(keyframes: &Keyframes, scrollback: u32, from: Offset) -> Self {
-        Self::new(Place::At(from), keyframes, scrollback)
+    pub(crate) fn waiting(keyframes: &Keyframes, from: Offset) -> Self {
+        Self::new(Place::At(from), keyframes)
     }
 
-    fn new(place: Place, keyframes: &Keyframes, scrollback: u32) -> Self {
+    fn new(place: Place, keyframes: &Keyframes) -> Self {
         Self {
             place,
-            scrollback: scrollback.min(limits::MAX_KEYFRAME_SCROLLBACK),
             seen: keyframes.announcements(),
         }
     }
@@ -138,11 +130,6 @@ impl Cursor {
         }
     }
 
-    /// The lines that it wants in a keyframe.
-    pub(crate) fn scrollback(&self) -> u32 {
-        self.scrollback
-    }
-
     /// Whether it has all that there is.
     pub(crate) fn is_caught_up(&self, log: &Log) -> bool {
         matches!(self.place, Place::At(at) if at >= log.end())
@@ -167,9 +154,9 @@ impl Cursor {
             Place::Lost { at_least, .. } => at_least.max(log.start()),
             Place::At(_) => log.start(),
         };
-        match keyframes.usable(at_least, self.scrollback) {
+        match keyframes.usable(at_least) {
             Some(frame) => self.show(frame, keyframes),
-            None => Next::NeedsKeyframe(self.scrollback),
+            None => Next::NeedsKeyframe,
         }
     }
 
@@ -237,14 +224,14 @@ mod tests {
         let mut log = Log::new(Offset::START, BOUND);
         append(&mut log, 10);
         let keyframes = Keyframes::default();
-        let mut cursor = Cursor::fresh(&log, &keyframes, 0, true);
+        let mut cursor = Cursor::fresh(&log, &keyframes, true);
         assert!(
             matches!(cursor.next(&log, &keyframes, usize::MAX), Next::Bytes(p) if p.start == Offset(0))
         );
-        let mut cursor = Cursor::fresh(&log, &keyframes, 9, false);
+        let mut cursor = Cursor::fresh(&log, &keyframes, false);
         assert_eq!(
             cursor.next(&log, &keyframes, usize::MAX),
-            Next::NeedsKeyframe(9)
+            Next::NeedsKeyframe
         );
     }
 
@@ -252,12 +239,12 @@ mod tests {
     fn a_reader_with_more_than_the_agent_has_gets_a_picture() {
         let log = Log::new(Offset(100), BOUND);
         let keyframes = Keyframes::default();
-        let mut cursor = Cursor::resumed(&log, &keyframes, 0, Offset(500));
+        let mut cursor = Cursor::resumed(&log, &keyframes, Offset(500));
         assert_eq!(cursor.next(&log, &keyframes, usize::MAX), Next::Wait);
         cursor.agent_ends_at(Offset(499));
         assert_eq!(
             cursor.next(&log, &keyframes, usize::MAX),
-            Next::NeedsKeyframe(0)
+            Next::NeedsKeyframe
         );
     }
 
@@ -266,7 +253,7 @@ mod tests {
         let mut log = Log::new(Offset::START, BOUND);
         append(&mut log, 10);
         let mut keyframes = Keyframes::default();
-        let mut cursor = Cursor::fresh(&log, &keyframes, 0, true);
+        let mut cursor = Cursor::fresh(&log, &keyframes, true);
         keyframes.resized();
         keyframes.came(frame(Offset(6)));
         assert!(
@@ -286,7 +273,7 @@ mod tests {
         let mut log = Log::new(Offset::START, 1 << 20);
         let mut keyframes = Keyframes::default();
         keyframes.came(frame(Offset(0)));
-        let mut cursor = Cursor::fresh(&log, &keyframes, 0, true);
+        let mut cursor = Cursor::fresh(&log, &keyframes, true);
         append(&mut log, 1000);
         cursor.skip_flood(&log);
         assert!(matches!(
@@ -298,7 +285,7 @@ mod tests {
         // The picture that is there shows less than the client has.
         assert_eq!(
             cursor.next(&log, &keyframes, usize::MAX),
-            Next::NeedsKeyframe(0)
+            Next::NeedsKeyframe
         );
         keyframes.came(frame(log.end()));
         assert!(matches!(
@@ -336,14 +323,14 @@ mod tests {
         ) {
             let mut log = Log::new(Offset::START, BOUND);
             let mut keyframes = Keyframes::default();
-            let mut cursor = Cursor::fresh(&log, &keyframes, 0, true);
+            let mut cursor = Cursor::fresh(&log, &keyframes, true);
             let mut have = Offset::START;
             for step in steps {
                 match step {
                     Step::Append(len) => append(&mut log, len),
                     Step::Resize => keyframes.resized(),
                     Step::AgentAnswers => keyframes.came(frame(log.end())),
-                    Step::Reattach => cursor = Cursor::resumed(&log, &keyframes, 0, have),
+                    Step::Reattach => cursor = Cursor::resumed(&log, &keyframes, have),
                     Step::Read => match cursor.next(&log, &keyframes, usize::MAX) {
                         Next::Bytes(piece) => {
                             prop_assert_eq!(piece.start, have);
@@ -357,7 +344,7 @@ mod tests {
                             have = Offset(frame.offset);
                         }
                         Next::Wait => prop_assert_eq!(have, log.end()),
-                        Next::NeedsKeyframe(_) => prop_assert!(
+                        Next::NeedsKeyframe => prop_assert!(
                             have < log.start(), "{have} is in the window"),
                     },
                 }

@@ -14,41 +14,25 @@ const ANSWER: Duration = Duration::from_secs(10);
 /// The newest keyframe, and the request that is under way.
 #[derive(Debug, Default)]
 pub(crate) struct Keyframes {
-    newest: Option<Kept>,
-    /// What the agent was asked for; `None`: nothing is under way.
-    asked: Option<Asked>,
+    newest: Option<v1::Keyframe>,
+    /// When the agent was asked for one; `None`: nothing is under way.
+    asked: Option<Instant>,
     /// The size changed: everybody needs the next one, not only who fell out.
     announce_next: bool,
     /// Counts the announced ones.
     announced: u64,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Asked {
-    /// Lines.
-    scrollback: u32,
-    at: Instant,
-}
-
-#[derive(Debug)]
-struct Kept {
-    frame: v1::Keyframe,
-    scrollback: u32,
-}
-
 impl Keyframes {
-    /// A keyframe at `at_least` or later, with at least `scrollback` lines.
-    pub(crate) fn usable(&self, at_least: Offset, scrollback: u32) -> Option<&v1::Keyframe> {
-        self.newest
-            .as_ref()
-            .filter(|kept| Offset(kept.frame.offset) >= at_least && kept.scrollback >= scrollback)
-            .map(|kept| &kept.frame)
+    /// A keyframe at `at_least` or later.
+    pub(crate) fn usable(&self, at_least: Offset) -> Option<&v1::Keyframe> {
+        let newest = self.newest.as_ref();
+        newest.filter(|frame| Offset(frame.offset) >= at_least)
     }
 
     /// The announced keyframe that a reader who has seen `seen` announcements still has to show.
     pub(crate) fn announced(&self, seen: u64) -> Option<&v1::Keyframe> {
-        let kept = self.newest.as_ref().filter(|_| self.announced > seen);
-        kept.map(|kept| &kept.frame)
+        self.newest.as_ref().filter(|_| self.announced > seen)
     }
 
     /// How many were announced.
@@ -56,28 +40,22 @@ impl Keyframes {
         self.announced
     }
 
-    /// Whether the agent has to be asked now for one with `scrollback` lines: once for all who wait.
-    pub(crate) fn ask(&mut self, scrollback: u32, now: Instant) -> bool {
-        let needed = self.asked.is_none_or(|asked| asked.scrollback < scrollback);
-        if needed {
-            self.asked = Some(Asked {
-                scrollback,
-                at: now,
-            });
-        }
+    /// Whether the agent has to be asked now: once for all who wait.
+    pub(crate) fn ask(&mut self, now: Instant) -> bool {
+        let needed = self.asked.is_none();
+        self.asked.get_or_insert(now);
         needed
     }
 
-    /// The lines that the agent still owes, to be asked for once more.
-    pub(crate) fn ask_again(&mut self, now: Instant) -> Option<u32> {
-        let asked = self.asked.as_mut()?;
-        asked.at = now;
-        Some(asked.scrollback)
+    /// Whether the agent owes one still, which it is to be asked for once more.
+    pub(crate) fn ask_again(&mut self, now: Instant) -> bool {
+        self.asked = self.asked.map(|_| now);
+        self.asked.is_some()
     }
 
     /// When the agent has owed one for too long.
     pub(crate) fn overdue_at(&self) -> Option<Instant> {
-        self.asked.map(|asked| asked.at + ANSWER)
+        self.asked.map(|at| at + ANSWER)
     }
 
     /// Nobody waits for it any more.
@@ -94,8 +72,8 @@ impl Keyframes {
 
     /// One came from the agent.
     pub(crate) fn came(&mut self, frame: v1::Keyframe) {
-        let scrollback = self.asked.take().map_or(0, |asked| asked.scrollback);
-        self.newest = Some(Kept { frame, scrollback });
+        self.asked = None;
+        self.newest = Some(frame);
         if std::mem::take(&mut self.announce_next) {
             self.announced += 1;
         }
@@ -103,7 +81,7 @@ impl Keyframes {
 
     /// The bytes that it keeps.
     pub(crate) fn bytes(&self) -> usize {
-        self.newest.as_ref().map_or(0, |kept| kept.frame.data.len())
+        self.newest.as_ref().map_or(0, |frame| frame.data.len())
     }
 
     /// Gives its memory back.
@@ -127,14 +105,14 @@ mod tests {
     async fn the_agent_is_asked_once_for_all_who_wait() {
         let mut keyframes = Keyframes::default();
         let now = Instant::now();
-        assert!(keyframes.ask(100, now));
-        assert!(!keyframes.ask(100, now));
-        assert!(!keyframes.ask(0, now));
-        assert!(keyframes.ask(200, now));
+        assert!(keyframes.ask(now));
+        assert!(!keyframes.ask(now));
+        assert!(keyframes.ask_again(now));
         keyframes.came(frame(7));
-        assert!(keyframes.usable(Offset(7), 200).is_some());
-        assert!(keyframes.usable(Offset(8), 0).is_none());
-        assert!(keyframes.usable(Offset(0), 201).is_none());
+        assert!(!keyframes.ask_again(now));
+        assert!(keyframes.ask(now));
+        assert!(keyframes.usable(Offset(7)).is_some());
+        assert!(keyframes.usable(Offset(8)).is_none());
     }
 
     #[test]
@@ -143,7 +121,7 @@ mod tests {
         keyframes.came(frame(1));
         assert!(keyframes.announced(0).is_none());
         keyframes.resized();
-        assert!(keyframes.usable(Offset(0), 0).is_none());
+        assert!(keyframes.usable(Offset(0)).is_none());
         keyframes.came(frame(5));
         assert_eq!(keyframes.announced(0).unwrap().offset, 5);
         assert!(keyframes.announced(keyframes.announcements()).is_none());

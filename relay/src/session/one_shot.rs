@@ -6,18 +6,29 @@ use std::time::Duration;
 use bytes::Bytes;
 use cmdop_proto::{ClientId, CommandId, InputSeq, Refusal, Size, v1};
 use tokio::sync::oneshot;
+use v1::session_down::Message as Down;
 
 use super::arbitration::Asking;
 use super::input::Accepted;
 use super::lifecycle::Event;
+use super::owed::Owed;
 use super::size::Policy;
+use super::state::State;
 use super::{Session, now};
-
-/// Captures that may be under way at once for one session.
-const MAX_CAPTURES: usize = 16;
 
 /// One-shot inputs that may wait for their acks at once in one session.
 const MAX_SENDS: usize = 256;
+
+/// What the agent can be asked for.
+struct Question<T> {
+    owed: fn(&mut State) -> &mut Owed<T>,
+    /// Many of them.
+    name: &'static str,
+    /// One of them.
+    what: &'static str,
+    /// What the agent is to do.
+    verb: &'static str,
+}
 
 impl Session {
     /// Types, and waits until the agent has written it.
@@ -66,34 +77,61 @@ impl Session {
         ansi: bool,
         limit: Duration,
     ) -> Result<v1::CaptureResponse, Refusal> {
-        let (reply, wait) = oneshot::channel();
-        let request_id = self.with(|state, after| {
-            state.require_linked()?;
-            state.captures.retain(|_, waiting| !waiting.is_closed());
-            if state.captures.len() >= MAX_CAPTURES {
-                return Err(Refusal::exhausted(
-                    "too-many-captures",
-                    format!("{MAX_CAPTURES} captures of the session are under way already"),
-                ));
-            }
-            state.capture_count += 1;
-            let request_id = state.capture_count;
-            let wanted = v1::CaptureWanted {
+        let asked = Question {
+            owed: |state| &mut state.captures,
+            name: "captures",
+            what: "the capture",
+            verb: "send its screen",
+        };
+        self.ask_agent(asked, limit, |request_id| {
+            Down::CaptureWanted(v1::CaptureWanted {
                 request_id,
                 scrollback_lines,
                 ansi,
-            };
-            state
-                .agent
-                .command(v1::session_down::Message::CaptureWanted(wanted), after)?;
-            state.captures.insert(request_id, reply);
-            Ok(request_id)
-        })?;
-        let Ok(captured) = tokio::time::timeout(limit, wait).await else {
-            self.lock().captures.remove(&request_id);
-            return Err(no_answer("send its screen", limit));
+            })
+        })
+        .await
+    }
+
+    /// A page of the lines that left the screen.
+    pub(crate) async fn history(
+        self: &Arc<Self>,
+        wanted: v1::HistoryWanted,
+        limit: Duration,
+    ) -> Result<v1::HistoryResponse, Refusal> {
+        let asked = Question {
+            owed: |state| &mut state.pages,
+            name: "pages",
+            what: "the page of history",
+            verb: "send its history",
         };
-        captured.map_err(|_| lost_meanwhile("the capture"))
+        self.ask_agent(asked, limit, |request_id| {
+            Down::HistoryWanted(v1::HistoryWanted {
+                request_id,
+                ..wanted
+            })
+        })
+        .await
+    }
+
+    /// Asks the agent, and waits for the answer.
+    async fn ask_agent<T>(
+        self: &Arc<Self>,
+        asked: Question<T>,
+        limit: Duration,
+        message: impl FnOnce(u64) -> Down,
+    ) -> Result<T, Refusal> {
+        let (number, wait) = self.with(|state, after| {
+            state.require_linked()?;
+            let (number, wait) = (asked.owed)(state).ask(asked.name)?;
+            state.agent.command(message(number), after)?;
+            Ok::<_, Refusal>((number, wait))
+        })?;
+        let Ok(answer) = tokio::time::timeout(limit, wait).await else {
+            (asked.owed)(&mut self.lock()).withdraw(number);
+            return Err(no_answer(asked.verb, limit));
+        };
+        answer.map_err(|_| lost_meanwhile(asked.what))
     }
 
     pub(crate) fn resize(
@@ -130,9 +168,7 @@ impl Session {
     pub(crate) fn signal(self: &Arc<Self>, signal: u32) -> Result<(), Refusal> {
         self.with(|state, after| {
             state.require_linked()?;
-            state
-                .agent
-                .command(v1::session_down::Message::Signal(signal), after)
+            state.agent.command(Down::Signal(signal), after)
         })
     }
 

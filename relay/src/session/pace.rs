@@ -192,7 +192,7 @@ mod tests {
             let mut now = Instant::now();
             let mut log = Log::new(Offset::START, 1 << 20);
             let mut keyframes = Keyframes::default();
-            let mut cursor = Cursor::fresh(&log, &keyframes, 0, true);
+            let mut cursor = Cursor::fresh(&log, &keyframes, true);
             let mut pace = Pace::new(rate, now);
             let mut have = Offset::START;
             let mut begun: Vec<Instant> = Vec::new();
@@ -221,7 +221,7 @@ mod tests {
                             prop_assert!(Offset(frame.offset) >= have);
                             have = Offset(frame.offset);
                         }
-                        Next::Wait | Next::NeedsKeyframe(_) => break,
+                        Next::Wait | Next::NeedsKeyframe => break,
                     }
                 }
             }
@@ -237,14 +237,14 @@ mod tests {
         let now = Instant::now();
         let mut log = Log::new(Offset::START, 1 << 20);
         let keyframes = Keyframes::default();
-        let mut cursor = Cursor::fresh(&log, &keyframes, 0, true);
+        let mut cursor = Cursor::fresh(&log, &keyframes, true);
         let mut pace = Pace::new(10, now);
         append(&mut log, 200_000);
         let turn = pace.turn(&mut cursor, &log, Pictures::Drawn, now);
         assert_eq!(turn, Turn::Go);
         assert!(matches!(
             cursor.next(&log, &keyframes, usize::MAX),
-            Next::NeedsKeyframe(_)
+            Next::NeedsKeyframe
         ));
         let turn = pace.turn(&mut cursor, &log, Pictures::None, now);
         assert_eq!(turn, Turn::Go);

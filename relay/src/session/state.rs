@@ -3,7 +3,6 @@
 //! A plain struct: no IO, no waiting, no clock. It is locked for the length of one method at a time,
 //! and says in [`After`] what has to happen once the lock is free.
 
-use std::collections::HashMap;
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -18,6 +17,7 @@ use super::keyboard::Keyboard;
 use super::keyframe::Keyframes;
 use super::lifecycle::{Event, Life, Now, Terms};
 use super::log::Log;
+use super::owed::Owed;
 use super::size::Policy;
 use super::wakes::Wakes;
 use crate::deadlines::Deadline;
@@ -93,8 +93,9 @@ pub(crate) struct State {
     pub(super) policy: Policy,
     /// Counts what operators and requests said of the size.
     pub(super) turns: u64,
-    pub(super) captures: HashMap<u64, oneshot::Sender<v1::CaptureResponse>>,
-    pub(super) capture_count: u64,
+    pub(super) captures: Owed<v1::CaptureResponse>,
+    /// Pages of history.
+    pub(super) pages: Owed<v1::HistoryResponse>,
     pub(super) sends: VecDeque<(ClientId, InputSeq, oneshot::Sender<CommandId>)>,
     /// What the agent must be told to start it, until it has.
     pub(super) start: Option<v1::StartSession>,
@@ -131,8 +132,8 @@ impl State {
             owners: VecDeque::new(),
             policy: Policy::default(),
             turns: 0,
-            captures: HashMap::new(),
-            capture_count: 0,
+            captures: Owed::default(),
+            pages: Owed::default(),
             sends: VecDeque::new(),
             start: None,
             start_told: None,
@@ -198,8 +199,8 @@ impl State {
     }
 
     pub(super) fn ask_for_outstanding(&mut self, now: Instant, after: &mut After) {
-        if let Some(scrollback) = self.keyframes.ask_again(now) {
-            self.agent.want_keyframe(scrollback, after);
+        if self.keyframes.ask_again(now) {
+            self.agent.want_keyframe(after);
         }
     }
 
@@ -207,7 +208,7 @@ impl State {
         after.ended = true;
         after.input_moves = true;
         self.start = None;
-        self.captures.clear();
+        self.forget_owed();
         self.sends.clear();
         self.agent.close(after);
         for client in &mut self.clients {
@@ -224,6 +225,12 @@ impl State {
             client.outbox.record_changed = true;
             after.wakes.take(&mut client.waker);
         }
+    }
+
+    /// The stream is gone on which the agent was asked: it answers no more.
+    pub(super) fn forget_owed(&mut self) {
+        self.captures.clear();
+        self.pages.clear();
     }
 
     /// An ended session that nobody reads keeps its output for those who were cut off from it.

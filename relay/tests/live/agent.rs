@@ -398,7 +398,7 @@ fn answer(logs: &Logs, id: &str, message: Down, sent: u64) -> Vec<Up> {
                 offset: sent,
                 size: log.record.size,
                 data: Bytes::from_static(b"<screen>"),
-                mark: 0,
+                ..v1::Keyframe::default()
             })]
         }
         Down::Resize(size) => {
@@ -416,6 +416,21 @@ fn answer(logs: &Logs, id: &str, message: Down, sent: u64) -> Vec<Up> {
                 text: log.bytes.clone().into(),
                 size: log.record.size,
                 offset: log.bytes.len() as u64,
+                ..v1::CaptureResponse::default()
+            }),
+        })],
+        // Everything has left the screen, each command as a line.
+        Down::HistoryWanted(wanted) => vec![Up::History(v1::HistoryTaken {
+            request_id: wanted.request_id,
+            history: Some(v1::HistoryResponse {
+                text: log.bytes.clone().into(),
+                mark: Some(v1::HistoryMark {
+                    next: wanted.max_lines.into(),
+                    ..v1::HistoryMark::default()
+                }),
+                from: wanted.before.unwrap_or(7),
+                offset: wanted.max_bytes.into(),
+                ..v1::HistoryResponse::default()
             }),
         })],
         _ => Vec::new(),

@@ -215,6 +215,17 @@ async fn scripts_type_read_resize_signal_and_close() {
         .into_inner()
         .text;
     assert_eq!(text.as_ref(), b"ls\n");
+    let history = v1::HistoryRequest {
+        session: "s".into(),
+        before: Some(9),
+        max_lines: u32::MAX,
+        max_bytes: 3,
+    };
+    let page = client.sessions.history(history).await.unwrap().into_inner();
+    // The stand-in tells what it was asked for; its text goes through as it is.
+    assert_eq!(page.text.as_ref(), b"ls\n");
+    assert_eq!((page.from, page.offset), (9, 3));
+    assert_eq!(page.mark.map(|mark| mark.next), Some(5000));
     let resize = v1::ResizeRequest {
         session: "s".into(),
         size: Some(v1::Size { rows: 10, cols: 20 }),

@@ -18,6 +18,8 @@ pub struct Machine {
     home: PathBuf,
     log: PathBuf,
     mark: String,
+    /// Where it reaches the relay, if not where the control plane says.
+    relay: Option<String>,
     program: Option<Program>,
 }
 
@@ -65,6 +67,7 @@ impl Machine {
             home,
             log: ground.log(&format!("cmdopd-{name}")),
             mark: ground.mark.clone(),
+            relay: None,
             program: None,
         }
     }
@@ -118,6 +121,11 @@ impl Machine {
         .await;
     }
 
+    /// From its next start on the agent reaches the relay at another address.
+    pub fn use_relay(&mut self, url: &str) {
+        self.relay = Some(url.to_owned());
+    }
+
     /// Starts the agent and waits until it is linked.
     pub async fn run(&mut self) {
         self.start();
@@ -129,6 +137,9 @@ impl Machine {
     pub fn start(&mut self) {
         let mut command = self.command();
         command.arg("run").arg("--data-dir").arg(&self.data);
+        if let Some(relay) = &self.relay {
+            command.args(["--relay", relay]);
+        }
         self.program = Some(Program::start(
             &format!("cmdopd on {}", self.name),
             command,

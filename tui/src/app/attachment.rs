@@ -52,8 +52,13 @@ pub(super) fn happened(
         return Vec::new();
     };
     match event {
-        Event::Keyframe { size, data, .. } => {
-            let shown = pane.keyframe(size, &data, now.instant);
+        Event::Keyframe {
+            size,
+            data,
+            history,
+            ..
+        } => {
+            let shown = pane.keyframe(size, &data, history, now.instant);
             // It tells what is, not what happened.
             pane.take_asked();
             draw(model, id, shown);

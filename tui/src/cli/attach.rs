@@ -115,7 +115,6 @@ pub(super) async fn attach(
         session: view.session,
         mode: view.mode,
         size: terminal_size().filter(|_| operator),
-        scrollback_lines: 0,
         latest: view.latest,
         from_start: view.from_start,
     };

@@ -79,7 +79,6 @@ impl Attachments {
             session: session.to_string(),
             mode,
             size,
-            scrollback_lines: 0,
             latest: None,
             from_start: false,
         };

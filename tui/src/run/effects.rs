@@ -13,6 +13,8 @@ use uuid::Uuid;
 
 use super::attachments::Attachments;
 use crate::app::{Effect, Msg, Saved};
+use crate::copy::{Line, Older, Page};
+use crate::tiles::PaneId;
 
 /// Answers on their way to the loop; what sessions print comes by ways of its own.
 const MESSAGES: usize = 32;
@@ -103,6 +105,7 @@ impl Effects {
             Effect::Close(session) => self.close(session),
             Effect::Rename(session, name) => self.rename(session, name),
             Effect::AskClients(session) => self.ask_clients(session),
+            Effect::History(pane, session, older) => self.history(pane, session, older),
             Effect::Save(saved) => self.save(saved),
             // The loop's own.
             Effect::Copy(_) | Effect::Reload | Effect::Repaint | Effect::Bell | Effect::Quit => {}
@@ -149,6 +152,21 @@ impl Effects {
         });
     }
 
+    fn history(&mut self, pane: PaneId, session: SessionId, older: Older) {
+        let (connection, tell) = (self.connection.clone(), self.tell.clone());
+        self.tasks.spawn(async move {
+            let wanted = v1::HistoryRequest {
+                session: session.to_string(),
+                before: older.before,
+                ..v1::HistoryRequest::default()
+            };
+            let answer = sessions::history(&connection, wanted).await;
+            let page = answer.map(|page| page_of(&page));
+            let page = page.map_err(|error| error.refusal());
+            let _ = tell.send(Msg::History(pane, page)).await;
+        });
+    }
+
     /// Written to another name and moved, so that a crash leaves the old one or the new one.
     fn save(&mut self, saved: Saved) {
         let (file, tell) = (self.layout_file.clone(), self.tell.clone());
@@ -159,6 +177,25 @@ impl Effects {
                 let _ = tell.send(Msg::Failed(Refusal::internal(what))).await;
             }
         });
+    }
+}
+
+/// A page as copy mode takes it.
+fn page_of(page: &v1::HistoryResponse) -> Page {
+    let mark = page.mark.unwrap_or_default();
+    let text = String::from_utf8_lossy(&page.text);
+    let lines: Vec<Line> = (page.from..)
+        .zip(text.lines())
+        .map(|(number, text)| Line {
+            number,
+            text: text.to_owned(),
+        })
+        .collect();
+    Page {
+        epoch: mark.epoch,
+        continues: mark.goes_on && lines.last().is_some_and(|line| line.number == mark.next),
+        is_oldest: page.from <= mark.first_kept,
+        lines,
     }
 }
 

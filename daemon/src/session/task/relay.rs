@@ -54,7 +54,7 @@ impl Task {
             return;
         };
         if stream.queue().has_stale_keyframe(&self.log) {
-            let keyframe = self.make_keyframe(self.scrollback_wanted).await;
+            let keyframe = self.make_keyframe().await;
             if let Link::Open(stream) = &mut self.link {
                 stream.queue().jump(keyframe);
             }
@@ -76,14 +76,12 @@ impl Task {
             Some(Down::SendFrom(offset)) => stream.queue().begin(Offset(offset)),
             Some(Down::ReadUpTo(offset)) => stream.set_read_up_to(Offset(offset)),
             Some(Down::Received(mark)) => stream.queue().received(mark),
-            Some(Down::LogWanted(wanted)) => {
-                stream.queue().again(Offset(wanted.from), Offset(wanted.to));
-            }
             Some(Down::Resize(size)) => self.resize(size).await,
             Some(Down::Signal(number)) => self.signal(number),
             Some(Down::Settings(settings)) => self.keep(settings),
-            Some(Down::KeyframeWanted(wanted)) => self.keyframe(wanted).await,
+            Some(Down::KeyframeWanted(_)) => self.keyframe().await,
             Some(Down::CaptureWanted(wanted)) => self.capture(wanted).await,
+            Some(Down::HistoryWanted(wanted)) => self.history(wanted).await,
             // A message of a newer relay.
             None => {}
         }

@@ -14,7 +14,6 @@ use crate::memory::{Stopped, Taken, Typist};
 use crate::process::{self, Process};
 use crate::pty::Pty;
 use crate::session::input::Accepted;
-use crate::session::screen::{Look, Screen};
 
 /// A picture is kept as often as this while the log fills once: a worker after us has at most this
 /// part of it to go through.
@@ -32,9 +31,6 @@ const GATHER: usize = 32 << 10;
 
 /// How long it is gathered. A program that prints without end fills it in a tenth of that.
 const GATHER_TIME: Duration = Duration::from_millis(1);
-
-/// History in a kept picture. What is older stays with the clients that have it.
-const CHECKPOINT_LINES: u32 = 1000;
 
 impl Task {
     pub(super) fn accept(&mut self, input: v1::AgentInput) {
@@ -218,50 +214,11 @@ impl Task {
     }
 
     /// Shows the screen at most `most` more bytes; what it answers.
-    fn show_piece(&mut self, most: usize) -> Vec<u8> {
+    pub(super) fn show_piece(&mut self, most: usize) -> Vec<u8> {
         let count = self.log.copy(self.fed, &mut self.buffer[..most]);
         let (count, reply) = self.screen.feed(&self.buffer[..count], WORK);
         self.fed = self.fed.advance(count);
         reply
-    }
-
-    /// Keeps a picture for a worker after us.
-    fn checkpoint(&mut self) {
-        let picture = self.screen.keyframe(CHECKPOINT_LINES);
-        let result = self
-            .log
-            .memory()
-            .set_checkpoint(self.fed, self.screen.size(), &picture);
-        kept(result);
-    }
-
-    /// The screen as the worker before us had it: its last picture, and what came after that.
-    pub(super) async fn restore_screen(&mut self) {
-        let memory = self.log.memory();
-        match memory.checkpoint() {
-            Ok(Some((offset, size, picture))) => {
-                self.screen = Screen::new(size);
-                self.screen.show(&picture);
-                self.fed = offset;
-            }
-            Ok(None) => self.fed = self.log.start(),
-            Err(error) => tracing::error!(%error, "the memory of the session cannot be read"),
-        }
-        let seen = self.log.memory().fed().unwrap_or(self.fed);
-        // What the worker before us had seen, it has answered.
-        while self.fed < seen.min(self.log.end()) {
-            let most = (seen - self.fed).min(FEED as u64) as usize;
-            let _answered = self.show_piece(most);
-            tokio::task::yield_now().await;
-        }
-        if let Some(size) = self.pty.as_ref().and_then(Pty::size) {
-            if size != self.screen.size() {
-                self.catch_up().await;
-                self.screen.resize(size);
-            }
-            self.record.size = Some(size.into());
-        }
-        self.checkpoint();
     }
 
     /// Brings the emulator to the end of the log: at most [`MAX_LAG`] and one turn away. In turns, for
@@ -277,43 +234,10 @@ impl Task {
         self.write();
         self.keep_fed();
     }
-
-    pub(super) async fn keyframe(&mut self, wanted: v1::KeyframeWanted) {
-        self.scrollback_wanted = wanted.scrollback_lines;
-        let keyframe = self.make_keyframe(wanted.scrollback_lines).await;
-        if let Link::Open(stream) = &mut self.link {
-            stream.queue().keyframe(keyframe);
-        }
-    }
-
-    /// The screen at the log's end.
-    pub(super) async fn make_keyframe(&mut self, scrollback_lines: u32) -> v1::Keyframe {
-        self.catch_up().await;
-        v1::Keyframe {
-            offset: self.log.end().0,
-            size: Some(self.screen.size().into()),
-            data: self.screen.keyframe(scrollback_lines).into(),
-            mark: 0,
-        }
-    }
-
-    pub(super) async fn capture(&mut self, wanted: v1::CaptureWanted) {
-        self.catch_up().await;
-        let look = if wanted.ansi { Look::Ansi } else { Look::Plain };
-        let text = self.screen.capture(wanted.scrollback_lines, look);
-        self.answer(Up::Capture(v1::CaptureReply {
-            request_id: wanted.request_id,
-            capture: Some(v1::CaptureResponse {
-                text: text.into_bytes().into(),
-                size: Some(self.screen.size().into()),
-                offset: self.log.end().0,
-            }),
-        }));
-    }
 }
 
 /// A memory that takes nothing is bad for a worker after us, and no reason to stop.
-fn kept(result: io::Result<()>) {
+pub(super) fn kept(result: io::Result<()>) {
     if let Err(error) = result {
         tracing::error!(%error, "the memory of the session cannot be written");
     }

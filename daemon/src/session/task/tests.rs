@@ -372,9 +372,7 @@ async fn a_keyframe_stands_exactly_at_its_offset() {
         .await;
     session.until("red").await;
     session
-        .say(Down::KeyframeWanted(v1::KeyframeWanted {
-            scrollback_lines: 10,
-        }))
+        .say(Down::KeyframeWanted(v1::KeyframeWanted {}))
         .await;
     let keyframe = session
         .wait_for("a keyframe", |message| match message {

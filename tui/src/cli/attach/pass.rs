@@ -335,7 +335,9 @@ impl Pass {
     fn take_event(&mut self, event: Event) -> io::Result<()> {
         match event {
             Event::Output { offset, data } => return self.output(offset, &data),
-            Event::Keyframe { offset, size, data } => {
+            Event::Keyframe {
+                offset, size, data, ..
+            } => {
                 self.next = offset;
                 self.begin(size)?;
                 // It shows all that waits, and more: what waits would only delay it.

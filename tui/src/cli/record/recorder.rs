@@ -130,6 +130,7 @@ mod tests {
             offset: Offset(0),
             size: size.parse().unwrap(),
             data: Bytes::from_static(data),
+            history: None,
         }
     }
 
