@@ -26,6 +26,7 @@ mod link;
 #[cfg(test)]
 mod tests;
 mod unacked;
+mod written;
 
 use std::time::Duration;
 
@@ -115,6 +116,8 @@ pub enum Event {
         /// Where the numbering of the lines above it stands, for [`crate::history::Pager::at`]. `None`
         /// from agents that number none.
         history: Option<v1::HistoryMark>,
+        /// What the terminal does with what is typed.
+        echo: v1::Echo,
     },
     /// Bytes that the session printed, after those before.
     Output {
@@ -122,6 +125,11 @@ pub enum Event {
         offset: Offset,
         /// At most 256 KiB.
         data: Bytes,
+        /// The newest input of this attachment, counted from 1, that is known to have been written before
+        /// the last of these bytes was read; `None` before any.
+        reached: Option<u64>,
+        /// What the terminal did with what is typed when they were read.
+        echo: v1::Echo,
     },
     /// The record changed: status, name, size, who is attached.
     State(v1::Session),

@@ -79,10 +79,19 @@ fn happened(model: &mut Model, message: Msg, now: Now) -> Vec<Effect> {
         }
         Msg::RoundTrip(time) => {
             model.round_trip = Some(time);
+            model
+                .panes
+                .values_mut()
+                .for_each(|pane| pane.round_trip(time));
             model.draw(Redraw::Soon);
         }
         Msg::Configured(read) => {
             (model.setup.config, model.setup.theme) = *read;
+            let prediction = model.setup.config.prediction();
+            model
+                .panes
+                .values_mut()
+                .for_each(|pane| pane.predict(prediction));
             model.waiting = None;
             model.touched = true;
             model.say("the configuration was read again");

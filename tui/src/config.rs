@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use crate::keymap::tables::{self, Wanted};
 use crate::keymap::{Chord, Keymap};
+use crate::predict;
 
 /// The name of the file.
 pub const FILE: &str = "tui.toml";
@@ -170,6 +171,15 @@ impl Config {
         };
         text.and_then(|text| Self::parse(&text))
             .map_err(|source| Error { path, source })
+    }
+
+    /// When keys are guessed.
+    pub fn prediction(&self) -> predict::Mode {
+        match self.prediction {
+            Prediction::Off => predict::Mode::Off,
+            Prediction::On => predict::Mode::On,
+            Prediction::Auto => predict::Mode::Auto,
+        }
     }
 
     fn parse(text: &str) -> Result<Self, Why> {

@@ -12,6 +12,7 @@ use cmdop_proto::{MachineId, Refusal, SessionId, Size};
 use tokio::time::Instant;
 
 use crate::copy;
+use crate::predict::{self, Echo, Predictor};
 
 pub use widget::Screen;
 pub(crate) use widget::style_of;
@@ -103,6 +104,11 @@ pub struct Pane {
     frame_since: Option<Instant>,
     /// A key went out and nothing came back yet: what comes next is drawn at once.
     awaits_echo: bool,
+    /// When keys are guessed, and what they are guessed to do.
+    prediction: predict::Mode,
+    predictor: Predictor,
+    /// How many inputs went out on this attachment.
+    inputs: u64,
 }
 
 /// What new output means for the screen.
@@ -138,7 +144,46 @@ impl Pane {
             emulator: Emulator::new(size.rows(), size.cols(), options),
             frame_since: None,
             awaits_echo: false,
+            prediction: predict::Mode::Off,
+            predictor: Predictor::new(predict::Mode::Off),
+            inputs: 0,
         }
+    }
+
+    /// From now on keys are guessed in this way.
+    pub fn predict(&mut self, prediction: predict::Mode) {
+        self.prediction = prediction;
+        self.predictor.set_mode(prediction);
+    }
+
+    /// What keys are guessed to do.
+    pub fn predictor(&self) -> &Predictor {
+        &self.predictor
+    }
+
+    /// A small call took so long there and back.
+    pub fn round_trip(&mut self, time: Duration) {
+        self.predictor.round_trip(time);
+    }
+
+    /// Whether a guess is on the screen.
+    pub fn shows_guesses(&self, now: Instant) -> bool {
+        self.predictor.cursor(now).is_some() || self.predictor.overlay(now).next().is_some()
+    }
+
+    /// When a guess that nothing came of has to be looked at again.
+    pub fn guess_deadline(&self) -> Option<Instant> {
+        self.predictor.deadline()
+    }
+
+    /// That time has come.
+    pub fn look_at_guesses(&mut self, now: Instant) {
+        self.predictor.tick(&self.emulator, now);
+    }
+
+    /// The connection is lost: what was guessed may not have been written.
+    pub fn forget_guesses(&mut self) {
+        self.predictor.forget();
     }
 
     /// Its session is asked for; `room` is what it is told.
@@ -148,6 +193,8 @@ impl Pane {
         self.link = Link::Attaching;
         self.told = (!self.is_observer()).then_some(room);
         self.frame_since = None;
+        self.predictor = Predictor::new(self.prediction);
+        self.inputs = 0;
     }
 
     /// Whether what is typed can reach its session now.
@@ -205,9 +252,27 @@ impl Pane {
         Screen::new(&self.emulator)
     }
 
-    /// A key or a paste went out.
-    pub fn typed(&mut self) {
+    /// An input went out.
+    pub fn typed(&mut self, bytes: &[u8], now: Instant) {
         self.awaits_echo = true;
+        self.inputs += 1;
+        self.predictor
+            .typed(bytes, self.inputs, &self.emulator, now);
+    }
+
+    /// What the terminal does with what is typed.
+    pub fn echo(&mut self, echo: v1::Echo) {
+        self.predictor.echo(match echo {
+            v1::Echo::Unspecified => Echo::Unknown,
+            v1::Echo::Terminal => Echo::Terminal,
+            v1::Echo::Program => Echo::Program,
+            v1::Echo::Hidden => Echo::Hidden,
+        });
+    }
+
+    /// The newest input that is known to be written; after the output that says so.
+    pub fn reached(&mut self, reached: Option<u64>, now: Instant) {
+        self.predictor.output(reached, &self.emulator, now);
     }
 
     /// The whole terminal: forgets what was there.
@@ -227,6 +292,7 @@ impl Pane {
         if let Some(mark) = history {
             self.emulator.continue_history(mark.epoch, mark.next);
         }
+        self.predictor.forget();
         self.output(data, now)
     }
 
@@ -309,7 +375,7 @@ mod tests {
         let mut pane = pane();
         let now = Instant::now();
         assert_eq!(pane.output(b"x", now), Shown::Soon);
-        pane.typed();
+        pane.typed(b"l", now);
         assert_eq!(pane.output(b"l", now), Shown::Now);
         assert_eq!(pane.output(b"flood", now), Shown::Soon);
     }

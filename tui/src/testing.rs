@@ -198,7 +198,13 @@ impl Client {
     pub(crate) fn prints_in(&mut self, attachment: AttachmentId, bytes: &str) -> Vec<Effect> {
         let data = Bytes::copy_from_slice(bytes.as_bytes());
         let offset = Offset::START;
-        self.tell(Msg::Pane(attachment, Event::Output { offset, data }))
+        let output = Event::Output {
+            offset,
+            data,
+            reached: None,
+            echo: v1::Echo::Unspecified,
+        };
+        self.tell(Msg::Pane(attachment, output))
     }
 
     pub(crate) fn keyframe(&mut self, size: Size, printed: &str) {
@@ -207,6 +213,7 @@ impl Client {
             size,
             data: Bytes::copy_from_slice(printed.as_bytes()),
             history: None,
+            echo: v1::Echo::Unspecified,
         };
         let attachment = self.attachment();
         self.tell(Msg::Pane(attachment, keyframe));

@@ -17,6 +17,7 @@ use tonic::Code;
 
 use super::cursor::{Cursor, Piece};
 use super::unacked::Unacked;
+use super::written::Written;
 use super::{Event, Options, Wishes};
 use crate::backoff::Backoff;
 use crate::connection::{Connection, Relay};
@@ -43,6 +44,7 @@ pub(super) struct Client {
     id: ClientId,
     cursor: Cursor,
     unacked: Unacked,
+    written: Written,
     /// The newest mark of this stream that is not answered yet, or 0.
     owed: u64,
     wishes: watch::Receiver<Wishes>,
@@ -83,6 +85,7 @@ impl Client {
             id,
             cursor,
             unacked: Unacked::default(),
+            written: Written::default(),
             owed: 0,
             wishes,
         }
@@ -327,18 +330,27 @@ impl Client {
 
     fn read(&mut self, answer: Answer) -> Read {
         match answer {
-            Answer::Output(output) => match self.cursor.take(Offset(output.offset), output.data) {
-                Piece::New(offset, data) => Read::Event(Event::Output { offset, data }),
-                Piece::Known => Read::Nothing,
-                Piece::Gap => {
-                    tracing::error!("output has a gap; asking for a keyframe");
-                    Read::Gap
+            Answer::Output(output) => {
+                let (echo, command) = (output.echo(), output.command_id);
+                match self.cursor.take(Offset(output.offset), output.data) {
+                    Piece::New(offset, data) => Read::Event(Event::Output {
+                        offset,
+                        data,
+                        reached: self.written.before(command),
+                        echo,
+                    }),
+                    Piece::Known => Read::Nothing,
+                    Piece::Gap => {
+                        tracing::error!("output has a gap; asking for a keyframe");
+                        Read::Gap
+                    }
                 }
-            },
+            }
             Answer::Keyframe(keyframe) => {
                 let offset = Offset(keyframe.offset);
                 self.cursor.keyframe(offset);
                 Read::Event(Event::Keyframe {
+                    echo: keyframe.echo(),
                     offset,
                     size: size_of(keyframe.size),
                     data: keyframe.data,
@@ -347,6 +359,7 @@ impl Client {
             }
             Answer::InputAck(ack) => {
                 self.unacked.acked(InputSeq(ack.input_seq));
+                self.written.push(ack.command_id, ack.input_seq);
                 Read::Nothing
             }
             Answer::Refusal(refusal) => {

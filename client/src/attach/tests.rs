@@ -28,7 +28,7 @@ fn pieces(open: &v1::AttachOpen, end: usize) -> Vec<Answer> {
                 offset: 0,
                 size: Some(Size::DEFAULT.into()),
                 data: Bytes::from_static(b"keyframe"),
-                mark: 0,
+                ..v1::Keyframe::default()
             }));
             0
         }
@@ -38,8 +38,7 @@ fn pieces(open: &v1::AttachOpen, end: usize) -> Vec<Answer> {
         answers.push(Answer::Output(v1::Output {
             offset: at as u64,
             data: Bytes::copy_from_slice(&log[at..next]),
-            command_id: 0,
-            mark: 0,
+            ..v1::Output::default()
         }));
         at = next;
     }
@@ -71,7 +70,7 @@ async fn all(attachment: &mut Attachment) -> Vec<Event> {
 fn output(events: &[Event]) -> Vec<u8> {
     let mut bytes = Vec::new();
     for event in events {
-        if let Event::Output { offset, data } = event {
+        if let Event::Output { offset, data, .. } = event {
             assert_eq!(offset.0, bytes.len() as u64, "the pieces do not join");
             bytes.extend_from_slice(data);
         }
@@ -191,8 +190,7 @@ async fn a_gap_is_mended_by_a_keyframe() {
         answers.push(Answer::Output(v1::Output {
             offset: 5000,
             data: Bytes::from_static(b"x"),
-            command_id: 0,
-            mark: 0,
+            ..v1::Output::default()
         }));
         answers
     });

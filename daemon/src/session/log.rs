@@ -8,7 +8,8 @@ use std::io;
 use std::os::fd::OwnedFd;
 
 use bytes::Bytes;
-use cmdop_proto::{CommandId, Offset};
+use cmdop_proto::{CommandId, Offset, v1};
+use rustix::termios::LocalModes;
 
 use crate::memory::{Memory, Taken};
 
@@ -21,6 +22,7 @@ const MAX_MARKS: usize = 4096;
 pub(crate) struct Log {
     memory: Memory,
     marks: VecDeque<Mark>,
+    echo: v1::Echo,
 }
 
 /// From here on the bytes carry this id.
@@ -44,7 +46,13 @@ impl Log {
         Self {
             memory,
             marks: VecDeque::new(),
+            echo: v1::Echo::Unspecified,
         }
+    }
+
+    /// What the terminal did with what is typed when its newest bytes were taken.
+    pub(crate) fn echo(&self) -> v1::Echo {
+        self.echo
     }
 
     /// Where the log is, and what else outlives the worker.
@@ -75,6 +83,7 @@ impl Log {
         let taken = self.memory.take(terminal, limit)?;
         if taken.bytes > 0 {
             self.mark(from, command);
+            self.echo = echo(terminal);
         }
         Ok(taken)
     }
@@ -133,6 +142,21 @@ impl Log {
         };
         let until = self.marks.get(next).map_or(Offset::MAX, |mark| mark.from);
         (command, until)
+    }
+}
+
+/// One call of the kernel for each turn of reading.
+fn echo(terminal: &OwnedFd) -> v1::Echo {
+    let Ok(settings) = rustix::termios::tcgetattr(terminal) else {
+        return v1::Echo::Unspecified;
+    };
+    let modes = settings.local_modes;
+    if modes.contains(LocalModes::ECHO) {
+        v1::Echo::Terminal
+    } else if modes.contains(LocalModes::ICANON) {
+        v1::Echo::Hidden
+    } else {
+        v1::Echo::Program
     }
 }
 

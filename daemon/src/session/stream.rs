@@ -374,6 +374,7 @@ fn output(log: &Log, from: Offset, limit: usize) -> Option<(v1::Output, Offset)>
         data: piece.data,
         command_id: piece.command.0,
         mark: 0,
+        echo: log.echo().into(),
     };
     Some((output, end))
 }

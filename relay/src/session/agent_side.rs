@@ -341,6 +341,7 @@ impl State {
         }
         let before = self.log.end();
         let command = cmdop_proto::CommandId(output.command_id);
+        self.echo = output.echo();
         let added = self
             .log
             .append(Offset(output.offset), output.data, command)?;

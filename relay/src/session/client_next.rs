@@ -85,9 +85,11 @@ impl State {
                     data: piece.data,
                     command_id: piece.command.0,
                     mark,
+                    echo: self.echo.into(),
                 })))
             }
             Next::Keyframe(mut frame) => {
+                frame.echo = self.echo.into();
                 frame.mark = self.served(index, frame.data.len(), now, after);
                 ClientNext::Send(Message::Plain(Response::Keyframe(frame)))
             }

@@ -74,6 +74,8 @@ pub(crate) struct State {
     pub(super) terms: Terms,
     pub(super) life: Life,
     pub(super) log: Log,
+    /// What the terminal does with what is typed, as its agent said with its newest output.
+    pub(super) echo: v1::Echo,
     /// The relay has nothing of the log: it was restarted since.
     pub(super) is_log_unknown: bool,
     /// The terminal has had one size as long as this log is.
@@ -121,6 +123,7 @@ impl State {
             life,
             log: Log::new(Offset::START, limits::RELAY_WINDOW),
             is_log_unknown: false,
+            echo: v1::Echo::Unspecified,
             is_one_size: true,
             keyframes: Keyframes::default(),
             inputs: Inputs::after(newest),

@@ -106,8 +106,7 @@ impl Bench {
             let output = v1::Output {
                 offset: start,
                 data,
-                command_id: 0,
-                mark: 0,
+                ..v1::Output::default()
             };
             let up = v1::session_up::Message::Output(output);
             let heard = self.session.hear(self.fence, up);

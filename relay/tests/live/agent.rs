@@ -360,7 +360,7 @@ fn next_piece(logs: &Logs, id: &str, sent: &mut Option<u64>, _up_to: u64) -> Opt
         offset: from,
         data,
         command_id: log.command_id,
-        mark: 0,
+        ..v1::Output::default()
     })
 }
 

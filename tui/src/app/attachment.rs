@@ -56,22 +56,32 @@ pub(super) fn happened(
             size,
             data,
             history,
+            echo,
             ..
         } => {
             let shown = pane.keyframe(size, &data, history, now.instant);
+            pane.echo(echo);
             // It tells what is, not what happened.
             pane.take_asked();
             draw(model, id, shown);
             return Vec::new();
         }
-        Event::Output { data, .. } => {
+        Event::Output {
+            data,
+            reached,
+            echo,
+            ..
+        } => {
             let shown = pane.output(&data, now.instant);
+            pane.echo(echo);
+            pane.reached(reached, now.instant);
             return printed(model, id, shown);
         }
         Event::State(record) => fleet::take(model, &record, now),
         Event::Reconnecting { reason, .. } => {
             let reason = cmdop_proto::text::shown(&reason, 256);
             pane.link = Link::Reconnecting { reason };
+            pane.forget_guesses();
         }
         Event::Reconnected => pane.link = Link::Live,
         Event::Refused(why) => {

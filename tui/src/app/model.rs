@@ -234,6 +234,7 @@ impl Model {
     pub fn next_wake(&self) -> Option<Instant> {
         let second = self.shows_seconds().then_some(self.next_second);
         let frame = self.panes.values().filter_map(Pane::frame_deadline).min();
+        let guess = self.panes.values().filter_map(Pane::guess_deadline).min();
         let waiting = self.waiting.as_ref().and_then(|waiting| {
             let after = if waiting.repeats {
                 self.setup.config.repeat
@@ -245,6 +246,7 @@ impl Model {
         [
             second,
             frame,
+            guess,
             waiting,
             self.drags_beyond().then_some(self.now + DRAG_ON),
             self.numbers_until,
@@ -375,6 +377,12 @@ impl Model {
         for pane in self.panes.values_mut() {
             if pane.frame_deadline().is_some_and(|due| due <= now) {
                 pane.give_up_frame();
+                changed = true;
+            }
+        }
+        for pane in self.panes.values_mut() {
+            if pane.guess_deadline().is_some_and(|due| due <= now) {
+                pane.look_at_guesses(now);
                 changed = true;
             }
         }

@@ -223,11 +223,9 @@ fn wheel(model: &mut Model, id: PaneId, key: KeyCode) -> Vec<Effect> {
         return Vec::new();
     };
     let arrow = encode::encode(&KeyEvent::new(key, KeyModifiers::NONE), &pane.modes());
-    pane.typed();
-    vec![Effect::Input(
-        pane.attachment,
-        Bytes::from(arrow.repeat(WHEEL as usize)),
-    )]
+    let arrows = Bytes::from(arrow.repeat(WHEEL as usize));
+    pane.typed(&arrows, model.now);
+    vec![Effect::Input(pane.attachment, arrows)]
 }
 
 /// Tells the program, in the place that its own screen has there.
@@ -251,7 +249,7 @@ fn program(model: &mut Model, id: PaneId, event: &MouseEvent) -> Vec<Effect> {
     let Some(bytes) = mouse::encode(event, row, col, &pane.modes()) else {
         return Vec::new();
     };
-    pane.typed();
+    pane.typed(&bytes, model.now);
     vec![Effect::Input(pane.attachment, Bytes::from(bytes))]
 }
 

@@ -102,8 +102,15 @@ pub(super) fn attach(model: &mut Model, id: PaneId, session: SessionId) -> Vec<E
         return Vec::new();
     };
     pane.attaching(attachment, session, room);
+    pane.predict(model.setup.config.prediction());
+    if let Some(time) = model.round_trip {
+        pane.round_trip(time);
+    }
     let (mode, size) = (pane.mode, pane.told);
     let early = Bytes::from(pane.take_early());
+    if !early.is_empty() {
+        pane.typed(&early, model.now);
+    }
     model.touched = true;
     fleet::relabel(model);
     let attach = Effect::Attach {

@@ -159,10 +159,15 @@ fn focus(model: &mut Model) -> Vec<Effect> {
     if had == has {
         return Vec::new();
     }
-    let tell = |attachment: Option<AttachmentId>, what: &'static [u8]| {
-        let pane = &model.panes[&model.pane_of(attachment?)?];
+    let now = model.now;
+    let mut tell = |attachment: Option<AttachmentId>, what: &'static [u8]| {
+        let id = model.pane_of(attachment?)?;
+        let pane = model.panes.get_mut(&id)?;
         let wants = pane.modes().focus_events && pane.takes_input();
-        wants.then(|| Effect::Input(pane.attachment, Bytes::from_static(what)))
+        wants.then(|| {
+            pane.typed(what, now);
+            Effect::Input(pane.attachment, Bytes::from_static(what))
+        })
     };
     let favoured = has.map(Effect::Favour);
     [tell(had, FOCUS_OUT), tell(has, FOCUS_IN), favoured]

@@ -90,7 +90,7 @@ mod tests {
         let mut client = Client::new(80, 24).with_fleet().with_build();
         client.model.tour = Some(Tour::default());
         assert!(
-            client.text().contains("C-b % puts another beside it"),
+            client.text().contains("C-b % puts another"),
             "{}",
             client.text()
         );

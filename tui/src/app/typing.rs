@@ -86,7 +86,7 @@ fn send(model: &mut Model, bytes: impl Fn(&Pane) -> Bytes) -> Vec<Effect> {
         return Vec::new();
     }
     let mut effects = Vec::new();
-    let mut is_full = false;
+    let (mut is_full, mut guessed) = (false, false);
     for id in rooms::typed_into(model) {
         let Some(pane) = model.panes.get_mut(&id) else {
             continue;
@@ -95,11 +95,15 @@ fn send(model: &mut Model, bytes: impl Fn(&Pane) -> Bytes) -> Vec<Effect> {
         if pane.link == Link::Opening {
             is_full |= !pane.type_early(&bytes);
         } else if pane.takes_input() {
-            pane.typed();
-            let pieces = bytes.chunks(PASTE_PIECE);
-            effects
-                .extend(pieces.map(|piece| Effect::Input(pane.attachment, bytes.slice_ref(piece))));
+            for piece in bytes.chunks(PASTE_PIECE) {
+                pane.typed(piece, model.now);
+                effects.push(Effect::Input(pane.attachment, bytes.slice_ref(piece)));
+            }
+            guessed |= pane.shows_guesses(model.now);
         }
+    }
+    if guessed {
+        model.draw(Redraw::Now);
     }
     if is_full {
         let what = "its shell is not there yet: keys are lost";

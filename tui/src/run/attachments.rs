@@ -10,7 +10,7 @@ use bytes::Bytes;
 use cmdop_client::Connection;
 use cmdop_client::attach::{self, Attachment, Event, Keys, Options};
 use cmdop_proto::v1::{AttachMode, KeyboardChange};
-use cmdop_proto::{Offset, Refusal, SessionId, Size};
+use cmdop_proto::{Refusal, SessionId, Size};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
@@ -238,30 +238,32 @@ async fn hear(mut attachment: Attachment, id: AttachmentId, tell: mpsc::Sender<M
     }
 }
 
-/// Long output in pieces, each at its own offset.
+/// Long output in pieces, each at its own offset; only the last one answers what the whole does.
 fn pieces(event: Event) -> impl Iterator<Item = Event> {
-    let (output, other) = match event {
-        Event::Output { offset, data } => (Some((offset, data)), None),
-        other => (None, Some(other)),
-    };
-    let pieces = output
-        .into_iter()
-        .flat_map(|(offset, mut data): (Offset, Bytes)| {
-            let mut start = offset;
-            std::iter::from_fn(move || {
-                let piece = data.split_to(data.len().min(PIECE));
-                if piece.is_empty() {
-                    return None;
-                }
-                let offset = start;
-                start = start.advance(piece.len());
-                Some(Event::Output {
-                    offset,
-                    data: piece,
-                })
+    let mut left = Some(event);
+    std::iter::from_fn(move || match left.take()? {
+        Event::Output {
+            offset,
+            mut data,
+            reached,
+            echo,
+        } if data.len() > PIECE => {
+            let piece = data.split_to(PIECE);
+            left = Some(Event::Output {
+                offset: offset.advance(PIECE),
+                data,
+                reached,
+                echo,
+            });
+            Some(Event::Output {
+                offset,
+                data: piece,
+                reached: None,
+                echo,
             })
-        });
-    other.into_iter().chain(pieces)
+        }
+        other => Some(other),
+    })
 }
 
 async fn speak(keys: Keys, mut wished: mpsc::Receiver<Wish>, mut sizes: watch::Receiver<Wishes>) {
@@ -289,6 +291,8 @@ async fn speak(keys: Keys, mut wished: mpsc::Receiver<Wish>, mut sizes: watch::R
 
 #[cfg(test)]
 mod tests {
+    use cmdop_proto::{Offset, v1};
+
     use super::*;
 
     #[test]
@@ -297,8 +301,14 @@ mod tests {
         let offset = Offset::START.advance(100);
         let mut next = offset;
         let mut bytes = 0;
-        for event in pieces(Event::Output { offset, data }) {
-            let Event::Output { offset, data } = event else {
+        let output = Event::Output {
+            offset,
+            data,
+            reached: Some(7),
+            echo: v1::Echo::Terminal,
+        };
+        for event in pieces(output) {
+            let Event::Output { offset, data, .. } = event else {
                 panic!("only output")
             };
             assert_eq!(offset, next);

@@ -143,6 +143,7 @@ fn screen(model: &Model, tile: &Tile, frame: &mut Frame<'_>) {
         .screen()
         .depth(model.setup.depth)
         .stale(pane.link != Link::Live)
+        .predicted(pane.predictor(), model.now)
         .around(theme.style(Role::Muted))
         .render(room, frame.buffer_mut());
     // The terminal's own cursor: for input methods, screen readers and magnifiers.

@@ -29,8 +29,8 @@ impl Task {
             offset: self.log.end().0,
             size: Some(self.screen.size().into()),
             data: self.screen.keyframe().into(),
-            mark: 0,
             history: Some(self.screen.history_mark()),
+            ..v1::Keyframe::default()
         }
     }
 

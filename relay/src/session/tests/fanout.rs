@@ -182,8 +182,7 @@ impl Model {
             let output = v1::Output {
                 offset: self.sent.0,
                 data: content(self.sent, length),
-                command_id: 0,
-                mark: 0,
+                ..v1::Output::default()
             };
             self.tell(Up::Output(output));
             self.sent = self.sent.advance(length);

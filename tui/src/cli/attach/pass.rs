@@ -334,7 +334,7 @@ impl Pass {
 
     fn take_event(&mut self, event: Event) -> io::Result<()> {
         match event {
-            Event::Output { offset, data } => return self.output(offset, &data),
+            Event::Output { offset, data, .. } => return self.output(offset, &data),
             Event::Keyframe {
                 offset, size, data, ..
             } => {

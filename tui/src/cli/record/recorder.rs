@@ -122,6 +122,8 @@ mod tests {
         Event::Output {
             offset: Offset(0),
             data: Bytes::from_static(data),
+            reached: None,
+            echo: v1::Echo::Unspecified,
         }
     }
 
@@ -131,6 +133,7 @@ mod tests {
             size: size.parse().unwrap(),
             data: Bytes::from_static(data),
             history: None,
+            echo: v1::Echo::Unspecified,
         }
     }
 
