@@ -71,8 +71,8 @@ pub(crate) trait Feed: 'static {
         connection: &Connection,
     ) -> impl Future<Output = Result<(Relay, tonic::Streaming<Self::Event>), Error>> + Send;
 
-    /// Reads one event; an unknown one is skipped.
-    fn read(event: Self::Event) -> Option<Change<Self::Item>>;
+    /// The changes that one event tells; none if it is unknown.
+    fn read(event: Self::Event) -> Vec<Change<Self::Item>>;
 }
 
 async fn run<F: Feed>(connection: Connection, changes: mpsc::Sender<Change<F::Item>>) {
@@ -84,11 +84,10 @@ async fn run<F: Feed>(connection: Connection, changes: mpsc::Sender<Change<F::It
                     match events.message().await {
                         Ok(Some(event)) => {
                             backoff.reset();
-                            let Some(change) = F::read(event) else {
-                                continue;
-                            };
-                            if changes.send(change).await.is_err() {
-                                return;
+                            for change in F::read(event) {
+                                if changes.send(change).await.is_err() {
+                                    return;
+                                }
                             }
                         }
                         Ok(None) => break Error::Lost("the relay ended the stream".into()),

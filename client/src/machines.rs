@@ -146,11 +146,14 @@ impl Feed for MachineFeed {
             .await
     }
 
-    fn read(event: v1::FleetEvent) -> Option<Change<v1::Machine>> {
-        match event.event? {
-            v1::fleet_event::Event::Changed(machine) => Some(Change::Changed(machine)),
-            v1::fleet_event::Event::RemovedId(id) => Some(Change::Removed(id)),
-            v1::fleet_event::Event::Synced(_) => Some(Change::Synced),
+    fn read(event: v1::FleetEvent) -> Vec<Change<v1::Machine>> {
+        use v1::fleet_event::Event;
+        match event.event {
+            Some(Event::Changed(machine)) => vec![Change::Changed(machine)],
+            Some(Event::RemovedId(id)) => vec![Change::Removed(id)],
+            Some(Event::Synced(_)) => vec![Change::Synced],
+            Some(Event::Machines(all)) => all.machines.into_iter().map(Change::Changed).collect(),
+            None => Vec::new(),
         }
     }
 }

@@ -258,10 +258,11 @@ impl Feed for SessionFeed {
             .await
     }
 
-    fn read(event: v1::SessionEvent) -> Option<Change<v1::Session>> {
-        match event.event? {
-            v1::session_event::Event::Changed(session) => Some(Change::Changed(session)),
-            v1::session_event::Event::Synced(_) => Some(Change::Synced),
+    fn read(event: v1::SessionEvent) -> Vec<Change<v1::Session>> {
+        match event.event {
+            Some(v1::session_event::Event::Changed(session)) => vec![Change::Changed(session)],
+            Some(v1::session_event::Event::Synced(_)) => vec![Change::Synced],
+            None => Vec::new(),
         }
     }
 }

@@ -48,6 +48,15 @@ pub(crate) enum Purpose {
     Run(cmdop_proto::RunId),
 }
 
+/// What became different about a machine's link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Linked {
+    /// It came or went.
+    Changed(MachineId),
+    /// A heartbeat came, perhaps with new readings.
+    Heard(MachineId),
+}
+
 /// An agent's control stream.
 #[derive(Debug)]
 pub(crate) struct Link {
@@ -127,7 +136,7 @@ pub(crate) struct Machines {
     epochs: AtomicU64,
     machines: Mutex<HashMap<MachineId, Known>>,
     /// Of the workspaces that somebody watches.
-    changes: Mutex<HashMap<WorkspaceId, broadcast::Sender<MachineId>>>,
+    changes: Mutex<HashMap<WorkspaceId, broadcast::Sender<Linked>>>,
 }
 
 #[derive(Debug)]
@@ -152,21 +161,21 @@ impl Machines {
         self.machines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn lock_changes(&self) -> MutexGuard<'_, HashMap<WorkspaceId, broadcast::Sender<MachineId>>> {
+    fn lock_changes(&self) -> MutexGuard<'_, HashMap<WorkspaceId, broadcast::Sender<Linked>>> {
         self.changes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn changed(&self, workspace: WorkspaceId, machine: MachineId) {
+    fn changed(&self, workspace: WorkspaceId, change: Linked) {
         let mut changes = self.lock_changes();
         let watched = changes.get(&workspace);
-        if watched.is_some_and(|watched| watched.send(machine).is_err()) {
+        if watched.is_some_and(|watched| watched.send(change).is_err()) {
             // The last watcher left.
             changes.remove(&workspace);
         }
     }
 
     /// The machines of a workspace, each when something about it changes.
-    pub(crate) fn watch(&self, workspace: WorkspaceId) -> broadcast::Receiver<MachineId> {
+    pub(crate) fn watch(&self, workspace: WorkspaceId) -> broadcast::Receiver<Linked> {
         let mut changes = self.lock_changes();
         let watched = changes.entry(workspace);
         watched
@@ -210,7 +219,7 @@ impl Machines {
                 "a newer link of this machine took over",
             ));
         }
-        self.changed(workspace, machine);
+        self.changed(workspace, Linked::Changed(machine));
         (link, old)
     }
 
@@ -230,7 +239,7 @@ impl Machines {
         known.link = None;
         let workspace = known.workspace;
         drop(machines);
-        self.changed(workspace, link.machine);
+        self.changed(workspace, Linked::Changed(link.machine));
         true
     }
 
@@ -259,7 +268,7 @@ impl Machines {
         }
         let workspace = known.workspace;
         drop(machines);
-        self.changed(workspace, link.machine);
+        self.changed(workspace, Linked::Heard(link.machine));
         true
     }
 
@@ -378,7 +387,7 @@ mod tests {
             .count();
         assert!((1..10).contains(&taken), "{taken}");
         for _ in 0..taken {
-            assert_eq!(own.try_recv().unwrap(), link.machine);
+            assert_eq!(own.try_recv().unwrap(), Linked::Heard(link.machine));
         }
         assert!(own.try_recv().is_err() && other.try_recv().is_err());
         // One that comes when it should is heard again.

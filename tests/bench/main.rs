@@ -6,6 +6,7 @@
 //! The programs are the release builds (`cargo build --release --workspace` first).
 
 mod candidate;
+mod dashboard;
 mod echo;
 mod exec;
 mod fanout;
@@ -55,6 +56,12 @@ impl Plan {
 #[tokio::main]
 async fn main() {
     let plan = Plan::read();
+    if plan.wants("dashboard") {
+        dashboard::measure(plan.rounds(5_000));
+        if plan.only.len() == 1 {
+            return;
+        }
+    }
     let mut world = World::start().await;
     let sshd = sshd::Sshd::start().await;
     let mut table = Table::default();

@@ -15,6 +15,7 @@ mod exec_exit;
 mod exec_many;
 mod exec_resume;
 mod exec_streams;
+mod fleet;
 mod flood;
 mod history;
 mod holder;

@@ -10,7 +10,7 @@ mod completions;
 mod context;
 mod detached;
 mod down;
-mod exec;
+pub(crate) mod exec;
 mod failure;
 mod keyboard;
 mod login;

@@ -9,6 +9,7 @@ pub mod cli;
 pub mod app;
 pub mod config;
 pub mod copy;
+pub mod dashboard;
 mod frame;
 pub mod keymap;
 pub mod line;

@@ -5,22 +5,32 @@
 
 mod depth;
 mod file;
+mod reload;
 mod role;
 
 pub use depth::Depth;
 pub use file::Error;
+pub use reload::{NotRead, Reload};
 pub use role::Role;
 
-use ratatui::style::Style;
+use ratatui::style::{Color, Style};
 
 /// The themes that come with the program, by name.
-const BUILT_IN: [(&str, &str); 5] = [
+const BUILT_IN: [(&str, &str); 7] = [
     ("sixteen", include_str!("../../themes/sixteen.toml")),
     ("dark", include_str!("../../themes/dark.toml")),
     ("light", include_str!("../../themes/light.toml")),
     (
         "high-contrast",
         include_str!("../../themes/high-contrast.toml"),
+    ),
+    (
+        "catppuccin-mocha",
+        include_str!("../../themes/catppuccin-mocha.toml"),
+    ),
+    (
+        "gruvbox-dark",
+        include_str!("../../themes/gruvbox-dark.toml"),
     ),
     ("mono", include_str!("../../themes/mono.toml")),
 ];
@@ -29,6 +39,7 @@ const BUILT_IN: [(&str, &str); 5] = [
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Theme {
     styles: [Style; Role::ALL.len()],
+    background: Option<Color>,
 }
 
 impl Theme {
@@ -54,9 +65,23 @@ impl Theme {
 
     /// Reads a theme file.
     pub fn parse(text: &str) -> Result<Self, Error> {
-        Ok(Self {
-            styles: file::parse(text)?,
+        let (styles, background) = file::parse(text)?;
+        Ok(Self { styles, background })
+    }
+
+    /// Reads a theme file of the user's, in the colours that the terminal has. Without colours it is checked
+    /// all the same, and `mono` is what comes of it.
+    pub fn custom(text: &str, depth: Depth) -> Result<Self, Error> {
+        let theme = Self::parse(text)?;
+        Ok(match depth {
+            Depth::None => Self::named("mono", depth).expect("it is in the list"),
+            _ => theme.at(depth),
         })
+    }
+
+    /// The background that the theme is made for; it is not painted. `None`: whatever the terminal has.
+    pub fn background(&self) -> Option<Color> {
+        self.background
     }
 
     /// The style of a role.
@@ -69,78 +94,10 @@ impl Theme {
             style.fg = style.fg.map(|color| depth.nearest(color));
             style.bg = style.bg.map(|color| depth.nearest(color));
         }
+        self.background = self.background.map(|color| depth.nearest(color));
         self
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use ratatui::style::{Color, Modifier};
-
-    use super::*;
-
-    #[test]
-    fn every_built_in_theme_parses_and_styles_every_role() {
-        for (name, text) in BUILT_IN {
-            Theme::parse(text).unwrap_or_else(|error| panic!("{name}: {error}"));
-        }
-    }
-
-    #[test]
-    fn every_theme_file_is_built_in() {
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../themes");
-        let mut files: Vec<_> = std::fs::read_dir(folder)
-            .unwrap()
-            .map(|entry| {
-                entry
-                    .unwrap()
-                    .path()
-                    .file_stem()
-                    .unwrap()
-                    .to_str()
-                    .unwrap()
-                    .to_owned()
-            })
-            .collect();
-        let mut names: Vec<_> = Theme::names().map(str::to_owned).collect();
-        files.sort();
-        names.sort();
-        assert_eq!(files, names);
-    }
-
-    fn colors(theme: &Theme) -> impl Iterator<Item = Color> {
-        theme
-            .styles
-            .iter()
-            .flat_map(|style| [style.fg, style.bg])
-            .flatten()
-    }
-
-    #[test]
-    fn without_colours_no_theme_has_any() {
-        for name in Theme::names() {
-            let theme = Theme::named(name, Depth::None).unwrap();
-            assert_eq!(colors(&theme).next(), None, "{name}");
-        }
-    }
-
-    #[test]
-    fn sixteen_uses_nothing_but_the_sixteen() {
-        let theme = Theme::standard(Depth::True);
-        let beyond = |color: &Color| matches!(color, Color::Rgb(..) | Color::Indexed(16..));
-        assert_eq!(colors(&theme).find(beyond), None);
-    }
-
-    #[test]
-    fn a_selection_is_told_apart_without_colour() {
-        let mono = Theme::named("mono", Depth::True).unwrap();
-        let selected = mono.style(Role::Selected);
-        assert!(selected.add_modifier.contains(Modifier::REVERSED));
-        assert_ne!(selected, mono.style(Role::SelectedUnfocused));
-    }
-
-    #[test]
-    fn a_theme_that_does_not_exist_is_none() {
-        assert_eq!(Theme::named("neon", Depth::True), None);
-    }
-}
+mod tests;

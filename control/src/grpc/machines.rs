@@ -114,9 +114,15 @@ fn lifetime(asked_ms: u64) -> Result<Duration, Refusal> {
     }
 }
 
+/// The label that puts a machine into a fleet.
+const FLEET_LABEL: &str = "fleet";
+
 /// A machine as the wire has it.
 pub(super) fn on_the_wire(machine: Machine) -> EnrolledMachine {
+    // Until fleets have rows of their own, the label `fleet` names the one that a machine is in.
+    let fleets = machine.labels.get(FLEET_LABEL).cloned();
     EnrolledMachine {
+        fleets: fleets.into_iter().collect(),
         id: machine.id.to_string(),
         workspace_id: machine.workspace.to_string(),
         name: machine.name,

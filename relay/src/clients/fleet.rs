@@ -1,13 +1,15 @@
 //! The machines of a workspace: those that are enrolled, with what their agents say of them.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use cmdop_proto::{MachineId, Refusal, WorkspaceId, limits, v1};
 use futures_util::stream;
 use prost::Message as _;
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tonic::Request;
 use v1::fleet_event::Event;
@@ -15,10 +17,14 @@ use v1::fleet_event::Event;
 use super::Events;
 use crate::directory::{Change, Enrolled};
 use crate::live::LiveStream;
+use crate::machines::Linked;
 use crate::relay::Relay;
 
 /// A page of machines stays below this, so that it fits a frame with the largest machine to spare.
 const MAX_PAGE: usize = limits::MAX_FRAME - (256 << 10);
+
+/// Heartbeats are told of this long after they came: nobody reads faster.
+const GATHER: Duration = Duration::from_secs(1);
 
 pub(super) fn hello(
     relay: &Relay,
@@ -48,9 +54,10 @@ pub(super) fn list(
             .all(|(key, value)| machine.labels.get(key) == Some(value))
     };
     let mut machines = relay.context.directory.machines(account.workspace());
-    // Fleets are not known to relays yet: no machine is in one.
+    let is_in_fleet =
+        |machine: &Enrolled| wanted.fleet.is_empty() || machine.fleets.contains(&wanted.fleet);
     machines.retain(|machine| {
-        wanted.fleet.is_empty() && machine.name > wanted.after && has_labels(machine)
+        machine.name > wanted.after && is_in_fleet(machine) && has_labels(machine)
     });
     machines.sort_by(|a, b| a.name.cmp(&b.name));
     let shown = machines.into_iter().map(|machine| show(relay, machine));
@@ -59,16 +66,23 @@ pub(super) fn list(
 
 /// As many as fit a frame, and whether there are more.
 fn page(machines: impl Iterator<Item = v1::Machine>) -> v1::ListMachinesResponse {
-    let mut page = v1::ListMachinesResponse::default();
+    let mut machines = machines.peekable();
+    v1::ListMachinesResponse {
+        machines: take_page(&mut machines),
+        has_more: machines.peek().is_some(),
+    }
+}
+
+/// As many as fit a frame.
+fn take_page(machines: &mut impl Iterator<Item = v1::Machine>) -> Vec<v1::Machine> {
+    let mut page = Vec::new();
     let mut bytes = 0;
-    for machine in machines {
-        if bytes > MAX_PAGE {
-            page.has_more = true;
-            break;
-        }
+    while bytes <= MAX_PAGE
+        && let Some(machine) = machines.next()
+    {
         // Its tag and its length stand before it.
         bytes += machine.encoded_len() + 8;
-        page.machines.push(machine);
+        page.push(machine);
     }
     page
 }
@@ -100,7 +114,7 @@ fn show(relay: &Relay, machine: Enrolled) -> v1::Machine {
             .filter(|session| !session.is_ended())
             .count() as u32,
         metrics: about.metrics,
-        fleets: Vec::new(),
+        fleets: machine.fleets,
     }
 }
 
@@ -112,6 +126,7 @@ pub(super) fn watch(
     let revoked = CancellationToken::new();
     let watch = Watch {
         workspace: account.workspace(),
+        heard: Gathered::default(),
         enrolled: relay.context.directory.follow(),
         linked: relay.context.machines.watch(account.workspace()),
         pending: VecDeque::new(),
@@ -130,7 +145,9 @@ struct Watch {
     relay: Arc<Relay>,
     workspace: WorkspaceId,
     enrolled: broadcast::Receiver<Change>,
-    linked: broadcast::Receiver<MachineId>,
+    linked: broadcast::Receiver<Linked>,
+    /// Whose heartbeats came, and were not told yet.
+    heard: Gathered,
     pending: VecDeque<Event>,
     wants_all: bool,
     _live: LiveStream,
@@ -141,25 +158,34 @@ impl Watch {
         loop {
             if std::mem::take(&mut self.wants_all) {
                 let machines = self.relay.context.directory.machines(self.workspace);
-                let shown = machines
-                    .into_iter()
-                    .map(|m| Event::Changed(show(&self.relay, m)));
-                self.pending = shown.collect();
-                self.pending.push_back(Event::Synced(true));
+                self.heard = Gathered::default();
+                self.pending = self.pages(machines).chain([Event::Synced(true)]).collect();
             }
             if let Some(event) = self.pending.pop_front() {
                 return Some(event);
             }
-            // Both branches are cancel-safe: a change stays in its channel until it is taken.
+            // All branches are cancel-safe: a change stays in its channel until it is taken.
             let change = tokio::select! {
                 change = self.enrolled.recv() => change,
-                linked = self.linked.recv() => linked.map(|machine| Change::Machine(self.workspace, machine)),
+                linked = self.linked.recv() => match linked {
+                    Ok(Linked::Heard(machine)) => {
+                        self.heard.insert(machine, Instant::now());
+                        continue;
+                    }
+                    Ok(Linked::Changed(machine)) => Ok(Change::Machine(self.workspace, machine)),
+                    Err(error) => Err(error),
+                },
+                () = self.heard.due() => {
+                    self.tell_heard();
+                    continue;
+                }
             };
             match change {
                 Ok(Change::Removed(workspace, machine)) if workspace == self.workspace => {
                     return Some(Event::RemovedId(machine.to_string()));
                 }
                 Ok(Change::Machine(workspace, machine)) if workspace == self.workspace => {
+                    self.heard.machines.remove(&machine);
                     if let Some(machine) = self.relay.context.directory.machine(machine) {
                         return Some(Event::Changed(show(&self.relay, machine)));
                     }
@@ -172,9 +198,83 @@ impl Watch {
     }
 }
 
+impl Watch {
+    /// What was gathered is on its way.
+    fn tell_heard(&mut self) {
+        let heard = std::mem::take(&mut self.heard.machines);
+        let directory = &self.relay.context.directory;
+        let machines = heard.into_iter().filter_map(|id| directory.machine(id));
+        let machines: Vec<_> = machines.collect();
+        self.pending = self.pages(machines).collect();
+    }
+
+    /// Events with all of them, each as large as a frame.
+    fn pages(&self, machines: Vec<Enrolled>) -> impl Iterator<Item = Event> {
+        let shown = machines
+            .into_iter()
+            .map(|machine| show(&self.relay, machine));
+        let mut shown = shown.peekable();
+        std::iter::from_fn(move || {
+            let first = shown.peek().is_some();
+            first.then(|| {
+                Event::Machines(v1::Machines {
+                    machines: take_page(&mut shown),
+                })
+            })
+        })
+    }
+}
+
+/// Machines whose heartbeats came: a fleet of thousands is told of once a second, not thousands of times.
+#[derive(Debug, Default)]
+struct Gathered {
+    machines: BTreeSet<MachineId>,
+    /// When the first of them has waited long enough.
+    until: Option<Instant>,
+}
+
+impl Gathered {
+    fn insert(&mut self, machine: MachineId, now: Instant) {
+        if self.machines.is_empty() {
+            self.until = Some(now + GATHER);
+        }
+        self.machines.insert(machine);
+    }
+
+    /// Returns when it is time to tell of them; never while there are none.
+    async fn due(&self) {
+        match self.until {
+            Some(until) if !self.machines.is_empty() => tokio::time::sleep_until(until).await,
+            _ => std::future::pending().await,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn heartbeats_are_gathered_for_a_second_and_each_machine_is_told_of_once() {
+        let mut heard = Gathered::default();
+        let begun = Instant::now();
+        let machine = MachineId::new();
+        for _ in 0..1000 {
+            heard.insert(machine, Instant::now());
+        }
+        tokio::time::advance(GATHER / 2).await;
+        heard.insert(MachineId::new(), Instant::now());
+        heard.due().await;
+        assert_eq!(
+            begun.elapsed(),
+            GATHER,
+            "the first one waits no longer for the second"
+        );
+        assert_eq!(heard.machines.len(), 2);
+        heard.machines.clear();
+        let none = tokio::time::timeout(GATHER * 10, heard.due()).await;
+        assert!(none.is_err(), "nothing is told while nothing came");
+    }
 
     #[test]
     fn every_page_of_a_large_fleet_fits_a_frame_and_none_is_left_out() {

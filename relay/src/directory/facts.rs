@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{Change, Keys, Machines, no_keys};
 
+/// Fleets that one machine is in; more are not looked at.
+const MAX_FLEETS: usize = 16;
+
 /// A machine that is enrolled.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Enrolled {
@@ -20,6 +23,9 @@ pub struct Enrolled {
     pub name: String,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
+    /// The fleets that it is in.
+    #[serde(default)]
+    pub fleets: Vec<String>,
     /// As it said when it enrolled.
     pub os: String,
     /// As it said when it enrolled.
@@ -64,6 +70,12 @@ impl TryFrom<v1::EnrolledMachine> for Enrolled {
             name: text::shown(&machine.name, cmdop_proto::limits::MAX_HOSTNAME),
             labels: labels
                 .map(|(key, value)| (shown(key), shown(value)))
+                .collect(),
+            fleets: machine
+                .fleets
+                .iter()
+                .take(MAX_FLEETS)
+                .map(|fleet| shown(fleet))
                 .collect(),
             os: shown(&machine.os),
             arch: shown(&machine.arch),
@@ -216,6 +228,7 @@ mod tests {
 
     fn enrolled(workspace: WorkspaceId, name: &str) -> Enrolled {
         Enrolled {
+            fleets: Vec::new(),
             id: MachineId::new(),
             workspace,
             name: name.to_owned(),

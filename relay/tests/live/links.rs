@@ -178,12 +178,14 @@ async fn the_fleet_is_seen_as_it_changes() {
     let mut names = Vec::new();
     loop {
         match next().await.unwrap() {
-            v1::fleet_event::Event::Changed(machine) => {
-                assert_eq!(machine.presence(), v1::Presence::Offline);
-                names.push(machine.name);
+            v1::fleet_event::Event::Machines(all) => {
+                for machine in all.machines {
+                    assert_eq!(machine.presence(), v1::Presence::Offline);
+                    names.push(machine.name);
+                }
             }
             v1::fleet_event::Event::Synced(_) => break,
-            v1::fleet_event::Event::RemovedId(_) => unreachable!(),
+            other => unreachable!("{other:?}"),
         }
     }
     names.sort();
@@ -197,10 +199,14 @@ async fn the_fleet_is_seen_as_it_changes() {
         ("web-1", v1::Presence::Online)
     );
     agent.heartbeat(12.5).await;
-    let Some(v1::fleet_event::Event::Changed(beat)) = next().await else {
-        panic!("not a change")
+    // Heartbeats are gathered; this one is alone.
+    let Some(v1::fleet_event::Event::Machines(beats)) = next().await else {
+        panic!("not the heartbeats")
     };
-    assert!((beat.metrics.unwrap().cpu_percent - 12.5).abs() < 0.01);
+    let [beat] = &beats.machines[..] else {
+        panic!("{beats:?}")
+    };
+    assert!((beat.metrics.as_ref().unwrap().cpu_percent - 12.5).abs() < 0.01);
     let labels = [("role".to_owned(), "web-2".to_owned())].into();
     let list = v1::ListMachinesRequest {
         labels,

@@ -1,6 +1,7 @@
 //! `cmdop exec`: runs a program on machines without a terminal, as ssh and pdsh do.
 
 mod detached;
+pub(crate) mod drive;
 mod many;
 mod one;
 mod prefix;
@@ -21,6 +22,9 @@ use super::context::Context;
 use super::failure::Failure;
 use super::stdin;
 use super::values::{key_value, map};
+
+pub(crate) use result::outcome;
+pub(crate) use summary::Outcome;
 
 /// Run a program on one machine or many, without a terminal
 #[derive(Debug, clap::Args)]

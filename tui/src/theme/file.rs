@@ -1,4 +1,5 @@
-//! The form of a theme file: a palette of named colours, and a style for each role.
+//! The form of a theme file: a palette of named colours, a style for each role, and the background that
+//! they were chosen for.
 
 use std::collections::BTreeMap;
 
@@ -27,6 +28,7 @@ pub enum Error {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
+    background: Option<String>,
     #[serde(default)]
     palette: BTreeMap<String, String>,
     roles: BTreeMap<Role, Look>,
@@ -48,14 +50,21 @@ struct Look {
     reverse: bool,
 }
 
-pub(super) fn parse(text: &str) -> Result<[Style; Role::ALL.len()], Error> {
+/// A style for every role, and the background that they are made for; `None`: whatever the terminal has.
+pub(super) type Parsed = ([Style; Role::ALL.len()], Option<Color>);
+
+pub(super) fn parse(text: &str) -> Result<Parsed, Error> {
     let file: File = toml::from_str(text)?;
+    let background = file.background.as_ref();
+    let background = background
+        .map(|name| color(file.palette.get(name).unwrap_or(name)))
+        .transpose()?;
     let mut styles = [Style::new(); Role::ALL.len()];
     for (style, role) in styles.iter_mut().zip(Role::ALL) {
         let look = file.roles.get(role).ok_or(Error::Missing(*role))?;
         *style = look.style(&file.palette)?;
     }
-    Ok(styles)
+    Ok((styles, background))
 }
 
 impl Look {

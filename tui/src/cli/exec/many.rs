@@ -4,14 +4,16 @@ use std::collections::BTreeSet;
 use std::io;
 use std::time::Duration;
 
+use bytes::Bytes;
+use cmdop_client::Connection;
 use cmdop_client::dial::Lane;
-use cmdop_client::exec::{self, Command, Event, Finished, Input};
-use cmdop_client::{Connection, Error};
+use cmdop_client::exec::Command;
 use cmdop_proto::text::shown;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use super::drive::{self, START_TIMEOUT, too_long};
 use super::prefix::Prefixer;
 use super::printer::{Lines, Printer};
 use super::replay::{Reader, Replay};
@@ -24,17 +26,11 @@ use crate::cli::stdin::Stdin;
 /// Lines on their way to our reader. Few: a reader that stands still must stop the programs.
 const LINES: usize = 64;
 
-/// A target that has not started its program by then is given up.
-const START_TIMEOUT: Duration = Duration::from_secs(30);
-
 /// What the exit code of a program says whose reader went away: 128 + SIGPIPE.
 const BROKEN_PIPE: u8 = 141;
 
 /// How long a relay may take to hear that we gave programs up.
 const LEAVING: Duration = Duration::from_secs(2);
-
-/// What the agent's own clock for `--timeout` may take to reach us.
-const TIMEOUT_GRACE: Duration = Duration::from_secs(1);
 
 /// What every target gets.
 #[derive(Clone)]
@@ -223,14 +219,7 @@ impl Task {
         let begun = Instant::now();
         self.command.machine.clone_from(&target);
         let mut sink = Sink::new(&target, self.keep, self.lines.clone());
-        let limit = self.command.timeout.map(|limit| limit + TIMEOUT_GRACE);
-        let drive = self.drive(&mut sink);
-        let end = match limit {
-            None => drive.await,
-            Some(limit) => tokio::time::timeout(limit, drive)
-                .await
-                .unwrap_or_else(|_| Err(too_long("the program", limit))),
-        };
+        let end = drive::run(&self.connection, self.command, self.stdin, &mut sink).await;
         sink.finish().await;
         Report {
             outcome: outcome(&end),
@@ -241,50 +230,6 @@ impl Task {
             stderr: sink.kept.1,
         }
     }
-
-    async fn drive(&self, sink: &mut Sink) -> Result<Finished, Error> {
-        let started = exec::run(&self.connection, self.command.clone());
-        let (input, mut output) = tokio::time::timeout(START_TIMEOUT, started)
-            .await
-            .unwrap_or_else(|_| Err(too_long("starting the program", START_TIMEOUT)))?;
-        let feed = feed(input, self.stdin.clone());
-        tokio::pin!(feed);
-        let mut feeding = true;
-        loop {
-            // Cancel-safe: `feed` is kept, and reading one event loses nothing.
-            let event = tokio::select! {
-                () = &mut feed, if feeding => { feeding = false; continue }
-                event = output.next() => event?,
-            };
-            match event {
-                Some(Event::Stdout(data)) => sink.stdout(&data).await,
-                Some(Event::Stderr(data)) => sink.stderr(&data).await,
-                Some(Event::Finished(finished)) => return Ok(finished),
-                Some(Event::Started { .. }) => {}
-                None => return Err(Error::Lost("the run ended without a result".into())),
-            }
-        }
-    }
-}
-
-fn too_long(what: &str, after: Duration) -> Error {
-    Error::Timeout {
-        what: what.to_owned(),
-        after,
-    }
-}
-
-/// The input is kept until the end: dropping it would tell the agent that its caller is gone.
-async fn feed(input: Input, stdin: Option<Reader>) {
-    if let Some(mut stdin) = stdin {
-        while let Some(piece) = stdin.next().await {
-            if !input.stdin(piece).await {
-                break;
-            }
-        }
-        input.close_stdin().await;
-    }
-    std::future::pending::<()>().await;
 }
 
 /// Copies our stdin for all targets. Returns only if that cannot be done; a stdin that cannot be read
@@ -327,24 +272,6 @@ impl Sink {
         }
     }
 
-    async fn stdout(&mut self, data: &[u8]) {
-        if self.keep {
-            self.kept.0.push(data);
-        } else {
-            let lines = self.prefixers.0.lines(data);
-            self.send(Lines::Out(lines)).await;
-        }
-    }
-
-    async fn stderr(&mut self, data: &[u8]) {
-        if self.keep {
-            self.kept.1.push(data);
-        } else {
-            let lines = self.prefixers.1.lines(data);
-            self.send(Lines::Err(lines)).await;
-        }
-    }
-
     async fn finish(&mut self) {
         let (out, err) = (self.prefixers.0.finish(), self.prefixers.1.finish());
         self.send(Lines::Out(out)).await;
@@ -356,6 +283,26 @@ impl Sink {
         let (Lines::Out(text) | Lines::Err(text)) = &lines;
         if !text.is_empty() {
             let _ = self.lines.send(lines).await;
+        }
+    }
+}
+
+impl drive::Sink for Sink {
+    async fn stdout(&mut self, data: Bytes) {
+        if self.keep {
+            self.kept.0.push(&data);
+        } else {
+            let lines = self.prefixers.0.lines(&data);
+            self.send(Lines::Out(lines)).await;
+        }
+    }
+
+    async fn stderr(&mut self, data: Bytes) {
+        if self.keep {
+            self.kept.1.push(&data);
+        } else {
+            let lines = self.prefixers.1.lines(&data);
+            self.send(Lines::Err(lines)).await;
         }
     }
 }

@@ -25,7 +25,7 @@ struct Progress {
 
 /// The reading end of one target, at the beginning.
 #[derive(Clone, Debug)]
-pub(super) struct Reader {
+pub(crate) struct Reader {
     pieces: Arc<Mutex<Vec<Bytes>>>,
     progress: watch::Receiver<Progress>,
     next: usize,

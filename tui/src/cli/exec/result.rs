@@ -44,7 +44,7 @@ impl Kept {
 }
 
 /// What a result means for the summary.
-pub(super) fn outcome(end: &Result<Finished, Error>) -> Outcome {
+pub(crate) fn outcome(end: &Result<Finished, Error>) -> Outcome {
     match end {
         Ok(finished) if finished.timed_out => Outcome::TimedOut,
         Ok(finished) if finished.exit_code == 0 => Outcome::Ok,

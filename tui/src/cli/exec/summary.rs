@@ -3,7 +3,7 @@
 /// How one target fared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Outcome {
+pub(crate) enum Outcome {
     /// It exited with 0.
     Ok,
     /// It exited otherwise, or could not be run.
