@@ -28,7 +28,7 @@ fn pieces(open: &v1::AttachOpen, end: usize) -> Vec<Answer> {
                 offset: 0,
                 size: Some(Size::DEFAULT.into()),
                 data: Bytes::from_static(b"keyframe"),
-                mark: 0,
+                ..v1::Keyframe::default()
             }));
             0
         }
