@@ -19,6 +19,7 @@ mod frame;
 mod incoming;
 mod lingering;
 mod live;
+mod lock;
 mod machines;
 mod meters;
 mod relay;

@@ -3,6 +3,7 @@
 mod arbitration;
 mod delivery;
 mod fanout;
+mod threads;
 
 use std::task::Waker;
 use std::time::Duration;
