@@ -16,6 +16,8 @@ mod deadlines;
 mod detached;
 pub mod directory;
 mod frame;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzed;
 mod incoming;
 mod lingering;
 mod live;

@@ -25,6 +25,7 @@ mod operators;
 mod panes;
 mod reconnect;
 mod record;
+mod recordings;
 mod refresh;
 mod roaming;
 mod scripting;
