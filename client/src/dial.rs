@@ -21,6 +21,7 @@ use rustls::{
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use sha2::{Digest as _, Sha256};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tonic::transport::{Channel, Endpoint};
@@ -162,13 +163,12 @@ async fn connect(
         })
 }
 
-/// HTTP/2 over a stream that stands. The channel never dials by itself: when the stream is lost,
-/// its calls fail and the owner decides.
-async fn over(
-    uri: Uri,
-    stream: tokio_rustls::client::TlsStream<TcpStream>,
-    lane: Lane,
-) -> Result<Channel, tonic::transport::Error> {
+/// HTTP/2 over a stream that stands, which need not be a network's. The channel never dials by itself:
+/// when the stream is lost, its calls fail and the owner decides.
+pub async fn over<S>(uri: Uri, stream: S, lane: Lane) -> Result<Channel, tonic::transport::Error>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
     let (stream_window, connection_window) = match lane {
         Lane::Interactive => (limits::STREAM_WINDOW, limits::CONNECTION_WINDOW),
         Lane::Bulk => (limits::BULK_STREAM_WINDOW, limits::BULK_CONNECTION_WINDOW),

@@ -7,6 +7,8 @@
 
 mod channel;
 pub(crate) mod client;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzed;
 mod kept;
 mod message;
 mod programs;

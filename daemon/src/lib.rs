@@ -15,6 +15,8 @@ mod exec;
 mod facts;
 #[cfg(test)]
 mod fake_relay;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzed;
 pub mod holder;
 pub mod identity;
 mod lane;

@@ -12,6 +12,8 @@
 //! the terminal has something to say.
 
 mod end;
+#[cfg(any(test, fuzzing))]
+pub(crate) mod fuzzed;
 pub(crate) mod input;
 pub(crate) mod log;
 mod screen;

@@ -31,6 +31,8 @@ mod emulator;
 mod event;
 mod fast;
 mod filter;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzed;
 mod grid;
 mod history;
 mod lexer;

@@ -4,17 +4,18 @@
 //! is a hint: a session that is ticked early or twice changes nothing.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::Weak;
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use crate::lock::{Held, Lock};
 use crate::session::Session;
 
 /// The armed deadlines, the earliest first.
 #[derive(Debug, Default)]
 pub(crate) struct Deadlines {
-    armed: Mutex<Armed>,
+    armed: Lock<Armed>,
     earlier: Notify,
 }
 
@@ -33,8 +34,8 @@ pub(crate) struct Deadline {
 }
 
 impl Deadlines {
-    fn lock(&self) -> MutexGuard<'_, Armed> {
-        self.armed.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> Held<'_, Armed> {
+        self.armed.lock()
     }
 
     /// `session` wants a tick at `at`, and no longer at `instead_of`. It may be locked meanwhile: it

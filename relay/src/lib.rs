@@ -16,9 +16,12 @@ mod deadlines;
 mod detached;
 pub mod directory;
 mod frame;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzed;
 mod incoming;
 mod lingering;
 mod live;
+mod lock;
 mod machines;
 mod meters;
 mod relay;

@@ -4,8 +4,9 @@
 //! Where many end at once, the oldest give theirs back sooner.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError, Weak};
+use std::sync::Weak;
 
+use crate::lock::Lock;
 use crate::session::Session;
 
 /// A window is 1 MiB at most: so many sessions that end within half a minute keep theirs whole.
@@ -17,7 +18,7 @@ const MAX_ENTRIES: usize = 4096;
 /// The sessions, the oldest end first.
 #[derive(Debug, Default)]
 pub(crate) struct Lingering {
-    kept: Mutex<Kept>,
+    kept: Lock<Kept>,
 }
 
 #[derive(Debug, Default)]
@@ -29,7 +30,7 @@ struct Kept {
 impl Lingering {
     /// One more keeps so many bytes. Those that this returns have to give theirs back.
     pub(crate) fn add(&self, session: Weak<Session>, bytes: usize) -> Vec<Weak<Session>> {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.kept.lock();
         kept.bytes += bytes;
         kept.sessions.push_back((session, bytes));
         let mut over = Vec::new();
@@ -45,7 +46,7 @@ impl Lingering {
 
     /// This one has given them back.
     pub(crate) fn remove(&self, session: &Weak<Session>) {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.kept.lock();
         // The oldest leave first: it is near the front.
         let place = kept.sessions.iter().position(|(s, _)| s.ptr_eq(session));
         if let Some((_, bytes)) = place.and_then(|place| kept.sessions.remove(place)) {
@@ -56,7 +57,7 @@ impl Lingering {
     /// How many bytes are kept.
     #[cfg(test)]
     pub(crate) fn bytes(&self) -> usize {
-        self.kept.lock().unwrap().bytes
+        self.kept.lock().bytes
     }
 }
 
@@ -79,6 +80,6 @@ mod tests {
         for _ in 0..2 * MAX_ENTRIES {
             entries.add(Weak::new(), 0);
         }
-        assert_eq!(entries.kept.lock().unwrap().sessions.len(), MAX_ENTRIES);
+        assert_eq!(entries.kept.lock().sessions.len(), MAX_ENTRIES);
     }
 }

@@ -300,3 +300,6 @@ async fn serve_metrics(relay: &Arc<Relay>, listener: Option<TcpListener>) {
     }
     std::future::pending::<()>().await;
 }
+
+#[cfg(test)]
+mod partitions;

@@ -24,7 +24,7 @@ mod size;
 mod state;
 mod wakes;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::task::Waker;
 
 use cmdop_proto::{CommandId, LinkEpoch, MachineId, Refusal, SessionId, v1};
@@ -49,6 +49,7 @@ use state::{After, State};
 
 use crate::context::Context;
 use crate::deadlines::Deadline;
+use crate::lock::{Held, Lock};
 use crate::stream_token::StreamToken;
 use crate::workspace::Workspace;
 
@@ -67,7 +68,7 @@ pub(crate) struct Session {
     pub(crate) machine: MachineId,
     workspace: Weak<Workspace>,
     context: Arc<Context>,
-    state: Mutex<State>,
+    state: Lock<State>,
     /// Told when input may have room again.
     input_moves: Notify,
     /// Told when the status changes.
@@ -130,7 +131,7 @@ impl Session {
             machine,
             workspace: Arc::downgrade(workspace),
             context: context.clone(),
-            state: Mutex::new(state),
+            state: Lock::new(state),
             input_moves: Notify::new(),
             status_moves: Notify::new(),
         });
@@ -140,9 +141,8 @@ impl Session {
         session
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // A panic in a method of the state is a bug of this one session; the others go on.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> Held<'_, State> {
+        self.state.lock()
     }
 
     /// One change, and then what follows from it.

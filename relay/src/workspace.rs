@@ -7,11 +7,12 @@
 mod buried;
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use cmdop_proto::{MachineId, Refusal, SessionId, WorkspaceId, text};
 use tokio::sync::broadcast;
 
+use crate::lock::{Held, Lock};
 use crate::session::Session;
 use buried::Buried;
 
@@ -31,7 +32,7 @@ pub(crate) type RequestKey = (String, uuid::Uuid);
 #[derive(Debug)]
 pub(crate) struct Workspace {
     id: WorkspaceId,
-    index: Mutex<Index>,
+    index: Lock<Index>,
     changes: broadcast::Sender<SessionId>,
 }
 
@@ -51,7 +52,7 @@ impl Workspace {
     fn new(id: WorkspaceId) -> Self {
         Self {
             id,
-            index: Mutex::default(),
+            index: Lock::default(),
             changes: broadcast::Sender::new(CHANGES),
         }
     }
@@ -60,8 +61,8 @@ impl Workspace {
         self.id
     }
 
-    fn lock(&self) -> MutexGuard<'_, Index> {
-        self.index.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> Held<'_, Index> {
+        self.index.lock()
     }
 
     /// What a request made before, if this is a retry of it.
@@ -264,13 +265,13 @@ fn name_taken(name: &str) -> Refusal {
 /// All tenants that have or had a session here.
 #[derive(Debug, Default)]
 pub(crate) struct Workspaces {
-    by_id: Mutex<HashMap<WorkspaceId, Arc<Workspace>>>,
+    by_id: Lock<HashMap<WorkspaceId, Arc<Workspace>>>,
 }
 
 impl Workspaces {
     /// The tenant's sessions. Its id comes from a checked token.
     pub(crate) fn of(&self, id: WorkspaceId) -> Arc<Workspace> {
-        let mut by_id = self.by_id.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut by_id = self.by_id.lock();
         by_id
             .entry(id)
             .or_insert_with(|| Arc::new(Workspace::new(id)))
@@ -279,11 +280,6 @@ impl Workspaces {
 
     /// Every tenant, for the end of the relay only.
     pub(crate) fn all(&self) -> Vec<Arc<Workspace>> {
-        self.by_id
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .values()
-            .cloned()
-            .collect()
+        self.by_id.lock().values().cloned().collect()
     }
 }

@@ -87,18 +87,10 @@ async fn serve_within(
     };
     let admission = Admission::new(bounds.connections);
     tasks.spawn(accept(listener, door, admission, stop.clone()));
-    let server = tonic::transport::Server::builder()
-        .accept_http1(true)
-        .initial_stream_window_size(limits::STREAM_WINDOW)
-        .initial_connection_window_size(limits::BULK_CONNECTION_WINDOW)
-        .max_concurrent_streams(MAX_STREAMS)
-        .http2_keepalive_interval(Some(limits::KEEPALIVE_INTERVAL))
-        .http2_keepalive_timeout(Some(limits::KEEPALIVE_TIMEOUT))
-        .add_routes(routes)
-        .serve_with_incoming_shutdown(
-            ReceiverStream::new(connections),
-            stop.clone().cancelled_owned(),
-        );
+    let server = http().add_routes(routes).serve_with_incoming_shutdown(
+        ReceiverStream::new(connections),
+        stop.clone().cancelled_owned(),
+    );
     let overdue = async {
         stop.cancelled().await;
         tokio::time::sleep(drain).await;
@@ -111,6 +103,17 @@ async fn serve_within(
             Ok(())
         }
     }
+}
+
+/// HTTP as every server speaks it: windows, bounds and keepalive, over whatever carries it.
+pub fn http() -> tonic::transport::Server {
+    tonic::transport::Server::builder()
+        .accept_http1(true)
+        .initial_stream_window_size(limits::STREAM_WINDOW)
+        .initial_connection_window_size(limits::BULK_CONNECTION_WINDOW)
+        .max_concurrent_streams(MAX_STREAMS)
+        .http2_keepalive_interval(Some(limits::KEEPALIVE_INTERVAL))
+        .http2_keepalive_timeout(Some(limits::KEEPALIVE_TIMEOUT))
 }
 
 /// What a connection passes through.

@@ -1,17 +1,12 @@
 //! The agent's worker is killed, again and again; its sessions do not notice.
 
 use cmdop_proto::v1::{AttachMode, attach_response};
-use cmdop_tests::wire::{self, Wire};
-use cmdop_tests::{Shape, World, process, wait};
+use cmdop_tests::wire::Wire;
+use cmdop_tests::workload::{COUNT, Typing, counted};
+use cmdop_tests::{World, process, wait};
 
 /// Sessions that live through the death of their worker.
 const SESSIONS: usize = 50;
-
-/// Prints numbers after a key, then waits, so that the session lives while its output is compared.
-const COUNT: &str = "stty -echo -opost; echo ready; read x; seq 1 400000; printf '<done>'; read x";
-
-/// Echoes each line in brackets and nothing else.
-const REPEAT: &str = "stty -echo -opost; echo ready; while read line; do echo \"<$line>\"; done";
 
 async fn wire(world: &World) -> Wire {
     let token = world.owner.access_token().await;
@@ -112,47 +107,21 @@ async fn every_byte_of_a_flood_arrives_once_while_workers_die() {
 #[tokio::test]
 async fn what_is_typed_while_workers_die_is_written_once() {
     let mut world = World::start().await;
-    let session = world
-        .new_session(&["web-1", "--name", "repeat", "--", "/bin/sh", "-c", REPEAT])
-        .await;
-    let shape = Shape {
-        screen: false,
-        ..Shape::default()
-    };
-    let person = world
-        .owner
-        .at_a_terminal_of(shape, &["-q", "attach", "repeat"]);
-    person
-        .pty
-        .wait_until("the screen", 1, |pty| wire::contains(&pty.raw(), b"ready"))
-        .await;
-    let lines: Vec<_> = (1..=60).map(|number| format!("line-{number:03}")).collect();
-    for (number, line) in lines.iter().enumerate() {
-        if number % 12 == 6 {
-            let worker = world.machine("web-1").worker().await;
-            person.type_keys(&format!("{line}\n"));
+    let mut typing = Typing::start(&world).await;
+    for number in 0..60 {
+        let worker = match number % 12 {
+            6 => Some(world.machine("web-1").worker().await),
+            _ => None,
+        };
+        typing.type_line();
+        if let Some(worker) = worker {
             process::signal(worker, rustix::process::Signal::KILL);
-        } else {
-            person.type_keys(&format!("{line}\n"));
         }
         if number % 12 == 11 {
-            let line = format!("<{line}>");
-            person
-                .pty
-                .wait_until(&line, 2, |pty| wire::contains(&pty.raw(), line.as_bytes()))
-                .await;
+            typing.caught_up().await;
         }
     }
-    let captured = world
-        .cmdop(&["capture", &session, "--scrollback", "1000"])
-        .await
-        .ok();
-    let came: Vec<_> = captured
-        .lines()
-        .map(str::trim_start)
-        .filter_map(|line| line.strip_prefix('<')?.strip_suffix('>'))
-        .collect();
-    assert_eq!(came, lines);
+    typing.each_line_was_written_once(&world).await;
 }
 
 #[tokio::test]
@@ -204,13 +173,4 @@ async fn an_upgrade_replaces_the_worker_under_its_sessions() {
             .contains("on")
     })
     .await;
-}
-
-/// What `COUNT` prints after the key.
-fn counted() -> Vec<u8> {
-    let numbers = (1..=400_000).map(|number| format!("{number}\n"));
-    numbers
-        .chain(std::iter::once("<done>".to_owned()))
-        .collect::<String>()
-        .into_bytes()
 }

@@ -26,6 +26,7 @@ mod operators;
 mod panes;
 mod reconnect;
 mod record;
+mod recordings;
 mod refresh;
 mod roaming;
 mod scripting;

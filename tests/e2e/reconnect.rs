@@ -1,28 +1,9 @@
 //! Links break and programs crash; sessions go on, and no byte is lost or doubled.
 
-use std::fmt::Write as _;
-
 use cmdop_proto::v1::{AttachMode, attach_response};
 use cmdop_tests::wire::{self, Wire};
+use cmdop_tests::workload::{self, COUNT, Typing, counted};
 use cmdop_tests::{Person, Shape, World};
-
-/// Prints numbers after a key, then waits, so that the session lives while its output is compared.
-pub(crate) const COUNT: &str =
-    "stty -echo -opost; echo ready; read x; seq 1 400000; printf '<done>'; read x";
-
-/// Echoes each line in brackets and nothing else.
-pub(crate) const REPEAT: &str =
-    "stty -echo -opost; echo ready; while read line; do echo \"<$line>\"; done";
-
-/// What `COUNT` prints after the key.
-pub(crate) fn counted() -> Vec<u8> {
-    let mut text = String::new();
-    for number in 1..=400_000 {
-        let _ = writeln!(text, "{number}");
-    }
-    text.push_str("<done>");
-    text.into_bytes()
-}
 
 #[tokio::test]
 async fn an_agent_whose_link_is_cut_resumes_without_a_lost_or_doubled_byte() {
@@ -109,52 +90,20 @@ async fn a_relay_that_is_killed_and_comes_back_loses_nothing() {
 #[tokio::test]
 async fn what_is_typed_while_the_link_is_down_is_written_once() {
     let world = World::with().relay_behind_proxy().start().await;
-    let session = world
-        .new_session(&["web-1", "--name", "repeat", "--", "/bin/sh", "-c", REPEAT])
-        .await;
-    shows(&world, &session, "ready").await;
-    let person = world.owner.at_a_terminal_of(
-        Shape {
-            screen: false,
-            ..Shape::default()
-        },
-        &["attach", "repeat"],
-    );
-    person
-        .pty
-        .wait_until("the screen", 1, |pty| wire::contains(&pty.raw(), b"ready"))
-        .await;
+    let mut typing = Typing::start(&world).await;
     for number in 1..=60 {
         if number % 10 == 5 {
             world.relay.proxy().close();
         }
-        person.type_keys(&format!("line-{number:03}\n"));
+        typing.type_line();
         if number % 10 == 8 {
             world.relay.proxy().open();
         }
         if number % 10 == 0 {
-            let line = format!("<line-{number:03}>");
-            person
-                .pty
-                .wait_until(&line, 2, |pty| wire::contains(&pty.raw(), line.as_bytes()))
-                .await;
+            typing.caught_up().await;
         }
     }
-    let captured = world
-        .cmdop(&["capture", &session, "--scrollback", "1000"])
-        .await
-        .ok();
-    let lines: Vec<_> = captured
-        .lines()
-        // Without output processing each line begins below the end of the last one.
-        .map(str::trim_start)
-        .filter(|line| line.starts_with('<'))
-        .map(str::to_owned)
-        .collect();
-    let expected: Vec<_> = (1..=60)
-        .map(|number| format!("<line-{number:03}>"))
-        .collect();
-    assert_eq!(lines, expected);
+    typing.each_line_was_written_once(&world).await;
 }
 
 #[tokio::test]
@@ -206,12 +155,7 @@ pub(crate) async fn counting_person(world: &World) -> Person {
         "-q", "new", "web-1", "--name", "count", "--", "/bin/sh", "-c", COUNT,
     ];
     let person = world.owner.at_a_terminal_of(shape, &args);
-    person
-        .pty
-        .wait_until("the program is ready", 1, |pty| {
-            wire::contains(&pty.raw(), b"ready")
-        })
-        .await;
+    workload::is_ready(&person.pty).await;
     person
 }
 
@@ -252,18 +196,6 @@ pub(crate) async fn assert_counted(person: &Person) {
 
 fn tail(raw: &[u8]) -> &[u8] {
     &raw[raw.len().saturating_sub(2000)..]
-}
-
-async fn shows(world: &World, session: &str, text: &str) {
-    let what = format!("the session shows {text}");
-    cmdop_tests::wait::until_true_async(&what, || async {
-        world
-            .cmdop(&["capture", session])
-            .await
-            .out()
-            .contains(text)
-    })
-    .await;
 }
 
 fn keyframe(response: &attach_response::Response) -> Option<()> {

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use cmdop_emulator::{Emulator, Options};
 use cmdop_tests::cli::{Outcome, finish};
@@ -82,6 +83,35 @@ async fn played(world: &World, file: &Path, rows: u16, cols: u16) -> String {
     trimmed(&pty::text_of(&emulator))
 }
 
+/// The same by asciinema; `None` where it is not installed, or too old for this recording: version 2
+/// of it reads version 2 of the format, version 3 reads both.
+fn shown_by_asciinema(file: &Path, rows: u16, cols: u16) -> Option<String> {
+    let run = |args: &[&str]| Command::new("asciinema").args(args).arg(file).output();
+    let version = run(&["--version"]).ok()?;
+    let is_new = String::from_utf8_lossy(&version.stdout).contains("asciinema 3.");
+    let (header, _) = lines(file);
+    if !is_new && header["version"] != 2 {
+        return None;
+    }
+    let bytes = if is_new {
+        let raw = file.with_extension("raw");
+        let mut convert = Command::new("asciinema");
+        convert.args(["convert", "--overwrite", "-f", "raw"]);
+        let converted = convert.arg(file).arg(&raw).output().expect("it runs");
+        assert!(converted.status.success(), "{converted:?}");
+        let bytes = std::fs::read(&raw).expect("what it wrote");
+        std::fs::remove_file(raw).expect("what it wrote");
+        bytes
+    } else {
+        let shown = run(&["cat"]).expect("it runs");
+        assert!(shown.status.success(), "{shown:?}");
+        shown.stdout
+    };
+    let mut emulator = Emulator::new(rows, cols, Options::default());
+    emulator.feed(&bytes);
+    Some(trimmed(&pty::text_of(&emulator)))
+}
+
 fn trimmed(text: &str) -> String {
     let lines: Vec<_> = text.trim_end().lines().map(str::trim_end).collect();
     lines.join("\n")
@@ -129,6 +159,9 @@ async fn a_recording_plays_to_the_screen_that_the_session_had() {
             assert_eq!((&last[1], &last[2]), (&json!("x"), &json!("7")));
         }
         assert_eq!(played(&world, &file, 30, 100).await, wanted);
+        if let Some(shown) = shown_by_asciinema(&file, 30, 100) {
+            assert_eq!(shown, wanted);
+        }
         std::fs::remove_file(file).expect("a recording");
     }
 }

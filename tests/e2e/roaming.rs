@@ -6,10 +6,11 @@ use std::net::Ipv4Addr;
 use cmdop_proto::v1::{AttachMode, attach_response};
 use cmdop_tests::forge::{self, Forge};
 use cmdop_tests::wire::{self, Wire};
+use cmdop_tests::workload::{COUNT, REPEAT, counted};
 use cmdop_tests::{Person, Shape, World, process, wait};
 use rustix::process::Signal;
 
-use crate::reconnect::{COUNT, REPEAT, assert_counted, counted, counting_person};
+use crate::reconnect::{assert_counted, counting_person};
 
 /// An address for each network that somebody walks through.
 fn network(number: u8) -> Ipv4Addr {

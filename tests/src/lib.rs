@@ -20,6 +20,7 @@ pub mod pty;
 pub mod reaper;
 pub mod wait;
 pub mod wire;
+pub mod workload;
 pub mod world;
 
 pub use person::Person;

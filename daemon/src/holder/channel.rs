@@ -42,6 +42,12 @@ pub(crate) struct Frame {
 #[derive(Debug)]
 pub(crate) struct Channel {
     socket: AsyncFd<OwnedFd>,
+    incoming: Incoming,
+}
+
+/// What came and is no whole frame yet.
+#[derive(Debug, Default)]
+pub(super) struct Incoming {
     bytes: Vec<u8>,
     fds: VecDeque<OwnedFd>,
 }
@@ -52,8 +58,7 @@ impl Channel {
         set_nonblocking(&socket)?;
         Ok(Self {
             socket: descriptor::watch(socket, Interest::READABLE | Interest::WRITABLE)?,
-            bytes: Vec::new(),
-            fds: VecDeque::new(),
+            incoming: Incoming::default(),
         })
     }
 
@@ -81,7 +86,7 @@ impl Channel {
     /// The next frame; `None` when the other end is gone. Cancel-safe.
     pub(crate) async fn receive(&mut self) -> io::Result<Option<Frame>> {
         loop {
-            if let Some(frame) = self.take_frame()? {
+            if let Some(frame) = self.incoming.frame()? {
                 return Ok(Some(frame));
             }
             let mut guard = self.socket.readable().await?;
@@ -93,15 +98,22 @@ impl Channel {
                     if count == 0 {
                         return Ok(None);
                     }
-                    self.bytes.extend_from_slice(&buffer[..count]);
-                    self.fds.extend(fds);
+                    self.incoming.push(&buffer[..count], fds);
                 }
                 Err(_) => continue,
             }
         }
     }
+}
 
-    fn take_frame(&mut self) -> io::Result<Option<Frame>> {
+impl Incoming {
+    pub(super) fn push(&mut self, bytes: &[u8], fds: Vec<OwnedFd>) {
+        self.bytes.extend_from_slice(bytes);
+        self.fds.extend(fds);
+    }
+
+    /// The next frame, if it is whole.
+    pub(super) fn frame(&mut self) -> io::Result<Option<Frame>> {
         let Some((header, rest)) = self.bytes.split_at_checked(HEADER) else {
             return Ok(None);
         };

@@ -171,7 +171,7 @@ impl InputRecord {
     }
 
     pub(super) fn moved(&mut self, bytes: usize) {
-        self.done += bytes;
+        self.done = self.done.saturating_add(bytes);
         self.waiting = self.waiting.saturating_sub(bytes);
     }
 
@@ -197,7 +197,7 @@ impl InputRecord {
         let under_way = self.stage != Stage::Nothing && (self.typist.is_some() || self.waiting > 0);
         under_way.then_some(Half {
             typist: self.typist,
-            done: self.done + self.waiting,
+            done: self.done.saturating_add(self.waiting),
             waiting: self.waiting,
         })
     }

@@ -288,3 +288,17 @@ proptest! {
         prop_assert!(all_of(&memory) == printed[kept..]);
     }
 }
+
+#[test]
+fn a_memory_whose_counts_of_input_are_absurd_is_taken_over_all_the_same() {
+    // No worker writes them; their sum is beyond any number.
+    let parts = Parts::new(8 << 10).unwrap();
+    let numbers = [3, u64::MAX, u64::MAX, u64::MAX, 2, u64::MAX];
+    let record: Vec<u8> = numbers
+        .iter()
+        .flat_map(|number| number.to_le_bytes())
+        .collect();
+    rustix::io::pwrite(&parts.file, &record, 96 + 16).unwrap();
+    let memory = Memory::open(parts).unwrap();
+    assert_eq!(memory.half().unwrap().waiting, 0);
+}

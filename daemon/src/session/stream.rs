@@ -331,7 +331,7 @@ impl Queue {
 
     /// What the relay gives credit for is all that is sent, so that those who read there can keep up
     /// also with what gathered here while they were away.
-    fn next(&mut self, log: &Log, up_to: Offset) -> Option<Message> {
+    pub(crate) fn next(&mut self, log: &Log, up_to: Offset) -> Option<Message> {
         if let Some(answer) = self.answers.pop_front() {
             return Some(answer);
         }

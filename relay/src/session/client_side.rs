@@ -216,6 +216,8 @@ impl State {
             .iter()
             .position(|client| client.attachment == attachment);
         if let Some(client) = index.map(|index| &mut self.clients[index]) {
+            // Whoever types is here, whatever was said before.
+            client.is_in_background &= !matches!(accepted, Accepted::Queued(_));
             match accepted {
                 Accepted::Written(seq, command) => client.outbox.ack = Some((seq, command)),
                 Accepted::Queued(_) if is_interrupt => client.cursor.skip_flood(&self.log),
@@ -254,7 +256,7 @@ impl State {
         if let Accepted::Queued(_) = accepted {
             self.keyboard.typed(now.instant);
             self.agent.wake(after);
-            if matches!(self.life, super::lifecycle::Life::Background(_)) {
+            if self.life.is_in_background() {
                 self.happen(Event::CameBack, now, after);
             }
         }

@@ -190,7 +190,7 @@ impl Life {
             }
             (Self::Connected(connected), event) => connected.step(&event, terms, now),
             (Self::Background(background), event) => background.step(&event, terms, now),
-            (Self::Grace(grace), event) => grace.step(&event, now),
+            (Self::Grace(grace), event) => grace.step(&event, terms, now),
             (life @ Self::Pending(_), _) => (life, NOTHING),
         }
     }
@@ -287,6 +287,15 @@ impl Life {
         matches!(self, Self::Grace(grace) if grace.lost == fence)
     }
 
+    /// Whether its clients went to the background, also while its agent is away.
+    pub(crate) fn is_in_background(&self) -> bool {
+        match self {
+            Self::Background(_) => true,
+            Self::Grace(grace) => grace.background_until.is_some(),
+            Self::Pending(_) | Self::Connected(_) | Self::Ended(_) => false,
+        }
+    }
+
     /// Whether its agent's stream is there.
     pub(crate) fn is_linked(&self) -> bool {
         matches!(self, Self::Connected(_) | Self::Background(_))
@@ -351,7 +360,7 @@ impl Grace {
         self.until.is_some_and(|until| now.instant >= until)
     }
 
-    fn step(mut self, event: &Event, now: Now) -> (Life, Effect) {
+    fn step(mut self, event: &Event, terms: &Terms, now: Now) -> (Life, Effect) {
         match event {
             // A stream older than the one that was lost is a ghost: it changes nothing.
             Event::Opened(fence) if *fence > self.lost => {
@@ -361,6 +370,12 @@ impl Grace {
                     Some(until) => Life::Background(Background { connected, until }),
                 };
                 (life, CHANGED)
+            }
+            // Its agent may come back before they do.
+            Event::WentBackground => {
+                let until = now.instant + terms.background;
+                self.background_until.get_or_insert(until);
+                (Life::Grace(self), NOTHING)
             }
             Event::CameBack => {
                 self.background_until = None;

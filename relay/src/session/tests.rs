@@ -3,6 +3,8 @@
 mod arbitration;
 mod delivery;
 mod fanout;
+mod life;
+mod threads;
 
 use std::task::Waker;
 use std::time::Duration;
@@ -31,6 +33,29 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
+        Self::with(Self::terms())
+    }
+
+    fn terms() -> Terms {
+        Terms {
+            pending: Duration::from_secs(60),
+            grace: None,
+            background: Duration::from_secs(3600),
+            keep_ended: Duration::from_secs(600),
+        }
+    }
+
+    fn facts() -> Facts {
+        Facts {
+            name: "build".into(),
+            command: Vec::new(),
+            size: Size::DEFAULT,
+            created_at_ms: 0,
+            created_by: String::new(),
+        }
+    }
+
+    fn empty() -> (Arc<Context>, Arc<Workspace>) {
         let context = Arc::new(Context {
             limits: Limits::default(),
             directory: Directory::new(),
@@ -39,24 +64,15 @@ impl Bench {
             lingering: Lingering::default(),
             meters: Meters::new(),
         });
-        let workspace = Workspaces::default().of(WorkspaceId::new());
+        (context, Workspaces::default().of(WorkspaceId::new()))
+    }
+
+    fn with(terms: Terms) -> Self {
+        let (context, workspace) = Self::empty();
         let ids = (SessionId::new(), MachineId::new());
-        let facts = Facts {
-            name: "build".into(),
-            command: Vec::new(),
-            size: Size::DEFAULT,
-            created_at_ms: 0,
-            created_by: String::new(),
-        };
-        let terms = Terms {
-            pending: Duration::from_secs(60),
-            grace: None,
-            background: Duration::from_secs(3600),
-            keep_ended: Duration::from_secs(600),
-        };
         let entered = workspace.enter(ids.0, "build", None, 9, || {
             let start = v1::StartSession::default();
-            Session::pending(&context, &workspace, ids, facts, terms, start)
+            Session::pending(&context, &workspace, ids, Self::facts(), terms, start)
         });
         let session = entered.unwrap();
         let token = session.invite(LinkEpoch(1)).expose();
@@ -66,6 +82,22 @@ impl Bench {
             workspace,
             fence: fence.unwrap(),
             session,
+        }
+    }
+
+    /// The same session in a relay that was restarted, where its agent has just named it.
+    fn found(terms: Terms, before: &Self) -> Self {
+        let (context, workspace) = Self::empty();
+        let ids = (before.session.id, before.session.machine);
+        let entered = workspace.enter(ids.0, "build", None, 9, || {
+            let summary = v1::SessionSummary::default();
+            Session::found(&context, &workspace, ids, Self::facts(), terms, &summary)
+        });
+        Self {
+            context,
+            workspace,
+            fence: before.fence,
+            session: entered.unwrap(),
         }
     }
 
@@ -91,7 +123,11 @@ impl Bench {
 
     /// Lets time pass, and what is due happen.
     async fn pass(&self, seconds: u64) {
-        tokio::time::advance(Duration::from_secs(seconds)).await;
+        self.pass_ms(seconds * 1000).await;
+    }
+
+    async fn pass_ms(&self, ms: u64) {
+        tokio::time::advance(Duration::from_millis(ms)).await;
         // Each turn of the loop ends in a wait, or gives way.
         for _ in 0..3 {
             assert!(self.context.deadlines.run().now_or_never().is_none());
@@ -274,6 +310,22 @@ async fn an_observer_does_not_lift_the_limit_of_the_background() {
     bench.session.detach(ada);
     assert_eq!(bench.status(), v1::SessionStatus::Background);
     bench.attach(Mode::Operator);
+    assert_eq!(bench.status(), v1::SessionStatus::Connected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_types_is_not_in_the_background_whoever_else_leaves() {
+    let bench = Bench::new();
+    let ada = bench.attach(Mode::Operator);
+    let eve = bench.attach(Mode::Observer);
+    bench.session.client_background(ada, true).unwrap();
+    let input = v1::Input {
+        input_seq: 1,
+        data: Bytes::from_static(b"x"),
+    };
+    bench.session.typed(ada, input).await.unwrap();
+    assert_eq!(bench.status(), v1::SessionStatus::Connected);
+    bench.session.detach(eve);
     assert_eq!(bench.status(), v1::SessionStatus::Connected);
 }
 

@@ -234,6 +234,14 @@ async fn a_relay_enrols_once_and_serves_from_what_it_kept_when_the_control_plane
         }
     })
     .await;
+    // It holds at once, and is kept a moment later.
+    soon("the revocation is kept", async {
+        let kept = dir.path().join("data/directory.json");
+        while !std::fs::read_to_string(&kept).is_ok_and(|kept| kept.contains(&ada.sub)) {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
     plane.kill().await;
     echo(&world, address).await;
     stop.cancel();

@@ -84,7 +84,11 @@ impl Task {
                 self.screen.show(&picture.bytes);
                 let Lines { epoch, next } = picture.lines;
                 self.screen.continue_history(epoch, next);
-                self.fed = picture.offset;
+                self.fed = picture.offset.max(self.log.start());
+                if self.fed > picture.offset {
+                    // What the log has lost since cannot be shown; to look for it would take for ever.
+                    self.screen.lose_count();
+                }
             }
             Ok(None) => {
                 self.fed = self.log.start();

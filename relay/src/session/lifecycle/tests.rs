@@ -145,6 +145,19 @@ async fn the_background_has_its_own_limit_also_without_an_agent() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn clients_that_go_to_the_background_while_the_agent_is_away_are_there_when_it_is_back() {
+    let lost = [Event::Lost(fence(5, 1)), Event::WentBackground];
+    let life = run(connected(), &lost);
+    let (life, _) = life.step(Event::Opened(fence(6, 2)), &TERMS, after(29).await);
+    assert_eq!(life.status(), v1::SessionStatus::Background);
+    // Their hour began when they went.
+    let (life, _) = life.step(Event::Tick, &TERMS, after(3570).await);
+    assert_eq!(life.status(), v1::SessionStatus::Background);
+    let (life, _) = life.step(Event::Tick, &TERMS, after(1).await);
+    assert!(life.ended().unwrap().reason.contains("background"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_ended_record_is_forgotten_once_when_its_time_is_up() {
     let life = run(connected(), &[Event::Exited(None)]);
     let (life, effect) = life.step(Event::Tick, &TERMS, after(599).await);
