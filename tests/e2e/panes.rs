@@ -161,3 +161,47 @@ async fn it_is_usable_on_the_smallest_terminal_and_grows() {
     person.pty.resize(40, 140);
     sees_times(&person, " web-1/", 2).await;
 }
+
+#[tokio::test]
+async fn lines_that_left_the_screen_are_fetched_searched_and_copied() {
+    let world = world().await;
+    let person = at_the_fleet(&world).await;
+    opens_a_shell(&person).await;
+    person.enter("seq 1 3000; echo all-$((1 + 1))");
+    person.sees("all-2").await;
+    // The client has never seen these lines if it starts now.
+    person.type_keys(&format!("{PREFIX}d"));
+    assert_eq!(person.pty.exit().await, 0);
+    let shape = Shape {
+        rows: 40,
+        cols: 140,
+        ..Shape::default()
+    };
+    let person = world.owner.at_a_terminal_of(shape, &[]);
+    person.sees("all-2").await;
+    person.type_keys(&format!("{PREFIX}["));
+    person.sees("COPY").await;
+    person.type_keys("?^1234$\r");
+    person.sees_line("1234").await;
+    person.type_keys("0 $y");
+    person.sees("copied").await;
+    person.sees("PANE").await;
+    person.enter("clear; echo ready-$((1 + 1))");
+    person.sees("ready-2").await;
+    person.type_keys(&format!("echo got-{PREFIX}]"));
+    person.sees("got-1234").await;
+}
+
+#[tokio::test]
+async fn the_dashboard_runs_a_command_on_all_machines_and_folds_what_is_equal() {
+    let world = world().await;
+    let person = at_the_fleet(&world).await;
+    person.type_keys("d");
+    person.sees("DASHBOARD").await;
+    person.type_keys("ax");
+    person.enter("echo ran-$((40 + 2))");
+    person.type_keys("y");
+    person.sees("2 machines: web-1, web-2").await;
+    person.type_keys("\r");
+    person.sees_line("      ran-42").await;
+}

@@ -27,6 +27,7 @@ pub mod tabs;
 mod toasts;
 pub mod tour;
 mod typing;
+mod watching;
 
 #[cfg(test)]
 mod tests;
@@ -45,6 +46,10 @@ pub fn update(model: &mut Model, message: Msg, now: Now) -> Vec<Effect> {
     model.wall_ms = now.wall_ms;
     let mut effects = happened(model, message, now);
     effects.extend(rooms::settle(model));
+    if model.page == Page::Dashboard {
+        let area = model.tab_area().as_size();
+        model.dashboard.prepare(area, now.instant);
+    }
     effects
 }
 
@@ -54,10 +59,12 @@ fn happened(model: &mut Model, message: Msg, now: Now) -> Vec<Effect> {
         Msg::Paste(text) => return typing::pasted(model, &text),
         Msg::Mouse(event) => return mouse::happened(model, &event),
         Msg::Machines(change) => {
+            model.dashboard.machines(&change, now);
             fleet::machines(model, change, now);
             return open::first_shell(model, now);
         }
         Msg::Sessions(change) => {
+            model.dashboard.sessions(&change, now);
             fleet::sessions(model, change, now);
             let restored = saved::restore(model);
             return [restored, open::first_shell(model, now)].concat();
@@ -70,6 +77,10 @@ fn happened(model: &mut Model, message: Msg, now: Now) -> Vec<Effect> {
         Msg::Closed(answer) => fleet::closed(model, answer, now),
         Msg::Renamed(answer) => fleet::renamed(model, answer, now),
         Msg::History(pane, page) => return copying::came(model, pane, page),
+        Msg::Run(event) => {
+            model.dashboard.run_event(event);
+            model.draw(Redraw::Soon);
+        }
         Msg::Clients(answer) => act::clients(model, answer),
         Msg::Focused(is_focused) => model.is_focused = is_focused,
         Msg::Resized(screen) => {

@@ -288,12 +288,14 @@ impl Pane {
     ) -> Shown {
         self.emulator.reset();
         self.emulator.resize(size.rows(), size.cols());
+        self.predictor.forget();
+        let shown = self.output(data, now);
+        // After the picture, whose first words clear everything and so begin to count anew.
         self.numbered = history.is_some();
         if let Some(mark) = history {
             self.emulator.continue_history(mark.epoch, mark.next);
         }
-        self.predictor.forget();
-        self.output(data, now)
+        shown
     }
 
     /// Bytes that the session printed.

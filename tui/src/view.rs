@@ -19,6 +19,7 @@ mod whichkey;
 use ratatui::Frame;
 
 use crate::app::{Model, Page};
+use crate::dashboard;
 use crate::theme::Role;
 
 /// Draws everything.
@@ -33,6 +34,14 @@ pub fn view(model: &Model, frame: &mut Frame<'_>) {
             list::draw(model, parts.list, frame);
             if let Some(area) = parts.about {
                 about::draw(model, area, frame);
+            }
+        }
+        Page::Dashboard => {
+            let theme = &model.setup.theme;
+            let cursor =
+                dashboard::draw::draw(&model.dashboard, theme, shown.main, frame.buffer_mut());
+            if let Some(cursor) = cursor.filter(|_| model.overlay.is_none()) {
+                frame.set_cursor_position(cursor);
             }
         }
         Page::Tabs => panes::draw(model, shown.main, frame),

@@ -13,7 +13,7 @@ use super::overlay::{Overlay, Question};
 use super::picker::{Kind, Picker};
 use super::records::Session;
 use super::selection::{Row, Step};
-use super::{answer, copying, typing};
+use super::{answer, copying, typing, watching};
 use crate::keymap::{Action, Verb};
 use crate::theme::Theme;
 use crate::tiles::{Axis, Direction, PaneId};
@@ -43,6 +43,7 @@ pub(super) fn act(model: &mut Model, action: &Action) -> Vec<Effect> {
             Vec::new()
         }
         Action::Copy(command) => copying::run(model, *command),
+        Action::Dashboard(command) => watching::run(model, *command),
         Action::Theme(name) => {
             match Theme::named(name, model.setup.depth) {
                 Some(theme) => model.setup.theme = theme,
@@ -159,6 +160,7 @@ fn verb_of_views(model: &mut Model, verb: Verb) -> Vec<Effect> {
     let pick = |kind| Some(Overlay::Picker(Picker::new(kind)));
     match verb {
         Verb::ShowFleet => model.page = Page::Fleet,
+        Verb::ShowDashboard => model.page = Page::Dashboard,
         Verb::ShowTabs => model.to_tabs(),
         Verb::PickSession => model.overlay = pick(Kind::Session),
         Verb::PickTab => model.overlay = pick(Kind::Tab),

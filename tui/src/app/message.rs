@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::saved::Saved;
 use crate::config::Config;
 use crate::copy::{Older, Page};
+use crate::dashboard::{RunEvent, RunRequest};
 use crate::pane::AttachmentId;
 use crate::theme::Theme;
 use crate::tiles::PaneId;
@@ -55,6 +56,8 @@ pub enum Msg {
     Renamed(Result<v1::Session, Refusal>),
     /// A page of what a pane's session printed before, or why there is none.
     History(PaneId, Result<Page, Refusal>),
+    /// A command on many machines told something.
+    Run(RunEvent),
     /// Who is attached to a session.
     Clients(Result<v1::KeyboardResponse, Refusal>),
     /// How long a small call took there and back.
@@ -110,6 +113,10 @@ pub enum Effect {
     Rename(SessionId, String),
     /// Ask who is attached. Answered by [`Msg::Clients`].
     AskClients(SessionId),
+    /// Run a command on many machines; it ends any run before it. Answered by [`Msg::Run`].
+    Run(RunRequest),
+    /// End the run with this number.
+    CancelRun(u64),
     /// Fetch what a session printed before. Answered by [`Msg::History`].
     History(PaneId, SessionId, Older),
     /// Put text into the clipboard.

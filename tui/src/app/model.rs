@@ -18,8 +18,10 @@ use super::selection::Selection;
 use super::tabs::{TabId, Tabs};
 use super::toasts::Toasts;
 use super::tour::Tour;
-use crate::config::Config;
+use crate::config::{Borders, Config};
 use crate::copy::Clicks;
+use crate::dashboard::draw::Charset;
+use crate::dashboard::{Dashboard, Settings};
 use crate::keymap::tables;
 use crate::pane::{AttachmentId, Link, Pane};
 use crate::theme::{Depth, Theme};
@@ -59,6 +61,8 @@ pub struct Setup {
 pub enum Page {
     /// Machines and sessions.
     Fleet,
+    /// Machines with their readings.
+    Dashboard,
     /// The panes of a tab.
     Tabs,
 }
@@ -68,6 +72,8 @@ pub enum Page {
 pub enum Context {
     /// To the list of machines and sessions.
     Fleet,
+    /// To the dashboard: a key of this table, or to the line that it asks for.
+    Dashboard,
     /// To the program in the focused pane.
     Pane,
     /// To a pane whose session is over.
@@ -132,6 +138,8 @@ pub struct Model {
     pub sessions: Book<SessionId, Session>,
     /// The selected row of the list.
     pub selection: Selection,
+    /// The machines with their readings.
+    pub dashboard: Dashboard,
     /// What the screen shows.
     pub page: Page,
     /// The tabs.
@@ -182,11 +190,20 @@ pub struct Model {
 impl Model {
     /// Nothing is known yet.
     pub fn new(setup: Setup, now: Now) -> Self {
+        let charset = match setup.config.borders {
+            Borders::Lines => Charset::default(),
+            Borders::Ascii => Charset::Ascii,
+        };
+        let settings = Settings {
+            charset,
+            ..Settings::default()
+        };
         Self {
             setup,
             machines: Book::new(),
             sessions: Book::new(),
             selection: Selection::default(),
+            dashboard: Dashboard::new(settings, now),
             page: Page::Fleet,
             tabs: Tabs::default(),
             panes: BTreeMap::new(),
@@ -243,7 +260,9 @@ impl Model {
             };
             Some(waiting.since + after).filter(|due| waiting.repeats || *due > self.now)
         });
+        let dashboard = (self.page == Page::Dashboard).then(|| self.dashboard.next_wake());
         [
+            dashboard.flatten(),
             second,
             frame,
             guess,
@@ -278,6 +297,7 @@ impl Model {
             (Page::Tabs, Some(pane)) if pane.copy.is_some() => Context::Copy,
             (Page::Tabs, Some(pane)) if pane.is_over() => Context::Ended,
             (Page::Tabs, Some(_)) => Context::Pane,
+            (Page::Dashboard, _) => Context::Dashboard,
             _ => Context::Fleet,
         }
     }
@@ -370,6 +390,10 @@ impl Model {
     pub(super) fn tick(&mut self) {
         let now = self.now;
         let mut changed = self.toasts.expire(now);
+        if self.page == Page::Dashboard && self.dashboard.next_wake().is_some_and(|due| due <= now)
+        {
+            changed = true;
+        }
         if self.next_second <= now {
             changed |= self.shows_seconds();
             self.next_second = now + SECOND;

@@ -4,6 +4,9 @@
 use super::model::Model;
 use super::overlay::Overlay;
 use super::toasts::Level;
+use crate::config::CopyKeys;
+use crate::copy::Keys;
+use crate::dashboard::command::{DETAIL_KEYS, RESULT_KEYS, TABLE_KEYS};
 use crate::keymap::tables::{FLEET, PREFIX, ROOT};
 use crate::keymap::{Action, Category};
 
@@ -53,7 +56,19 @@ fn help(model: &Model) -> Vec<Row> {
     ];
     for category in Category::ALL {
         let mut actions: Vec<(Action, Vec<String>)> = Vec::new();
-        for table in [ROOT, PREFIX, FLEET] {
+        let copy = match model.setup.config.copy_keys {
+            CopyKeys::Vi => Keys::Vi.table(),
+            CopyKeys::Emacs => Keys::Emacs.table(),
+        };
+        for table in [
+            ROOT,
+            PREFIX,
+            FLEET,
+            TABLE_KEYS,
+            DETAIL_KEYS,
+            RESULT_KEYS,
+            copy,
+        ] {
             let prefix = match table {
                 PREFIX => format!("{} ", keymap.prefix()),
                 _ => String::new(),

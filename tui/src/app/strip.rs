@@ -145,6 +145,7 @@ fn label(model: &Model, place: usize, tab: &Tab) -> String {
 fn badges(model: &Model) -> Vec<(String, Role)> {
     let mode = match model.context() {
         Context::Fleet => ("FLEET".to_owned(), Role::Mode),
+        Context::Dashboard => ("DASHBOARD".to_owned(), Role::Mode),
         Context::Pane => ("PANE".to_owned(), Role::Mode),
         Context::Ended => ("ENDED".to_owned(), Role::Mode),
         Context::Table(table) if table == PREFIX => ("PREFIX".to_owned(), Role::Badge),

@@ -30,6 +30,13 @@ pub(super) fn pasted(model: &mut Model, text: &str) -> Vec<Effect> {
         model.type_line(text);
         return Vec::new();
     }
+    if model.context() == Context::Dashboard {
+        let now = model.now();
+        if model.dashboard.paste(text, now) {
+            model.draw(Redraw::Now);
+        }
+        return Vec::new();
+    }
     let (Context::Pane | Context::Locked, Some(pane)) = (model.context(), model.focused_pane())
     else {
         return Vec::new();

@@ -100,13 +100,13 @@ impl Command {
 }
 
 /// The table of keys in the list of machines.
-pub const TABLE_KEYS: &str = "fleet";
+pub const TABLE_KEYS: &str = "dashboard";
 /// The table of keys in the detail view.
-pub const DETAIL_KEYS: &str = "fleet-detail";
+pub const DETAIL_KEYS: &str = "dashboard-detail";
 /// The table of keys before a command runs on machines.
-pub const CONFIRM_KEYS: &str = "fleet-confirm";
+pub const CONFIRM_KEYS: &str = "dashboard-confirm";
 /// The table of keys in the results of a command.
-pub const RESULT_KEYS: &str = "fleet-results";
+pub const RESULT_KEYS: &str = "dashboard-results";
 
 /// The default keys: table, key as a configuration writes it, command.
 pub const DEFAULT_KEYS: &[(&str, &str, &str)] = &[
@@ -116,7 +116,6 @@ pub const DEFAULT_KEYS: &[(&str, &str, &str)] = &[
     (TABLE_KEYS, "Up", "up"),
     (TABLE_KEYS, "C-f", "page-down"),
     (TABLE_KEYS, "PageDown", "page-down"),
-    (TABLE_KEYS, "C-b", "page-up"),
     (TABLE_KEYS, "PageUp", "page-up"),
     (TABLE_KEYS, "C-d", "half-page-down"),
     (TABLE_KEYS, "C-u", "half-page-up"),
@@ -148,7 +147,6 @@ pub const DEFAULT_KEYS: &[(&str, &str, &str)] = &[
     (DETAIL_KEYS, "Up", "up"),
     (DETAIL_KEYS, "C-f", "page-down"),
     (DETAIL_KEYS, "PageDown", "page-down"),
-    (DETAIL_KEYS, "C-b", "page-up"),
     (DETAIL_KEYS, "PageUp", "page-up"),
     (DETAIL_KEYS, "g", "first"),
     (DETAIL_KEYS, "Home", "first"),
@@ -172,7 +170,6 @@ pub const DEFAULT_KEYS: &[(&str, &str, &str)] = &[
     (RESULT_KEYS, "Up", "up"),
     (RESULT_KEYS, "C-f", "page-down"),
     (RESULT_KEYS, "PageDown", "page-down"),
-    (RESULT_KEYS, "C-b", "page-up"),
     (RESULT_KEYS, "PageUp", "page-up"),
     (RESULT_KEYS, "C-d", "half-page-down"),
     (RESULT_KEYS, "C-u", "half-page-up"),

@@ -5,6 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::copy::Command;
+use crate::dashboard;
 use crate::tiles::{Direction, Preset};
 
 /// Where an action stands in the help.
@@ -20,6 +21,8 @@ pub enum Category {
     Views,
     /// The list of machines and sessions.
     Fleet,
+    /// The dashboard.
+    Dashboard,
     /// Looking back and copying.
     Copy,
     /// This client.
@@ -28,12 +31,13 @@ pub enum Category {
 
 impl Category {
     /// In the order of the help.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Panes,
         Self::Tabs,
         Self::Session,
         Self::Views,
         Self::Fleet,
+        Self::Dashboard,
         Self::Copy,
         Self::Client,
     ];
@@ -46,6 +50,7 @@ impl Category {
             Self::Session => "session",
             Self::Views => "views",
             Self::Fleet => "fleet",
+            Self::Dashboard => "dashboard",
             Self::Copy => "copy mode",
             Self::Client => "client",
         }
@@ -126,6 +131,7 @@ verbs! {
     CopyMode "copy-mode" Session "look back, search and copy";
     PasteBuffer "paste-buffer" Session "paste what was copied last";
     ShowFleet "fleet" Views "machines and sessions";
+    ShowDashboard "show-dashboard" Views "all machines with their readings";
     PickSession "pick-session" Views "pick a session";
     PickTab "pick-tab" Views "pick a tab";
     PickMachine "pick-machine" Views "a new tab on another machine";
@@ -166,6 +172,8 @@ pub enum Action {
     Theme(String),
     /// What copy mode does.
     Copy(Command),
+    /// What the dashboard does.
+    Dashboard(dashboard::Command),
 }
 
 /// What is no action.
@@ -229,6 +237,12 @@ pub const WITH_ARGUMENT: &[(&str, &str, &str, Category)] = &[
         "other colours",
         Category::Client,
     ),
+    (
+        "dashboard",
+        "what the dashboard can do",
+        "something on the dashboard",
+        Category::Dashboard,
+    ),
 ];
 
 impl Action {
@@ -245,6 +259,7 @@ impl Action {
             Self::Table(name) => format!("keys of `{name}`"),
             Self::Theme(name) => format!("theme {name}"),
             Self::Copy(command) => command.help().to_owned(),
+            Self::Dashboard(command) => command.help().to_owned(),
         }
     }
 
@@ -260,6 +275,10 @@ impl Action {
             Self::Layout(_) => Verb::NextLayout as usize,
             Self::SelectTab(_) => Verb::LastTab as usize,
             Self::Copy(command) => *command as usize,
+            Self::Dashboard(command) => {
+                let mut all = dashboard::Command::all();
+                all.position(|other| other == *command).unwrap_or(0)
+            }
             Self::Table(_) | Self::Theme(_) => Verb::ALL.len(),
         };
         (self.category(), place)
@@ -272,6 +291,7 @@ impl Action {
             Self::Resize(..) | Self::Layout(_) => Category::Panes,
             Self::SelectTab(_) => Category::Tabs,
             Self::Copy(_) => Category::Copy,
+            Self::Dashboard(_) => Category::Dashboard,
             Self::Table(_) | Self::Theme(_) => Category::Client,
         }
     }
@@ -302,6 +322,7 @@ impl fmt::Display for Action {
             Self::Table(name) => write!(f, "table {name}"),
             Self::Theme(name) => write!(f, "theme {name}"),
             Self::Copy(command) => f.write_str(command.id()),
+            Self::Dashboard(command) => write!(f, "dashboard {}", command.id()),
         }
     }
 }
@@ -339,6 +360,7 @@ fn with_argument(name: &str, argument: &str) -> Option<Action> {
         "layout" => Action::Layout(Preset::named(argument)?),
         "table" => Action::Table(text()?),
         "theme" => Action::Theme(text()?),
+        "dashboard" => Action::Dashboard(dashboard::Command::of_id(argument)?),
         _ => {
             let direction = match name {
                 "resize-left" => Direction::Left,
@@ -383,6 +405,7 @@ mod tests {
         ];
         let verbs = Verb::ALL.iter().map(|verb| Action::Do(*verb));
         let commands = Command::ALL.iter().map(|command| Action::Copy(*command));
+        let commands = commands.chain(dashboard::Command::all().map(Action::Dashboard));
         for action in verbs.chain(commands).chain(with_argument) {
             assert_eq!(action.to_string().parse(), Ok(action.clone()), "{action}");
             assert!(!action.help().is_empty());

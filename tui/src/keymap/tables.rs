@@ -9,6 +9,7 @@ use serde::Deserialize;
 use super::action::{Action, NoAction};
 use super::chord::{Chord, NoKey};
 use crate::copy::Keys;
+use crate::dashboard;
 
 /// In a pane: every key that is not here goes to the program. Empty unless the user binds something.
 pub const ROOT: &str = "root";
@@ -121,6 +122,16 @@ impl Default for Keymap {
             keymap
                 .tables
                 .insert(keys.table().to_owned(), bindings.collect());
+        }
+        for (table, key, id) in dashboard::command::DEFAULT_KEYS {
+            let command = dashboard::Command::of_id(id).expect("a test reads it");
+            let binding = Binding {
+                chord: key.parse().expect("a test parses it"),
+                action: Action::Dashboard(command),
+                repeats: false,
+            };
+            let table = keymap.tables.entry((*table).to_owned());
+            table.or_default().push(binding);
         }
         keymap
     }
@@ -266,7 +277,8 @@ mod tests {
                 "{name}: {out:?}"
             );
         }
-        let all = OURS.len() + Keys::ALL.len();
+        // The dashboard has four.
+        let all = OURS.len() + Keys::ALL.len() + 4;
         assert_eq!(keymap.names().count(), all, "no table is misspelt");
     }
 

@@ -14,6 +14,8 @@ use uuid::Uuid;
 use super::attachments::Attachments;
 use crate::app::{Effect, Msg, Saved};
 use crate::copy::{Line, Older, Page};
+use crate::dashboard::run::JOBS;
+use crate::dashboard::{self, RunEvent};
 use crate::tiles::PaneId;
 
 /// Answers on their way to the loop; what sessions print comes by ways of its own.
@@ -29,18 +31,26 @@ pub(super) struct Effects {
     tell: mpsc::Sender<Msg>,
     messages: mpsc::Receiver<Msg>,
     tasks: JoinSet<()>,
+    /// The command that is run on many machines; it ends with this.
+    run: Option<dashboard::run::Running>,
+    run_events: mpsc::Sender<RunEvent>,
+    run_news: mpsc::Receiver<RunEvent>,
     pub(super) attachments: Attachments,
 }
 
 impl Effects {
     pub(super) fn new(connection: Connection, layout_file: PathBuf) -> Self {
         let (tell, messages) = mpsc::channel(MESSAGES);
+        let (run_events, run_news) = mpsc::channel(dashboard::run::EVENTS);
         let mut tasks = JoinSet::new();
         tasks.spawn(measure(connection.clone(), tell.clone()));
         Self {
             attachments: Attachments::new(connection.clone()),
             connection,
             layout_file,
+            run: None,
+            run_events,
+            run_news,
             tell,
             messages,
             tasks,
@@ -53,13 +63,15 @@ impl Effects {
             biased;
             Some(message) = self.messages.recv() => message,
             message = self.attachments.next() => message,
+            Some(event) = self.run_news.recv() => Msg::Run(event),
         }
     }
 
     /// A message that is there already.
     pub(super) fn try_next(&mut self) -> Option<Msg> {
         let answer = self.messages.try_recv().ok();
-        answer.or_else(|| self.attachments.try_next())
+        let answer = answer.or_else(|| self.attachments.try_next());
+        answer.or_else(|| self.run_news.try_recv().ok().map(Msg::Run))
     }
 
     pub(super) fn run(&mut self, effect: Effect) {
@@ -105,6 +117,14 @@ impl Effects {
             Effect::Close(session) => self.close(session),
             Effect::Rename(session, name) => self.rename(session, name),
             Effect::AskClients(session) => self.ask_clients(session),
+            Effect::Run(request) => {
+                let connection = self.connection.clone();
+                let events = self.run_events.clone();
+                self.run = Some(dashboard::run::start(connection, request, JOBS, events));
+            }
+            Effect::CancelRun(number) => {
+                self.run.take_if(|run| run.run == number);
+            }
             Effect::History(pane, session, older) => self.history(pane, session, older),
             Effect::Save(saved) => self.save(saved),
             // The loop's own.

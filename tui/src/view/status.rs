@@ -9,8 +9,10 @@ use ratatui::text::{Line, Span};
 
 use super::text;
 use crate::app::{Model, Page, Session, strip};
-use crate::keymap::Verb;
+use crate::dashboard;
+use crate::dashboard::command::TABLE_KEYS;
 use crate::keymap::tables::{FLEET, PREFIX};
+use crate::keymap::{Action, Verb};
 use crate::theme::Role;
 
 pub(super) fn draw(model: &Model, area: Rect, frame: &mut Frame<'_>) {
@@ -110,8 +112,13 @@ fn hint(model: &Model) -> Option<String> {
     let keymap = &model.setup.config.keymap;
     let table = match model.page {
         Page::Fleet => FLEET,
+        Page::Dashboard => TABLE_KEYS,
         Page::Tabs => PREFIX,
     };
-    let help = keymap.keys_of(table, &Verb::Help.into())?;
+    let help = match model.page {
+        Page::Dashboard => Action::Dashboard(dashboard::Command::Help),
+        _ => Verb::Help.into(),
+    };
+    let help = keymap.keys_of(table, &help)?;
     Some(format!("{help} help"))
 }

@@ -288,3 +288,21 @@ proptest! {
         client.text();
     }
 }
+
+#[test]
+fn looking_back_and_the_dashboard_have_the_screen() {
+    for (width, height) in [(80, 24), (120, 40), (20, 5)] {
+        let mut client = shell(width, height);
+        client.keys("C-b [ ? m a k e Enter");
+        insta::assert_snapshot!(format!("copy_{width}x{height}"), client.text());
+        client.keys("Esc q C-b F");
+        insta::assert_snapshot!(format!("dashboard_{width}x{height}"), client.text());
+    }
+}
+
+#[test]
+fn the_tour_stands_in_a_corner() {
+    let mut client = shell(80, 24);
+    client.model.tour = Some(crate::app::tour::Tour::default());
+    insta::assert_snapshot!("tour_80x24", client.text());
+}

@@ -6,14 +6,17 @@ use ratatui::text::Line;
 use ratatui::widgets::{Clear, Paragraph};
 
 use super::{layout, lines, notices, text};
-use crate::app::Model;
+use crate::app::{Model, Page};
 use crate::theme::Role;
 
 /// Its width, where there is room.
 const WIDTH: u16 = 44;
 
 pub(super) fn draw(model: &Model, main: Rect, frame: &mut Frame<'_>) {
-    let Some(tour) = model.tour.filter(|_| model.overlay.is_none()) else {
+    let Some(tour) = model
+        .tour
+        .filter(|_| model.overlay.is_none() && model.page != Page::Dashboard)
+    else {
         return;
     };
     let (said, place) = tour.said(model);

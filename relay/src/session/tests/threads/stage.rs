@@ -244,7 +244,7 @@ impl Desk {
             offset: start,
             data: PRINTED.slice(start as usize..end as usize),
             command_id: 0,
-            mark: 0,
+            ..v1::Output::default()
         }))
     }
 }
