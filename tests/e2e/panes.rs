@@ -61,8 +61,6 @@ async fn panes_of_two_machines_share_a_tab_and_survive_a_crash_of_the_relay() {
     person.type_keys(&format!("{PREFIX}S"));
     world.expect_errors();
     world.crash_relay().await;
-    person.sees("reconnecting…").await;
-    world.restart_relay().await;
     person
         .pty
         .wait_until("it is connected", 1, |pty| {
@@ -182,7 +180,12 @@ async fn lines_that_left_the_screen_are_fetched_searched_and_copied() {
     person.type_keys(&format!("{PREFIX}["));
     person.sees("COPY").await;
     person.type_keys("?^1234$\r");
-    person.sees_line("1234").await;
+    person
+        .pty
+        .wait_until("the line is found", 1, |pty| {
+            pty.screen().lines().any(|line| line.starts_with("1234 "))
+        })
+        .await;
     person.type_keys("0 $y");
     person.sees("copied").await;
     person.sees("PANE").await;
@@ -201,7 +204,7 @@ async fn the_dashboard_runs_a_command_on_all_machines_and_folds_what_is_equal() 
     person.type_keys("ax");
     person.enter("echo ran-$((40 + 2))");
     person.type_keys("y");
-    person.sees("2 machines: web-1, web-2").await;
+    person.sees("2 ok").await;
     person.type_keys("\r");
-    person.sees_line("      ran-42").await;
+    person.sees_line("    ran-42").await;
 }

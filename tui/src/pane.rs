@@ -408,6 +408,52 @@ mod tests {
     }
 
     #[test]
+    fn lines_are_asked_for_by_the_numbers_that_the_agent_gives_them() {
+        let mut agent = Emulator::new(10, 40, Options::default());
+        for line in 0..500 {
+            agent.feed(format!("line {line}\r\n").as_bytes());
+        }
+        let mark = agent.history_mark();
+        let told = v1::HistoryMark {
+            epoch: mark.epoch,
+            next: mark.next,
+            goes_on: mark.goes_on,
+            first_kept: mark.first_kept,
+        };
+        let mut pane = pane();
+        let picture = agent.snapshot(0);
+        pane.keyframe(
+            Size::clamped(10, 40),
+            &picture.bytes,
+            Some(told),
+            Instant::now(),
+        );
+        // What is printed from here on both number alike.
+        for text in [&b"more\r\nand more\r\n"[..], b"\x1b[32mlast\x1b[m\r\n"] {
+            agent.feed(text);
+            pane.output(text, Instant::now());
+        }
+        let copy = pane.look_back(copy::Keys::Vi, (10, 40));
+        let older = copy.wants_older().unwrap();
+        let page = agent.history(older.before, 100, 64 << 10);
+        assert_eq!(older.epoch, Some(page.mark.epoch));
+        assert_eq!(older.before, Some(agent.history_mark().end()));
+        let lines = (page.from..)
+            .zip(page.text.lines())
+            .map(|(number, text)| copy::Line {
+                number,
+                text: text.to_owned(),
+            });
+        let page = copy::Page {
+            epoch: page.mark.epoch,
+            lines: lines.collect(),
+            continues: false,
+            is_oldest: false,
+        };
+        assert_eq!(copy.prepend(&page), copy::Joined::Rows(100));
+    }
+
+    #[test]
     fn what_a_program_asks_for_is_told_once() {
         let mut pane = pane();
         assert_eq!(pane.take_asked(), Asked::default());

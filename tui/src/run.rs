@@ -136,6 +136,7 @@ pub async fn start(
     }
     let result = running.run(&mut signals).await;
     running.screen.leave().await;
+    running.effects.finish().await;
     result.map_err(Error::from)
 }
 

@@ -86,6 +86,7 @@ impl Model {
     }
 
     /// Selects a row, if it is there.
+    #[cfg(test)]
     pub(super) fn select(&mut self, row: Row) {
         if let Some(place) = self.rows().iter().position(|other| *other == row) {
             self.selection = Selection {

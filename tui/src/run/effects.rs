@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use cmdop_client::{Connection, sessions};
 use cmdop_proto::{Refusal, SessionId, v1};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -21,13 +21,18 @@ use crate::tiles::PaneId;
 /// Answers on their way to the loop; what sessions print comes by ways of its own.
 const MESSAGES: usize = 32;
 
+/// How long leaving may wait for the disk.
+const FAREWELL: Duration = Duration::from_secs(1);
+
 /// How often the way to the relay and back is measured.
 const MEASURE_EVERY: Duration = Duration::from_secs(15);
 
 /// See the module.
 pub(super) struct Effects {
     connection: Connection,
-    layout_file: PathBuf,
+    /// The newest layout, on its way to its file; `None` before there is one.
+    layouts: watch::Sender<Option<Saved>>,
+    keeping: JoinSet<()>,
     tell: mpsc::Sender<Msg>,
     messages: mpsc::Receiver<Msg>,
     tasks: JoinSet<()>,
@@ -44,10 +49,14 @@ impl Effects {
         let (run_events, run_news) = mpsc::channel(dashboard::run::EVENTS);
         let mut tasks = JoinSet::new();
         tasks.spawn(measure(connection.clone(), tell.clone()));
+        let (layouts, newest) = watch::channel(None);
+        let mut keeping = JoinSet::new();
+        keeping.spawn(keep_newest(layout_file, newest, tell.clone()));
         Self {
             attachments: Attachments::new(connection.clone()),
             connection,
-            layout_file,
+            layouts,
+            keeping,
             run: None,
             run_events,
             run_news,
@@ -126,7 +135,7 @@ impl Effects {
                 self.run.take_if(|run| run.run == number);
             }
             Effect::History(pane, session, older) => self.history(pane, session, older),
-            Effect::Save(saved) => self.save(saved),
+            Effect::Save(saved) => drop(self.layouts.send_replace(Some(saved))),
             // The loop's own.
             Effect::Copy(_) | Effect::Reload | Effect::Repaint | Effect::Bell | Effect::Quit => {}
         }
@@ -187,16 +196,16 @@ impl Effects {
         });
     }
 
-    /// Written to another name and moved, so that a crash leaves the old one or the new one.
-    fn save(&mut self, saved: Saved) {
-        let (file, tell) = (self.layout_file.clone(), self.tell.clone());
-        self.tasks.spawn(async move {
-            let written = tokio::task::spawn_blocking(move || keep(&file, &saved));
-            if let Ok(Err(what)) = written.await {
-                let what = format!("the layout cannot be kept: {what}");
-                let _ = tell.send(Msg::Failed(Refusal::internal(what))).await;
-            }
-        });
+    /// Leaves: what was to be kept is kept, or it takes too long.
+    pub(super) async fn finish(self) {
+        let Self {
+            layouts,
+            mut keeping,
+            ..
+        } = self;
+        drop(layouts);
+        let kept = async { while keeping.join_next().await.is_some() {} };
+        let _ = tokio::time::timeout(FAREWELL, kept).await;
     }
 }
 
@@ -219,6 +228,32 @@ fn page_of(page: &v1::HistoryResponse) -> Page {
     }
 }
 
+/// Keeps each layout that is the newest when there is time for it, and the last one.
+async fn keep_newest(
+    file: PathBuf,
+    mut newest: watch::Receiver<Option<Saved>>,
+    tell: mpsc::Sender<Msg>,
+) {
+    loop {
+        // The sender's end does not take away what it sent last.
+        let is_last = newest.changed().await.is_err();
+        let saved = newest.borrow_and_update().clone();
+        if is_last {
+            return;
+        }
+        let Some(saved) = saved else {
+            continue;
+        };
+        let file = file.clone();
+        let written = tokio::task::spawn_blocking(move || keep(&file, &saved));
+        if let Ok(Err(what)) = written.await {
+            let what = format!("the layout cannot be kept: {what}");
+            let _ = tell.send(Msg::Failed(Refusal::internal(what))).await;
+        }
+    }
+}
+
+/// Written to another name and moved, so that a crash leaves the old one or the new one.
 fn keep(file: &Path, saved: &Saved) -> Result<(), String> {
     if let Some(directory) = file.parent() {
         std::fs::create_dir_all(directory).map_err(|error| error.to_string())?;

@@ -117,7 +117,7 @@ fn the_prefix_shows_what_can_follow_after_a_moment() {
 fn help_pickers_and_questions_lie_on_top() {
     for (width, height) in [(80, 24), (120, 40), (20, 5)] {
         let mut client = shell(width, height);
-        let mut snapshot = |client: &mut Client, name: &str, keys: &str| {
+        let snapshot = |client: &mut Client, name: &str, keys: &str| {
             client.keys(keys);
             insta::assert_snapshot!(format!("{name}_{width}x{height}"), client.text());
             client.chord("Esc");
