@@ -57,7 +57,7 @@ fn happened(model: &mut Model, message: Msg, now: Now) -> Vec<Effect> {
     match message {
         Msg::Key(key) => return keys::pressed(model, &key),
         Msg::Paste(text) => return typing::pasted(model, &text),
-        Msg::Mouse(event) => return mouse::happened(model, &event),
+        Msg::Mouse(event) => return mouse::happened(model, event),
         Msg::Machines(change) => {
             model.dashboard.machines(&change, now);
             fleet::machines(model, change, now);
@@ -94,6 +94,10 @@ fn happened(model: &mut Model, message: Msg, now: Now) -> Vec<Effect> {
                 .panes
                 .values_mut()
                 .for_each(|pane| pane.round_trip(time));
+            model.draw(Redraw::Soon);
+        }
+        Msg::Themed(theme) => {
+            model.setup.theme = *theme;
             model.draw(Redraw::Soon);
         }
         Msg::Configured(read) => {

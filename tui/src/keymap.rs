@@ -5,7 +5,6 @@
 
 pub mod action;
 pub mod chord;
-pub mod clipboard;
 pub mod encode;
 pub mod mouse;
 mod paste;

@@ -68,8 +68,8 @@ pub enum Mark {
 pub struct Asked {
     /// It rang the bell.
     pub bell: bool,
-    /// What it wants in the clipboard, base64 as it came; the last one counts.
-    pub clipboard: Option<String>,
+    /// What it wants in which clipboard, base64 as it came; the last one counts.
+    pub clipboard: Option<(String, String)>,
     /// What it wants a person to know: headline and text.
     pub notification: Option<(String, String)>,
 }
@@ -353,7 +353,9 @@ impl Pane {
         for event in self.emulator.take_events() {
             match event {
                 Event::Bell => asked.bell = true,
-                Event::Clipboard { data, .. } => asked.clipboard = Some(data),
+                Event::Clipboard { selection, data } => {
+                    asked.clipboard = Some((selection, data));
+                }
                 Event::Notification { title, body } => asked.notification = Some((title, body)),
                 _ => {}
             }
@@ -461,7 +463,7 @@ mod tests {
             .feed(b"\x07\x07\x1b]52;c;aGk=\x07\x1b]9;done\x07");
         let asked = pane.take_asked();
         assert!(asked.bell);
-        assert_eq!(asked.clipboard.as_deref(), Some("aGk="));
+        assert_eq!(asked.clipboard.unwrap().1, "aGk=");
         assert_eq!(asked.notification.unwrap().1, "done");
         assert_eq!(pane.take_asked(), Asked::default());
     }

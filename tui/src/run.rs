@@ -6,6 +6,7 @@
 //! nothing happens it sleeps.
 
 mod attachments;
+mod clipboard;
 mod effects;
 mod output;
 mod restore;
@@ -27,7 +28,8 @@ use tokio::time::Instant;
 use crate::app::tour::Tour;
 use crate::app::{Effect, Model, Msg, Now, Redraw, Saved, Setup, update};
 use crate::config::{self, Config};
-use crate::theme::{Depth, Theme};
+use crate::copy::clipboard::{Clipboard, Facts, choose, sequence};
+use crate::theme::{Depth, NotRead, Reload, Theme};
 use effects::Effects;
 pub use restore::Terminal;
 use screen::Screen;
@@ -40,6 +42,9 @@ const FRAME: Duration = Duration::from_millis(16);
 /// hold up a key's echo.
 const BATCH: Duration = Duration::from_millis(2);
 
+/// How often a theme's file is looked at.
+const LOOK_AT_THEME: Duration = Duration::from_secs(1);
+
 /// How it looks, as the environment says.
 #[derive(Clone, Debug, Default)]
 pub struct Look {
@@ -49,6 +54,8 @@ pub struct Look {
     pub depth: Depth,
     /// What else the terminal can do.
     pub terminal: Terminal,
+    /// Where copied text can go.
+    pub clipboard: Facts,
 }
 
 impl Look {
@@ -58,6 +65,7 @@ impl Look {
         Self {
             theme,
             terminal: Terminal::of_environment(&variable),
+            clipboard: clipboard::facts(&variable),
             depth: Depth::of_environment(variable),
         }
     }
@@ -74,6 +82,9 @@ pub enum Error {
         /// Which there are.
         known: String,
     },
+    /// A theme's file.
+    #[error(transparent)]
+    ThemeFile(#[from] NotRead),
     /// The user's configuration.
     #[error(transparent)]
     Config(#[from] config::Error),
@@ -103,7 +114,8 @@ pub async fn start(
     start: Start,
 ) -> Result<u8, Error> {
     let config = Config::load(directory)?;
-    let theme = theme(look, &config)?;
+    let mut theme_file = None;
+    let theme = theme(look, &config, directory, &mut theme_file)?;
     let mut signals = Signals::new()?;
     let (columns, rows) = crossterm::terminal::size()?;
     let profile = connection.profile().name.clone();
@@ -130,6 +142,7 @@ pub async fn start(
         is_leaving: false,
         directory: directory.to_owned(),
         look: look.clone(),
+        theme_file,
     };
     if is_first_start(directory) {
         running.model.tour = Some(Tour::default());
@@ -155,12 +168,33 @@ fn saved(file: &Path) -> Option<Saved> {
     Saved::read(&cmdop_service::private_file::read(file).ok()?)
 }
 
-/// The environment's theme, else that of the configuration: a name, or the path of a file.
-fn theme(look: &Look, config: &Config) -> Result<Theme, Error> {
+/// The environment's theme, else that of the configuration: the name of one, or a file, looked for from
+/// the client's directory.
+fn theme(
+    look: &Look,
+    config: &Config,
+    directory: &Path,
+    file: &mut Option<Reload>,
+) -> Result<Theme, Error> {
+    *file = None;
     let Some(name) = look.theme.as_ref().or(config.theme.as_ref()) else {
         return Ok(Theme::standard(look.depth));
     };
-    Theme::named(name, look.depth).ok_or_else(|| Error::Theme {
+    if let Some(theme) = Theme::named(name, look.depth) {
+        return Ok(theme);
+    }
+    if Path::new(name)
+        .extension()
+        .is_some_and(|kind| kind == "toml")
+    {
+        let mut reload = Reload::new(directory.join(name), look.depth);
+        if let Some(read) = reload.look() {
+            let theme = read?;
+            *file = Some(reload);
+            return Ok(theme);
+        }
+    }
+    Err(Error::Theme {
         name: cmdop_proto::text::shown(name, 64),
         known: Theme::names().collect::<Vec<_>>().join(", "),
     })
@@ -185,6 +219,8 @@ struct Running {
     is_leaving: bool,
     directory: PathBuf,
     look: Look,
+    /// A theme of the user's own, read again when it changes.
+    theme_file: Option<Reload>,
 }
 
 /// What woke the loop.
@@ -235,6 +271,7 @@ impl Running {
             message = change(&mut self.machines, Msg::Machines) => Woken::By(message),
             message = change(&mut self.sessions, Msg::Sessions) => Woken::By(message),
             () = until(wake) => Woken::By(Msg::Tick),
+            read = changed_theme(&mut self.theme_file) => Woken::By(read),
         }
     }
 
@@ -274,7 +311,7 @@ impl Running {
             match effect {
                 Effect::Quit => self.is_leaving = true,
                 Effect::Bell => self.screen.ring(),
-                Effect::Copy(text) => self.screen.copy(&text),
+                Effect::Copy(text) => self.copy(text),
                 Effect::Repaint => self.screen.repaint()?,
                 Effect::Reload => self.reload()?,
                 effect => self.effects.run(effect),
@@ -284,10 +321,35 @@ impl Running {
         Ok(())
     }
 
+    /// Puts text where the user wants copied text.
+    fn copy(&mut self, text: String) {
+        let way = match self.model.setup.config.clipboard {
+            config::Clipboard::Off => return,
+            config::Clipboard::Terminal => choose(&Facts {
+                tools: Vec::new(),
+                ..self.look.clipboard.clone()
+            }),
+            config::Clipboard::Auto => choose(&self.look.clipboard),
+        };
+        match way {
+            Clipboard::Tool(tool) => self.effects.give(tool, text),
+            Clipboard::Terminal(passthrough) => match sequence(&text, passthrough) {
+                Some(sequence) => self.screen.send(sequence.as_bytes()),
+                None => {
+                    let what = "too much for the clipboard of the terminal: paste it with the prefix and ]";
+                    self.effects.fail(Refusal::exhausted("clipboard", what));
+                }
+            },
+        }
+    }
+
     /// Reads the configuration again; with a mistake in it, everything stays as it is.
     fn reload(&mut self) -> std::io::Result<()> {
         let read = Config::load(&self.directory).map_err(Error::from);
-        let read = read.and_then(|config| Ok((theme(&self.look, &config)?, config)));
+        let read = read.and_then(|config| {
+            let file = &mut self.theme_file;
+            Ok((theme(&self.look, &config, &self.directory, file)?, config))
+        });
         self.tell(match read {
             Ok((theme, config)) => Msg::Configured(Box::new((config, theme))),
             Err(error) => Msg::Failed(Refusal::invalid("bad-configuration", error.to_string())),
@@ -327,6 +389,24 @@ impl Running {
 /// first that asks, and would wake nobody for the next key if that were a dummy.
 async fn pressed(keys: &mut EventStream) -> Poll<Option<std::io::Result<Event>>> {
     std::future::poll_fn(|context| Poll::Ready(keys.poll_next_unpin(context))).await
+}
+
+/// The theme of the user's own changed. Looked for now and then, and only where there is one.
+async fn changed_theme(file: &mut Option<Reload>) -> Msg {
+    let Some(file) = file else {
+        return std::future::pending().await;
+    };
+    loop {
+        tokio::time::sleep(LOOK_AT_THEME).await;
+        match file.look() {
+            Some(Ok(theme)) => return Msg::Themed(Box::new(theme)),
+            Some(Err(error)) => {
+                let why = Refusal::invalid("bad-theme", error.to_string());
+                return Msg::Failed(why);
+            }
+            None => {}
+        }
+    }
 }
 
 async fn until(time: Option<Instant>) {

@@ -31,7 +31,7 @@ pub(super) fn act(model: &mut Model, action: &Action) -> Vec<Effect> {
         }
         Action::SelectTab(number) => {
             model.tabs.select(usize::from(*number));
-            model.to_tabs();
+            model.show_tabs();
             Vec::new()
         }
         Action::Layout(preset) => {
@@ -130,7 +130,7 @@ fn verb_of_tabs(model: &mut Model, verb: Verb) -> Vec<Effect> {
         Verb::RenameTab => panes::rename(model),
         _ => return verb_of_sessions(model, verb),
     }
-    model.to_tabs();
+    model.show_tabs();
     Vec::new()
 }
 
@@ -161,7 +161,7 @@ fn verb_of_views(model: &mut Model, verb: Verb) -> Vec<Effect> {
     match verb {
         Verb::ShowFleet => model.page = Page::Fleet,
         Verb::ShowDashboard => model.page = Page::Dashboard,
-        Verb::ShowTabs => model.to_tabs(),
+        Verb::ShowTabs => model.show_tabs(),
         Verb::PickSession => model.overlay = pick(Kind::Session),
         Verb::PickTab => model.overlay = pick(Kind::Tab),
         Verb::PickMachine => model.overlay = pick(Kind::Machine),

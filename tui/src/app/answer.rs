@@ -82,7 +82,7 @@ fn chosen(model: &mut Model, kind: Kind, choice: &Choice) -> Vec<Effect> {
         Choice::Machine(machine) => open::open_shell(model, *machine, None, place, now),
         Choice::Tab(tab) => {
             model.tabs.show(*tab);
-            model.to_tabs();
+            model.show_tabs();
             Vec::new()
         }
         Choice::Pane(pane) => {

@@ -8,7 +8,7 @@ use super::fleet;
 use super::message::{Effect, Now};
 use super::model::{Model, Redraw};
 use super::records::Session;
-use crate::keymap::clipboard;
+use crate::copy::clipboard;
 use crate::pane::{Asked, AttachmentId, Link, Mark, Shown};
 use crate::tiles::PaneId;
 
@@ -149,23 +149,21 @@ fn granted(model: &mut Model, id: PaneId, asked: Asked) -> Vec<Effect> {
         model.say(format!("{label}: {title} {body}"));
     }
     // Who only watches a session does not let it into their clipboard.
-    if let Some(data) = asked.clipboard.filter(|_| !is_observer) {
-        match clipboard::read(&data) {
+    if let Some((selection, data)) = asked.clipboard.filter(|_| !is_observer) {
+        match clipboard::from_program(&selection, &data) {
             _ if !model.setup.config.program_clipboard => {
                 model.say(format!(
                     "{label} wanted to set the clipboard; the configuration forbids it"
                 ));
             }
-            Some(text) => {
+            Ok(text) => {
                 model.say(format!(
                     "{label} copied {} characters",
                     text.chars().count()
                 ));
                 effects.push(Effect::Copy(text));
             }
-            None => model.say(format!(
-                "{label} wanted to copy something that is no text, or too much"
-            )),
+            Err(why) => model.say(format!("{label} wanted to set the clipboard: {why}")),
         }
     }
     effects

@@ -176,7 +176,7 @@ pub(super) fn dragged(
     model: &mut Model,
     id: PaneId,
     from: Position,
-    event: &MouseEvent,
+    event: MouseEvent,
 ) -> Vec<Effect> {
     let mut effects = Vec::new();
     let is_looking_back = model.panes.get(&id).is_some_and(|pane| pane.copy.is_some());

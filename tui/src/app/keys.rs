@@ -158,7 +158,7 @@ impl Model {
     }
 
     /// Shows the page of the tabs, where there are any.
-    pub(super) fn to_tabs(&mut self) {
+    pub(super) fn show_tabs(&mut self) {
         if !self.tabs.is_empty() {
             self.page = Page::Tabs;
             self.touched = true;

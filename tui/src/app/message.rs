@@ -62,6 +62,8 @@ pub enum Msg {
     Clients(Result<v1::KeyboardResponse, Refusal>),
     /// How long a small call took there and back.
     RoundTrip(Duration),
+    /// The theme changed in its file.
+    Themed(Box<Theme>),
     /// The configuration was read again.
     Configured(Box<(Config, Theme)>),
     /// Something that was to be done on this machine could not be.

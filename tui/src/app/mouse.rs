@@ -41,7 +41,7 @@ enum Hit {
     Nothing,
 }
 
-pub(super) fn happened(model: &mut Model, event: &MouseEvent) -> Vec<Effect> {
+pub(super) fn happened(model: &mut Model, event: MouseEvent) -> Vec<Effect> {
     if model.overlay.is_some() {
         return over(model, event);
     }
@@ -59,7 +59,7 @@ pub(super) fn happened(model: &mut Model, event: &MouseEvent) -> Vec<Effect> {
     match (hit(model, event), event.kind) {
         (Hit::Tab(place), MouseEventKind::Down(MouseButton::Left)) => {
             model.tabs.select(place);
-            model.to_tabs();
+            model.show_tabs();
             model.draw(Redraw::Now);
             Vec::new()
         }
@@ -82,7 +82,7 @@ pub(super) fn happened(model: &mut Model, event: &MouseEvent) -> Vec<Effect> {
 }
 
 /// What lies on top has the mouse.
-fn over(model: &mut Model, event: &MouseEvent) -> Vec<Effect> {
+fn over(model: &mut Model, event: MouseEvent) -> Vec<Effect> {
     let by = match event.kind {
         MouseEventKind::ScrollDown => WHEEL,
         MouseEventKind::ScrollUp => -WHEEL,
@@ -98,7 +98,7 @@ fn over(model: &mut Model, event: &MouseEvent) -> Vec<Effect> {
     Vec::new()
 }
 
-fn hit(model: &Model, event: &MouseEvent) -> Hit {
+fn hit(model: &Model, event: MouseEvent) -> Hit {
     let at = Position::new(event.column, event.row);
     let areas = layout::areas(model.setup.screen);
     if let Some(bar) = areas.status.filter(|bar| bar.contains(at)) {
@@ -144,7 +144,7 @@ fn in_float(float: &Tile, at: Position) -> Hit {
     }
 }
 
-fn dragged(model: &mut Model, event: &MouseEvent) -> Vec<Effect> {
+fn dragged(model: &mut Model, event: MouseEvent) -> Vec<Effect> {
     let area = model.tab_area();
     let (column, row) = (event.column, event.row);
     match model.drag.clone() {
@@ -184,7 +184,7 @@ fn dragged(model: &mut Model, event: &MouseEvent) -> Vec<Effect> {
 }
 
 /// In a pane: a click turns to it; the rest is the program's, or ours.
-fn inside(model: &mut Model, tile: &Tile, event: &MouseEvent) -> Vec<Effect> {
+fn inside(model: &mut Model, tile: &Tile, event: MouseEvent) -> Vec<Effect> {
     if let MouseEventKind::Down(_) = event.kind {
         act::focus(model, tile.pane);
     }
@@ -229,7 +229,7 @@ fn wheel(model: &mut Model, id: PaneId, key: KeyCode) -> Vec<Effect> {
 }
 
 /// Tells the program, in the place that its own screen has there.
-fn program(model: &mut Model, id: PaneId, event: &MouseEvent) -> Vec<Effect> {
+fn program(model: &mut Model, id: PaneId, event: MouseEvent) -> Vec<Effect> {
     let shown = model.arrangement();
     let tile = shown
         .as_ref()
@@ -254,7 +254,7 @@ fn program(model: &mut Model, id: PaneId, event: &MouseEvent) -> Vec<Effect> {
 }
 
 /// On the page of machines and sessions the wheel moves the selection.
-fn on_the_list(model: &mut Model, event: &MouseEvent) -> Vec<Effect> {
+fn on_the_list(model: &mut Model, event: MouseEvent) -> Vec<Effect> {
     if model.page == Page::Dashboard {
         return watching::wheel(model, event.kind);
     }

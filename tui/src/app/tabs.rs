@@ -222,9 +222,10 @@ impl Tab {
                 alone(shown)
             }),
         };
-        let floats = match self.floats_hidden {
-            true => Vec::new(),
-            false => self.floats.iter().map(|float| float.place(area)).collect(),
+        let floats = if self.floats_hidden {
+            Vec::new()
+        } else {
+            self.floats.iter().map(|float| float.place(area)).collect()
         };
         Arrangement { tiled, floats }
     }

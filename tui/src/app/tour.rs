@@ -49,11 +49,9 @@ impl Tour {
     pub(super) fn after(self, action: &Action) -> Option<Self> {
         let (verb, _) = STEPS.get(self.step)?;
         let is_it = match (action, verb) {
-            (Action::Do(Verb::FocusRight | Verb::FocusUp | Verb::FocusDown), Verb::FocusLeft) => {
-                true
-            }
-            (Action::Do(Verb::SplitDown), Verb::SplitRight) => true,
-            (Action::Do(Verb::Open | Verb::Watch), Verb::ShowTabs) => true,
+            (Action::Do(Verb::FocusRight | Verb::FocusUp | Verb::FocusDown), Verb::FocusLeft)
+            | (Action::Do(Verb::SplitDown), Verb::SplitRight)
+            | (Action::Do(Verb::Open | Verb::Watch), Verb::ShowTabs) => true,
             (Action::Do(done), verb) => done == verb,
             _ => false,
         };

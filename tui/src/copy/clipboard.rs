@@ -177,7 +177,26 @@ pub fn from_program(selection: &str, data: &str) -> Result<String, Refused> {
     if bytes.len() > MAX_FROM_PROGRAM {
         return Err(Refused::TooLong);
     }
-    String::from_utf8(bytes).map_err(|_| Refused::NoText)
+    let text = String::from_utf8(bytes).map_err(|_| Refused::NoText)?;
+    // What is pasted into a shell later must not steer it, nor the terminal.
+    let is_text = |c: char| !c.is_control() || matches!(c, '\n' | '\r' | '\t');
+    if text.chars().all(is_text) {
+        Ok(text)
+    } else {
+        Err(Refused::NoText)
+    }
+}
+
+#[cfg(test)]
+mod hostile {
+    use super::*;
+
+    #[test]
+    fn a_program_cannot_put_controls_into_the_clipboard() {
+        let asks = |text: &str| from_program("c", &STANDARD.encode(text));
+        assert_eq!(asks("two\nlines\t").unwrap(), "two\nlines\t");
+        assert!(asks("\x1b[201~rm -rf /\n").is_err());
+    }
 }
 
 #[cfg(test)]

@@ -323,7 +323,10 @@ fn without_marks_a_command_is_for_what_is_selected() {
 fn enter_opens_a_shell_in_the_table_and_in_detail() {
     let mut dashboard = three();
     let open = Effect::Open(machine_id(3));
-    assert_eq!(act(&mut dashboard, &[Command::Open]), [open.clone()]);
+    assert_eq!(
+        act(&mut dashboard, &[Command::Open]),
+        std::slice::from_ref(&open)
+    );
     assert_eq!(
         act(&mut dashboard, &[Command::Detail, Command::Open]),
         [open]

@@ -19,11 +19,11 @@ const MAX_UTF8: u16 = 2015;
 /// The bytes for `event` at a row and column of the program's screen, from 0; `None` where the program
 /// wants none of it. With a pixel encoding cells are told as if each were one pixel: their size is not
 /// known here.
-pub fn encode(event: &MouseEvent, row: u16, col: u16, modes: &Modes) -> Option<Vec<u8>> {
+pub fn encode(event: MouseEvent, row: u16, col: u16, modes: &Modes) -> Option<Vec<u8>> {
     if !wants(event.kind, modes.mouse) {
         return None;
     }
-    let (code, is_release) = code(event, modes.mouse)?;
+    let (code, is_release) = code(event, modes.mouse);
     let (x, y) = (col.saturating_add(1), row.saturating_add(1));
     let end = if is_release { 'm' } else { 'M' };
     Some(match modes.mouse_encoding {
@@ -73,19 +73,21 @@ fn plain(code: u16, is_release: bool) -> u16 {
 }
 
 fn wants(kind: MouseEventKind, mode: MouseMode) -> bool {
-    use MouseEventKind::{Down, Drag, Moved, ScrollDown, ScrollLeft, ScrollRight, ScrollUp, Up};
-    match (mode, kind) {
-        (MouseMode::None, _) => false,
-        (_, Down(_) | ScrollUp | ScrollDown | ScrollLeft | ScrollRight) => true,
-        (MouseMode::Press, _) => false,
-        (_, Up(_)) => true,
-        (MouseMode::ButtonMotion | MouseMode::AnyMotion, Drag(_)) => true,
-        (MouseMode::AnyMotion, Moved) => true,
-        (_, Drag(_) | Moved) => false,
+    use MouseEventKind::{Down, Moved, ScrollDown, ScrollLeft, ScrollRight, ScrollUp, Up};
+    let is_press = matches!(
+        kind,
+        Down(_) | ScrollUp | ScrollDown | ScrollLeft | ScrollRight
+    );
+    match mode {
+        MouseMode::None => false,
+        MouseMode::Press => is_press,
+        MouseMode::PressRelease => is_press || matches!(kind, Up(_)),
+        MouseMode::ButtonMotion => kind != Moved,
+        MouseMode::AnyMotion => true,
     }
 }
 
-fn code(event: &MouseEvent, mode: MouseMode) -> Option<(u16, bool)> {
+fn code(event: MouseEvent, mode: MouseMode) -> (u16, bool) {
     let button = |button| match button {
         MouseButton::Left => 0,
         MouseButton::Middle => 1,
@@ -116,7 +118,7 @@ fn code(event: &MouseEvent, mode: MouseMode) -> Option<(u16, bool)> {
     .filter(|(modifier, _)| modifiers.contains(*modifier))
     .map(|(_, value)| value)
     .sum();
-    Some((code + added, is_release))
+    (code + added, is_release)
 }
 
 #[cfg(test)]
@@ -141,7 +143,7 @@ mod tests {
             row: 0,
             modifiers: KeyModifiers::CONTROL,
         };
-        encode(&event, 4, 9, &modes).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+        encode(event, 4, 9, &modes).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
     }
 
     #[test]
@@ -194,6 +196,6 @@ mod tests {
             row: 0,
             modifiers: KeyModifiers::NONE,
         };
-        assert_eq!(encode(&event, 0, 250, &modes), None);
+        assert_eq!(encode(event, 0, 250, &modes), None);
     }
 }

@@ -12,7 +12,9 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::attachments::Attachments;
+use super::clipboard;
 use crate::app::{Effect, Msg, Saved};
+use crate::copy::clipboard::Tool;
 use crate::copy::{Line, Older, Page};
 use crate::dashboard::run::JOBS;
 use crate::dashboard::{self, RunEvent};
@@ -139,6 +141,22 @@ impl Effects {
             // The loop's own.
             Effect::Copy(_) | Effect::Reload | Effect::Repaint | Effect::Bell | Effect::Quit => {}
         }
+    }
+
+    /// Gives text to a program of this machine.
+    pub(super) fn give(&mut self, tool: Tool, text: String) {
+        let tell = self.tell.clone();
+        self.tasks.spawn(async move {
+            if let Err(what) = clipboard::give(tool, text).await {
+                let _ = tell.send(Msg::Failed(Refusal::internal(what))).await;
+            }
+        });
+    }
+
+    /// Something of the loop's own could not be done.
+    pub(super) fn fail(&mut self, why: Refusal) {
+        // With no room for it the user has enough to read.
+        let _ = self.tell.try_send(Msg::Failed(why));
     }
 
     fn create(&mut self, request: u64, wanted: v1::CreateSessionRequest) {

@@ -5,7 +5,6 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsFd as _;
 
-use base64::Engine as _;
 use cmdop_emulator::CursorShape;
 use ratatui::backend::CrosstermBackend;
 use ratatui::layout::{Rect, Size};
@@ -85,12 +84,9 @@ impl Screen {
         self.rings = true;
     }
 
-    /// Puts text into the clipboard with the next frame, by way of the terminal (OSC 52).
-    pub(super) fn copy(&mut self, text: &str) {
-        let encoded = base64::engine::general_purpose::STANDARD.encode(text);
-        self.before_frame.extend_from_slice(b"\x1b]52;c;");
-        self.before_frame.extend_from_slice(encoded.as_bytes());
-        self.before_frame.extend_from_slice(b"\x1b\\");
+    /// Sends this with the next frame.
+    pub(super) fn send(&mut self, bytes: &[u8]) {
+        self.before_frame.extend_from_slice(bytes);
     }
 
     /// The cursor's look, if the terminal has to be told: that of the focused program.

@@ -96,7 +96,7 @@ fn main_and_others(panes: &[PaneId], axis: Axis) -> Option<Node> {
 }
 
 fn tiled(panes: &[PaneId]) -> Option<Node> {
-    let columns = (1..).find(|columns| columns * columns >= panes.len())?;
+    let columns = (1..=panes.len()).find(|columns| columns * columns >= panes.len())?;
     let rows = panes
         .chunks(columns)
         .filter_map(|row| row_of(row, Axis::Columns));

@@ -53,9 +53,10 @@ pub(super) fn draw(model: &Model, area: Rect, frame: &mut Frame<'_>) {
                 .map(|s| session(model, s, area.width)),
         };
         let line = line.unwrap_or_default();
-        match Some(*row) == model.selection.row() {
-            false => line,
-            true => selected_line(&line, theme.style(Role::Selected)),
+        if Some(*row) == model.selection.row() {
+            selected_line(&line, theme.style(Role::Selected))
+        } else {
+            line
         }
     });
     let lines: Vec<_> = lines.collect();

@@ -20,7 +20,7 @@ pub(super) fn draw(model: &Model, main: Rect, frame: &mut Frame<'_>) {
         None => {}
         Some(Overlay::Help { top }) => read(model, "keys", *top, main, frame),
         Some(Overlay::Messages { top }) => {
-            read(model, "messages, the newest first", *top, main, frame)
+            read(model, "messages, the newest first", *top, main, frame);
         }
         Some(Overlay::Text { title, top, .. }) => read(model, title, *top, main, frame),
         Some(Overlay::Picker(shown)) => picker::picker(model, shown, main, frame),
@@ -52,9 +52,10 @@ fn read(model: &Model, title: &str, top: usize, main: Rect, frame: &mut Frame<'_
         .set_style(area, model.setup.theme.style(Role::Text));
     let room = usize::from(layout::inner(area).height);
     let top = top.min(rows.len().saturating_sub(room));
-    let more = match top + room < rows.len() {
-        true => " · j, k scroll",
-        false => "",
+    let more = if top + room < rows.len() {
+        " · j, k scroll"
+    } else {
+        ""
     };
     lines::framed(
         model,

@@ -54,7 +54,9 @@ fn words(model: &Model, id: PaneId) -> String {
         words.push_str("[watched] ");
     }
     if !pane.title().is_empty() {
-        words.push_str(&format!("· {} ", pane.title()));
+        words.push_str("· ");
+        words.push_str(pane.title());
+        words.push(' ');
     }
     words
 }

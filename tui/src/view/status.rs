@@ -34,9 +34,10 @@ pub(super) fn draw(model: &Model, area: Rect, frame: &mut Frame<'_>) {
 fn fitting(parts: &[String], room: u16) -> String {
     let mut shown = String::new();
     for part in parts {
-        let longer = match shown.is_empty() {
-            true => format!(" {part} "),
-            false => format!(" {part} ·{shown}"),
+        let longer = if shown.is_empty() {
+            format!(" {part} ")
+        } else {
+            format!(" {part} ·{shown}")
         };
         if !shown.is_empty() && text::width(&longer) > room {
             break;
@@ -54,19 +55,19 @@ fn parts(model: &Model) -> Vec<String> {
     });
     let is_connected = trouble.is_none();
     let mut parts: Vec<String> = trouble.into_iter().collect();
-    if model.page == Page::Tabs {
-        if let Some(session) = model.shown_session() {
-            parts.push(status(model, session));
-            parts.extend(
-                session
-                    .keyboard
-                    .as_ref()
-                    .map(|holder| format!("keyboard: {holder}")),
-            );
-            let others = session.attached.0 + session.attached.1;
-            if others > 1 {
-                parts.push(format!("{others} here"));
-            }
+    if model.page == Page::Tabs
+        && let Some(session) = model.shown_session()
+    {
+        parts.push(status(model, session));
+        parts.extend(
+            session
+                .keyboard
+                .as_ref()
+                .map(|holder| format!("keyboard: {holder}")),
+        );
+        let others = session.attached.0 + session.attached.1;
+        if others > 1 {
+            parts.push(format!("{others} here"));
         }
     }
     if is_connected {

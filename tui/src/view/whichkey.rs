@@ -21,7 +21,10 @@ pub(super) fn draw(model: &Model, main: Rect, frame: &mut Frame<'_>) {
         return;
     };
     let entries = entries(model, table);
-    let columns = (main.width.saturating_sub(2) / COLUMN).max(1);
+    // All of them are to be seen: where they are many the columns are narrower.
+    let room = main.height.saturating_sub(2).max(1);
+    let needed = (entries.len() as u16).div_ceil(room);
+    let columns = (main.width.saturating_sub(2) / COLUMN).max(needed).max(1);
     let rows = (entries.len() as u16).div_ceil(columns);
     let height = (rows + 2).min(main.height);
     let area = Rect {

@@ -157,7 +157,7 @@ fn serve(names: &Names, network: &Network) -> (Arc<Workspace>, JoinSet<()>) {
         tokio::select! {
             _ = http.serve_with_incoming(door) => {}
             () = relay.context.deadlines.run() => {}
-            _ = relay.obey() => {}
+            () = relay.obey() => {}
         }
     });
     (workspace, server)

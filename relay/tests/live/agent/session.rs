@@ -181,7 +181,6 @@ fn answer(logs: &Logs, id: &str, message: Down, sent: u64) -> Vec<Up> {
                 }),
                 from: wanted.before.unwrap_or(7),
                 offset: wanted.max_bytes.into(),
-                ..v1::HistoryResponse::default()
             }),
         })],
         _ => Vec::new(),

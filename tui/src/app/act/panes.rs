@@ -229,9 +229,10 @@ pub(super) fn synchronise(model: &mut Model) {
     }
     tab.synchronised = !tab.synchronised;
     let count = tab.panes().len();
-    let said = match tab.synchronised {
-        true => format!("what is typed goes to all {count} panes"),
-        false => "what is typed goes to one pane".to_owned(),
+    let said = if tab.synchronised {
+        format!("what is typed goes to all {count} panes")
+    } else {
+        "what is typed goes to one pane".to_owned()
     };
     model.say(said);
 }

@@ -43,9 +43,10 @@ pub(super) fn request(model: &mut Model) -> Vec<Effect> {
         .is_some_and(|session| session.keyboard.is_some());
     change(
         model,
-        match is_exclusive {
-            true => keyboard_change::Change::Request(true),
-            false => keyboard_change::Change::Mode(v1::KeyboardMode::Exclusive.into()),
+        if is_exclusive {
+            keyboard_change::Change::Request(true)
+        } else {
+            keyboard_change::Change::Mode(v1::KeyboardMode::Exclusive.into())
         },
     )
 }
@@ -132,10 +133,12 @@ pub(in super::super) fn clients(answer: &v1::KeyboardResponse) -> Vec<String> {
             .size
             .as_ref()
             .map(|size| format!(" at {}x{}", size.cols, size.rows));
-        let keyboard = match holder == Some(who.client_id.as_str()) {
-            true => ", holds the keyboard",
-            false if waits(&who.client_id) => ", asked for the keyboard",
-            false => "",
+        let keyboard = if holder == Some(who.client_id.as_str()) {
+            ", holds the keyboard"
+        } else if waits(&who.client_id) {
+            ", asked for the keyboard"
+        } else {
+            ""
         };
         let name = match shown(&who.account_name) {
             name if name.is_empty() => "somebody".to_owned(),

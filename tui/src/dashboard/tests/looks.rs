@@ -1,5 +1,7 @@
 //! What people see, as snapshots at four sizes and in two themes.
 
+use std::fmt::Write as _;
+
 use bytes::Bytes;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -102,11 +104,11 @@ fn styles_of(buffer: &Buffer) -> String {
         .take(12)
     {
         let mut before = None;
-        text += &format!("{y}:");
+        let _ = write!(text, "{y}:");
         for (x, cell) in row.iter().enumerate() {
             if before != Some(cell.style()) {
                 let modifiers = format!("{:?}", cell.modifier);
-                text += &format!(" {x}={}/{} {modifiers}", cell.fg, cell.bg);
+                let _ = write!(text, " {x}={}/{} {modifiers}", cell.fg, cell.bg);
                 before = Some(cell.style());
             }
         }

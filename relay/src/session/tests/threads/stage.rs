@@ -163,7 +163,9 @@ impl Stage {
         read: impl FnOnce(Reader) -> Seen + Send + 'static,
     ) -> JoinHandle<()> {
         let stage = self.clone();
-        thread::spawn(move || drop(read(stage.attach(mode, id))))
+        thread::spawn(move || {
+            let _ = read(stage.attach(mode, id));
+        })
     }
 
     /// The same for one that answers marks, from a thread of their own.
@@ -187,7 +189,7 @@ impl Stage {
                     session.client_received(attachment, mark);
                 }
             });
-            drop(read(reader));
+            let _ = read(reader);
             answers.join().expect("it does not fail");
         })
     }
