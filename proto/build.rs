@@ -1,9 +1,10 @@
 //! Generates the Rust code of `cmdop.v1` without a system protoc.
 
-const FILES: [&str; 6] = [
+const FILES: [&str; 7] = [
     "cmdop/v1/common.proto",
     "cmdop/v1/session.proto",
     "cmdop/v1/exec.proto",
+    "cmdop/v1/files.proto",
     "cmdop/v1/fleet.proto",
     "cmdop/v1/agent.proto",
     "cmdop/v1/control.proto",

@@ -12,6 +12,7 @@ use cmdop_proto::limits::MAX_FRAME;
 use cmdop_proto::v1;
 use cmdop_proto::v1::account_service_client::AccountServiceClient;
 use cmdop_proto::v1::exec_service_client::ExecServiceClient;
+use cmdop_proto::v1::file_service_client::FileServiceClient;
 use cmdop_proto::v1::fleet_service_client::FleetServiceClient;
 use cmdop_proto::v1::machine_service_client::MachineServiceClient;
 use cmdop_proto::v1::session_service_client::SessionServiceClient;
@@ -78,6 +79,11 @@ impl Relay {
     /// Running programs.
     pub fn exec(&self) -> ExecServiceClient<Authorised> {
         ExecServiceClient::new(self.channel.clone()).max_decoding_message_size(MAX_FRAME)
+    }
+
+    /// Files of machines.
+    pub fn files(&self) -> FileServiceClient<Authorised> {
+        FileServiceClient::new(self.channel.clone()).max_decoding_message_size(MAX_FRAME)
     }
 
     /// Machines and their readings.

@@ -4,7 +4,8 @@
 //! ```text
 //! Home ─► Profiles ─► Profile ─┐
 //!           token_store ─► Tokens ─► Connection ─► sessions, machines, exec, account (one call each)
-//!                                          └─────► attach, follow (reconnect by themselves)
+//!                                          ├─────► attach, follow (reconnect by themselves)
+//!                                          └─────► files (one end: a machine, or here) ─► transfer (between two ends)
 //!                                history: which lines above the screen are held (no call of its own)
 //! ```
 //!
@@ -24,6 +25,7 @@ pub mod error;
 pub mod exec;
 #[cfg(test)]
 mod fake_control;
+pub mod files;
 pub mod follow;
 pub mod history;
 pub mod home;
@@ -34,6 +36,7 @@ mod secret_file;
 pub mod sessions;
 pub mod token_store;
 pub mod tokens;
+pub mod transfer;
 
 pub use connection::{Connection, Relay};
 pub use error::Error;

@@ -67,6 +67,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), Error> {
     let work = Work {
         tracker: TaskTracker::new(),
         sessions: TaskTracker::new(),
+        files: TaskTracker::new(),
         stop: stop.clone(),
         unheard,
         holder,
@@ -76,6 +77,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), Error> {
         runs: data_dir.join("runs"),
         notice: config.notice,
         max_sessions: config.max_sessions,
+        places: Arc::new(config.files.clone()),
     };
     serve_locally(&services, &data_dir, &config, &identity, &work, &quit);
     let tracker = work.tracker.clone();

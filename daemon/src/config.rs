@@ -9,6 +9,7 @@ use cmdop_service::telemetry::LogFormat;
 use serde::Deserialize;
 use tokio::sync::watch;
 
+use crate::files::Places;
 use crate::state::LinkState;
 
 /// Live sessions of one agent: each holds a terminal, a process and up to 4 MiB of output.
@@ -28,6 +29,8 @@ pub struct File {
     pub output_log_bytes: Option<usize>,
     /// How many sessions may live at once.
     pub max_sessions: Option<usize>,
+    /// Which directories each role may reach.
+    pub files: Places,
 }
 
 /// All that an agent needs to run. Nothing in it is shared with another agent of the process.
@@ -43,6 +46,8 @@ pub struct Config {
     pub output_log_bytes: usize,
     /// How many sessions may live at once.
     pub max_sessions: usize,
+    /// Which directories each role may reach.
+    pub files: Places,
     /// How long the relay may take to notice that the link is lost: a session without a link lives on
     /// for its grace period and this long.
     pub notice: Duration,
@@ -59,6 +64,7 @@ impl Config {
             relays: Vec::new(),
             output_log_bytes: limits::AGENT_LOG,
             max_sessions: DEFAULT_MAX_SESSIONS,
+            files: Places::default(),
             notice: limits::HEARTBEAT_TIMEOUT,
             link: watch::Sender::new(LinkState::Connecting),
         }
@@ -71,6 +77,7 @@ impl Config {
             relays: file.relays.clone(),
             output_log_bytes: file.output_log_bytes.unwrap_or(defaults.output_log_bytes),
             max_sessions: file.max_sessions.unwrap_or(defaults.max_sessions),
+            files: file.files.clone(),
             ..defaults
         }
     }

@@ -98,6 +98,7 @@ impl AgentService for Service {
     type ConnectStream = ReceiverStream<Result<v1::ControlMessage, Status>>;
     type SessionStream = ReceiverStream<Result<v1::SessionDown, Status>>;
     type ExecStream = ReceiverStream<Result<v1::ExecDown, Status>>;
+    type FilesStream = ReceiverStream<Result<v1::FilesDown, Status>>;
 
     async fn connect(
         &self,
@@ -111,6 +112,14 @@ impl AgentService for Service {
         request: Request<Streaming<v1::SessionUp>>,
     ) -> Result<Response<Self::SessionStream>, Status> {
         self.take(&self.sessions, request).await
+    }
+
+    /// Files are tested with a real relay.
+    async fn files(
+        &self,
+        _request: Request<Streaming<v1::FilesUp>>,
+    ) -> Result<Response<Self::FilesStream>, Status> {
+        Err(Status::unimplemented("no files here"))
     }
 
     async fn exec(

@@ -15,6 +15,7 @@ mod exec;
 mod facts;
 #[cfg(test)]
 mod fake_relay;
+pub mod files;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzed;
 pub mod holder;

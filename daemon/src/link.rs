@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::exec::detached::Table;
+use crate::files::Places;
 use crate::holder::client::Holder;
 use crate::metrics::Instruments;
 use crate::session::{Command, Handle};
@@ -44,6 +45,8 @@ pub(crate) struct Work {
     pub(crate) tracker: TaskTracker,
     /// Counts the sessions among them.
     pub(crate) sessions: TaskTracker,
+    /// Owns the streams to files.
+    pub(crate) files: TaskTracker,
     /// The agent is stopping.
     pub(crate) stop: CancellationToken,
     /// Where sessions that ended unheard leave their last word.
@@ -57,6 +60,8 @@ pub(crate) struct Work {
     pub(crate) runs: PathBuf,
     pub(crate) notice: Duration,
     pub(crate) max_sessions: usize,
+    /// Which directories each role may reach.
+    pub(crate) places: Arc<Places>,
 }
 
 /// Keeps a link up.

@@ -64,6 +64,32 @@ pub const MAX_RUN_GRACE: Duration = Duration::from_secs(600);
 /// Detached runs that one machine keeps, living and ended.
 pub const MAX_DETACHED_RUNS: usize = 64;
 
+/// A path (PATH_MAX of Linux).
+pub const MAX_PATH: usize = 4096;
+
+/// A piece of a file in one message.
+pub const FILE_PIECE: usize = 256 << 10;
+
+/// The smallest and the largest range of a file that is hashed, asked for and acknowledged as one.
+pub const MIN_CHUNK: usize = 64 << 10;
+/// See [`MIN_CHUNK`].
+pub const MAX_CHUNK: usize = 2 << 20;
+
+/// A file up to this travels whole, in one message with others.
+pub const SMALL_FILE: usize = 128 << 10;
+
+/// What the contents of one batch of small files may take: half a frame leaves room for their names.
+pub const FILE_BATCH: usize = 512 << 10;
+
+/// Paths in one request, and small files that wait for their names on one stream.
+pub const MAX_STAGED: usize = 4096;
+
+/// Files that are open on one stream.
+pub const FILE_HANDLES: usize = 16;
+
+/// File streams of one machine: each is a thread of its agent.
+pub const FILE_STREAMS: usize = 64;
+
 /// HTTP/2 flow-control window of one stream. Small: it bounds what a flood can put before an echo
 /// on the same connection; at a round trip of 20 ms it still carries 12 MB/s.
 pub const STREAM_WINDOW: u32 = 256 << 10;

@@ -1,7 +1,8 @@
-//! What agents call: the control stream of a machine, and the streams of its sessions and runs.
+//! What agents call: the control stream of a machine, and the streams of its sessions, runs and files.
 
 mod connect;
 mod exec;
+mod files;
 mod session;
 mod welcome;
 
@@ -28,6 +29,7 @@ impl AgentService for Agents {
     type ConnectStream = Pin<Box<dyn Stream<Item = Result<v1::ControlMessage, Status>> + Send>>;
     type SessionStream = session::Down;
     type ExecStream = exec::Requests;
+    type FilesStream = files::Requests;
 
     async fn connect(
         &self,
@@ -54,6 +56,16 @@ impl AgentService for Agents {
         request: Request<Streaming<v1::ExecUp>>,
     ) -> Result<Response<Self::ExecStream>, Status> {
         let opened = exec::open(&self.relay, request).await;
+        opened
+            .map(Response::new)
+            .map_err(|refusal| self.relay.refuse(refusal))
+    }
+
+    async fn files(
+        &self,
+        request: Request<Streaming<v1::FilesUp>>,
+    ) -> Result<Response<Self::FilesStream>, Status> {
+        let opened = files::open(&self.relay, request).await;
         opened
             .map(Response::new)
             .map_err(|refusal| self.relay.refuse(refusal))

@@ -1,8 +1,9 @@
-//! What clients call: sessions, runs, and the fleet.
+//! What clients call: sessions, runs, files, and the fleet.
 
 mod attach;
 mod create;
 mod exec;
+mod files;
 mod fleet;
 mod one_shot;
 mod records;
@@ -11,6 +12,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use cmdop_proto::v1::exec_service_server::ExecService;
+use cmdop_proto::v1::file_service_server::FileService;
 use cmdop_proto::v1::fleet_service_server::FleetService;
 use cmdop_proto::v1::session_service_server::SessionService;
 use cmdop_proto::{Refusal, v1};
@@ -20,7 +22,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use crate::relay::Relay;
 
-/// The three services; each call goes to the file of its name.
+/// The four services; each call goes to the file of its name.
 #[derive(Clone, Debug)]
 pub(crate) struct Clients {
     pub(crate) relay: Arc<Relay>,
@@ -142,6 +144,18 @@ impl ExecService for Clients {
         request: Request<Streaming<v1::ExecRequest>>,
     ) -> Result<Response<Self::RunStream>, Status> {
         self.answer(exec::run(&self.relay, request).await)
+    }
+}
+
+#[tonic::async_trait]
+impl FileService for Clients {
+    type OpenStream = files::Answers;
+
+    async fn open(
+        &self,
+        request: Request<Streaming<v1::FileRequest>>,
+    ) -> Result<Response<Self::OpenStream>, Status> {
+        self.answer(files::open(&self.relay, request).await)
     }
 }
 

@@ -89,6 +89,8 @@ pub struct Limits {
     pub clients_per_session: usize,
     /// Runs at the same time on one machine.
     pub execs_per_machine: usize,
+    /// Streams to the files of one machine at the same time.
+    pub file_streams_per_machine: usize,
 }
 
 impl Default for Limits {
@@ -106,6 +108,7 @@ impl Default for Limits {
             sessions_per_workspace: 1000,
             clients_per_session: 64,
             execs_per_machine: 256,
+            file_streams_per_machine: limits::FILE_STREAMS,
         }
     }
 }

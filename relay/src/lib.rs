@@ -15,6 +15,8 @@ mod control;
 mod deadlines;
 mod detached;
 pub mod directory;
+mod file_access;
+mod file_streams;
 mod frame;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzed;

@@ -46,6 +46,8 @@ pub(crate) enum Purpose {
     Session(SessionId),
     /// It starts a run.
     Run(cmdop_proto::RunId),
+    /// It opens a stream to the machine's files.
+    Files(cmdop_proto::RunId),
 }
 
 /// What became different about a machine's link.

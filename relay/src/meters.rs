@@ -23,6 +23,8 @@ pub(crate) struct Meters {
     pub(crate) inputs: Counter,
     /// Runs that were begun.
     pub(crate) execs: Counter,
+    /// Streams to files that were opened.
+    pub(crate) file_streams: Counter,
     /// Calls and messages that were refused.
     pub(crate) refusals: Counter,
 }
@@ -42,6 +44,7 @@ impl Meters {
             bytes_out: counter("cmdop_relay_output_sent_bytes_total"),
             inputs: counter("cmdop_relay_inputs_total"),
             execs: counter("cmdop_relay_execs_total"),
+            file_streams: counter("cmdop_relay_file_streams_total"),
             refusals: counter("cmdop_relay_refusals_total"),
             handle: recorder.handle(),
         }

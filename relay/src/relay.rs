@@ -14,6 +14,7 @@ use crate::caller::{Account, Agent};
 use crate::context::Context;
 use crate::detached::DetachedRuns;
 use crate::directory::{Change, Enrolled};
+use crate::file_streams::FileStreams;
 use crate::live::{LiveStream, LiveStreams};
 use crate::runs::Runs;
 use crate::workspace::{Workspace, Workspaces};
@@ -28,6 +29,7 @@ pub(crate) struct Relay {
     pub(crate) workspaces: Workspaces,
     pub(crate) runs: Runs,
     pub(crate) detached: DetachedRuns,
+    pub(crate) file_streams: FileStreams,
     pub(crate) live: LiveStreams,
     /// Owns every task that a call needs.
     pub(crate) tasks: TaskTracker,
@@ -44,6 +46,7 @@ impl Relay {
             workspaces: Workspaces::default(),
             runs: Runs::default(),
             detached: DetachedRuns::default(),
+            file_streams: FileStreams::default(),
             live: LiveStreams::default(),
             tasks: TaskTracker::new(),
             draining: CancellationToken::new(),

@@ -8,6 +8,7 @@ use axum::extract::State;
 use axum::routing::get;
 use cmdop_proto::v1::agent_service_server::AgentServiceServer;
 use cmdop_proto::v1::exec_service_server::ExecServiceServer;
+use cmdop_proto::v1::file_service_server::FileServiceServer;
 use cmdop_proto::v1::fleet_service_server::FleetServiceServer;
 use cmdop_proto::v1::session_service_server::SessionServiceServer;
 use cmdop_proto::{FILE_DESCRIPTOR_SET, limits, v1};
@@ -233,6 +234,7 @@ async fn leave(relay: &Relay, health: &HealthReporter, stop_serving: &Cancellati
     );
     relay.ended.cancel();
     relay.runs.end_all(&draining());
+    relay.file_streams.end_all(&draining());
     all_sessions().for_each(|session| session.cut_all(&draining()));
     relay.context.machines.end_all(&draining());
     all_sessions().for_each(|session| session.end_stream());
@@ -261,6 +263,7 @@ async fn routes(relay: &Arc<Relay>) -> (HealthReporter, Routes) {
         .add_service(AgentServiceServer::new(agents).max_decoding_message_size(most))
         .add_service(SessionServiceServer::new(clients.clone()).max_decoding_message_size(most))
         .add_service(ExecServiceServer::new(clients.clone()).max_decoding_message_size(most))
+        .add_service(FileServiceServer::new(clients.clone()).max_decoding_message_size(most))
         .add_service(FleetServiceServer::new(clients).max_decoding_message_size(most))
         .add_service(health_service)
         .add_service(reflection);

@@ -97,7 +97,7 @@ impl Memory {
 }
 
 /// A number of /proc/PID/smaps_rollup, KiB.
-fn rollup(pid: u32, name: &str) -> u64 {
+pub(crate) fn rollup(pid: u32, name: &str) -> u64 {
     let all = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();
     let line = all.lines().find_map(|line| line.strip_prefix(name));
     line.and_then(|line| line.split_whitespace().next()?.parse().ok())

@@ -11,6 +11,7 @@ mod echo;
 mod exec;
 mod fanout;
 mod figures;
+mod files;
 mod idle;
 mod interrupt;
 mod link;
@@ -77,6 +78,16 @@ async fn main() {
     }
     if plan.wants("fanout") {
         fanout::measure(&world, sshd.as_ref(), plan.rounds(5), &mut table).await;
+    }
+    if plan.wants("files") {
+        files::measure(
+            &world,
+            sshd.as_ref(),
+            &candidates,
+            plan.rounds(5),
+            &mut table,
+        )
+        .await;
     }
     if plan.wants("neighbour") {
         neighbour::measure(&candidates, plan.rounds(10), &mut table).await;

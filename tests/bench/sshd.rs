@@ -105,7 +105,7 @@ fn configure(directory: &Path, port: u16) {
             "Port {port}\nListenAddress 127.0.0.1\nHostKey {here}/host_key\nPidFile none\n\
              AuthorizedKeysFile {here}/authorized_keys\nStrictModes no\nUsePAM no\nUseDNS no\n\
              PermitRootLogin prohibit-password\nPasswordAuthentication no\nPrintMotd no\n\
-             PrintLastLog no\nMaxStartups 400:30:500\nMaxSessions 400\nSetEnv HOME={}\n",
+             PrintLastLog no\nMaxStartups 400:30:500\nMaxSessions 400\nSubsystem sftp internal-sftp\nSetEnv HOME={}\n",
             home.display()
         ),
     );

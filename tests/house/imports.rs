@@ -5,20 +5,25 @@ use std::collections::BTreeSet;
 use crate::tree::{none, root, rust_files};
 
 /// Each folder and the folders that it may depend on.
-const ALLOWED: [(&str, &[&str]); 10] = [
+const ALLOWED: [(&str, &[&str]); 11] = [
     ("proto", &[]),
     ("emulator", &[]),
     ("service", &["proto"]),
-    ("client", &["proto"]),
+    ("files", &["proto"]),
+    ("client", &["proto", "files"]),
     ("tui", &["client", "emulator", "service", "proto"]),
-    ("daemon", &["emulator", "service", "proto", "client"]),
+    (
+        "daemon",
+        &["emulator", "files", "service", "proto", "client"],
+    ),
     ("relay", &["service", "proto", "client"]),
     ("control", &["service", "proto", "client"]),
     ("router", &["service", "proto", "client"]),
     (
         "tests",
         &[
-            "proto", "service", "emulator", "client", "tui", "daemon", "relay", "control", "router",
+            "proto", "service", "emulator", "files", "client", "tui", "daemon", "relay", "control",
+            "router",
         ],
     ),
 ];

@@ -5,6 +5,7 @@
 use cmdop_client::dial::{self, Lane, Trust};
 use cmdop_proto::v1::agent_service_client::AgentServiceClient;
 use cmdop_proto::v1::exec_service_client::ExecServiceClient;
+use cmdop_proto::v1::file_service_client::FileServiceClient;
 use cmdop_proto::v1::fleet_service_client::FleetServiceClient;
 use cmdop_proto::v1::session_service_client::SessionServiceClient;
 use cmdop_proto::v1::{
@@ -81,6 +82,12 @@ impl Wire {
     /// `ExecService`.
     pub fn exec(&self) -> ExecServiceClient<Stub> {
         ExecServiceClient::with_interceptor(self.channel.clone(), self.bearer.clone())
+            .max_encoding_message_size(usize::MAX)
+    }
+
+    /// `FileService`.
+    pub fn files(&self) -> FileServiceClient<Stub> {
+        FileServiceClient::with_interceptor(self.channel.clone(), self.bearer.clone())
             .max_encoding_message_size(usize::MAX)
     }
 

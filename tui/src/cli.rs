@@ -8,11 +8,14 @@ mod attach;
 mod capture;
 mod completions;
 mod context;
+mod cp;
 mod detached;
 mod down;
 pub(crate) mod exec;
 mod failure;
+mod fs;
 mod keyboard;
+mod location;
 mod login;
 mod logout;
 mod machines;
@@ -82,6 +85,8 @@ enum Command {
     Record(record::Args),
     Play(play::Args),
     Exec(exec::Args),
+    Cp(cp::Args),
+    Fs(fs::Args),
     Completions(completions::Args),
     Man(man::Args),
     #[command(name = "__detached", hide = true)]
@@ -151,6 +156,8 @@ pub async fn run(cli: Cli, environment: &Environment) -> Result<u8, Failure> {
         Command::Record(args) => record::run(&context, args).await,
         Command::Play(args) => play::run(&context, args).await,
         Command::Exec(args) => exec::run(&context, args).await,
+        Command::Cp(args) => cp::run(&context, args).await,
+        Command::Fs(args) => fs::run(&context, args).await,
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),
         Command::Supervise(args) => up::supervise::run(&context, args).await,

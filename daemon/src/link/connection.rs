@@ -33,6 +33,8 @@ const HEARTBEATS: std::ops::RangeInclusive<Duration> =
 pub(super) struct Connection {
     pub(super) channel: Channel,
     pub(super) lane: BulkLane,
+    /// Of files alone: a transfer stands before no program's output.
+    pub(super) file_lane: BulkLane,
     pub(super) up: mpsc::Sender<v1::AgentMessage>,
 }
 
@@ -52,12 +54,20 @@ impl Linker {
         };
         let ends_here = CancellationToken::new();
         let _ends_with_the_link = ends_here.clone().drop_guard();
-        let (lane, lane_task) = lane::lane(url.to_owned(), self.trust.clone(), ends_here);
-        let connection = Connection { channel, lane, up };
-        // The lane's task belongs to this link and ends with it.
+        let trust = self.trust.clone();
+        let (lane, lane_task) = lane::lane(url.to_owned(), trust.clone(), ends_here.clone());
+        let (file_lane, file_lane_task) = lane::lane(url.to_owned(), trust, ends_here);
+        let connection = Connection {
+            channel,
+            lane,
+            file_lane,
+            up,
+        };
+        // The lanes' tasks belong to this link and end with it.
         tokio::select! {
             ended = self.follow(url, &connection, &mut down) => ended,
             () = lane_task => Ended::Lost(lost("the bulk connection's owner is gone")),
+            () = file_lane_task => Ended::Lost(lost("the files' connection's owner is gone")),
         }
     }
 

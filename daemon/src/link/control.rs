@@ -13,6 +13,7 @@ use super::connection::{Connection, message};
 use super::runs::Entry;
 use super::{Ended, Linker};
 use crate::exec::{self, Job, Visit};
+use crate::files;
 use crate::holder::client::Left;
 use crate::pty::Program;
 use crate::session::{self, Command, Context, Handle, Opener, Start};
@@ -28,6 +29,7 @@ impl Linker {
             Some(Down::EndSession(end)) => self.end(&end),
             Some(Down::StartExec(start)) => self.start_exec(command_id, start, link),
             Some(Down::ResumeExec(resume)) => self.resume_exec(command_id, resume, link),
+            Some(Down::StartFiles(start)) => self.start_files(command_id, start, link),
             Some(Down::GoingAway(true)) => return Some(Ended::GoingAway),
             // `registered` came before; heartbeats need no answer; the rest is of a newer relay.
             _ => {}
@@ -227,6 +229,24 @@ impl Linker {
             tracing::info!(command_id, "a caller came back to a run that is over");
             visit.refuse(&exec::unknown_run());
         }
+    }
+
+    fn start_files(&mut self, command_id: u64, start: v1::StartFiles, link: &Connection) {
+        if self.work.stop.is_cancelled() {
+            let refusal = Refusal::unavailable("draining", "the agent is stopping");
+            return refuse(&link.up, command_id, &refusal);
+        }
+        let job = files::Job {
+            command_id,
+            start,
+            lane: link.file_lane.clone(),
+            tokens: self.tokens.clone(),
+            user: self.work.user.clone(),
+            places: self.work.places.clone(),
+            link: link.up.clone(),
+            stop: self.work.stop.clone(),
+        };
+        spawn(&self.work.files, files::run(job));
     }
 
     fn opener(&self, link: &Connection, stream_token: String) -> Opener {

@@ -195,6 +195,11 @@ fn command_failed(relay: &Relay, agent: &Agent, link: &Link, failed: v1::Command
                 run.failed(refusal);
             }
         }
+        Some(Purpose::Files(id)) => {
+            if let Some(stream) = relay.file_streams.get(agent.machine, id) {
+                stream.failed(refusal);
+            }
+        }
         Some(Purpose::Session(id)) => {
             if let Some(session) = relay.workspaces.of(agent.workspace()).get(id) {
                 if session.is_pending() {

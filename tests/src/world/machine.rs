@@ -20,6 +20,7 @@ pub struct Machine {
     mark: String,
     /// Where it reaches the relay, if not where the control plane says.
     relay: Option<String>,
+    config: Option<PathBuf>,
     program: Option<Program>,
 }
 
@@ -68,6 +69,7 @@ impl Machine {
             log: ground.log(&format!("cmdopd-{name}")),
             mark: ground.mark.clone(),
             relay: None,
+            config: None,
             program: None,
         }
     }
@@ -126,6 +128,13 @@ impl Machine {
         self.relay = Some(url.to_owned());
     }
 
+    /// The agent reads this configuration when it is started next.
+    pub fn configure(&mut self, toml: &str) {
+        let path = self.home.join("cmdopd.toml");
+        std::fs::write(&path, toml).expect("a file of the test");
+        self.config = Some(path);
+    }
+
     /// Starts the agent and waits until it is linked.
     pub async fn run(&mut self) {
         self.start();
@@ -139,6 +148,9 @@ impl Machine {
         command.arg("run").arg("--data-dir").arg(&self.data);
         if let Some(relay) = &self.relay {
             command.args(["--relay", relay]);
+        }
+        if let Some(config) = &self.config {
+            command.arg("--config").arg(config);
         }
         self.program = Some(Program::start(
             &format!("cmdopd on {}", self.name),

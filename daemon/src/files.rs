@@ -1,0 +1,198 @@
+//! A stream to this machine's files: opened to the relay for one client, served on a thread of its own.
+//!
+//! What is done with the files is the business of `cmdop_files`; here is only how it is reached, and
+//! which directories a role may reach.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use cmdop_files::{Roots, Scope, Service};
+use cmdop_proto::v1::files_up::Message as Up;
+use cmdop_proto::{Refusal, v1};
+use serde::Deserialize;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+use tonic::{Status, Streaming};
+
+use crate::lane::{BulkLane, Lease};
+use crate::relay_call;
+use crate::token::Tokens;
+use crate::user::User;
+
+/// Once for an expired token, once for a connection that died while nobody used it.
+const ATTEMPTS: u32 = 3;
+
+/// Which directories each role may reach. A role that is not named may reach what the agent's user may; a
+/// guest that is not named, nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Places {
+    /// Of guests, who only read.
+    pub guest: Option<Vec<PathBuf>>,
+    /// Of members.
+    pub member: Option<Vec<PathBuf>>,
+    /// Of administrators.
+    pub admin: Option<Vec<PathBuf>>,
+    /// Of owners.
+    pub owner: Option<Vec<PathBuf>>,
+}
+
+impl Places {
+    /// What a role may reach; one that is not known is treated as a guest.
+    fn scope(&self, role: &str) -> Scope {
+        let (place, otherwise) = match role {
+            "owner" => (&self.owner, Scope::Whole),
+            "admin" => (&self.admin, Scope::Whole),
+            "member" => (&self.member, Scope::Whole),
+            _ => (&self.guest, Scope::Beneath(Vec::new())),
+        };
+        place.clone().map_or(otherwise, Scope::Beneath)
+    }
+}
+
+/// One stream to open.
+pub(crate) struct Job {
+    /// The control message that asked for it.
+    pub(crate) command_id: u64,
+    pub(crate) start: v1::StartFiles,
+    pub(crate) lane: BulkLane,
+    pub(crate) tokens: Tokens,
+    pub(crate) user: Arc<User>,
+    pub(crate) places: Arc<Places>,
+    /// Back to the link that asked.
+    pub(crate) link: mpsc::Sender<v1::AgentMessage>,
+    /// The agent is stopping.
+    pub(crate) stop: CancellationToken,
+}
+
+/// Serves one client's stream to its end.
+pub(crate) async fn run(job: Job) {
+    if let Err(refusal) = serve(&job).await {
+        tracing::info!(reason = refusal.reason, "no stream to the files: {refusal}");
+        let failed = crate::exec::failure(job.command_id, &refusal);
+        let message = v1::agent_message::Message::Failed(failed);
+        // The link is gone: then the relay knows that all it asked for has failed.
+        let _ = job
+            .link
+            .send(v1::AgentMessage {
+                message: Some(message),
+            })
+            .await;
+    }
+}
+
+async fn serve(job: &Job) -> Result<(), Refusal> {
+    // What is not said is not allowed.
+    let access = match job.start.access() {
+        v1::FileAccess::Write => v1::FileAccess::Write,
+        _ => v1::FileAccess::Read,
+    };
+    let (up, mut down) = open(job).await?;
+    let (asked, requests) = mpsc::channel(cmdop_files::QUEUE);
+    let (answers, mut answered) = mpsc::channel(cmdop_files::QUEUE);
+    let (user, scope) = (job.user.clone(), job.places.scope(&job.start.role));
+    let disk = tokio::task::spawn_blocking(move || {
+        let service = Service::new(Roots::open(&user.home, &scope), access);
+        cmdop_files::serve(service, requests, &answers);
+    });
+    let asking = async {
+        while let Ok(Some(message)) = down.message().await {
+            if let Some(request) = message.request
+                && asked.send(request).await.is_err()
+            {
+                break;
+            }
+        }
+        drop(asked);
+        // The rest of the answers is still wanted; the stream ends with them.
+        down
+    };
+    let answering = async {
+        while let Some(response) = answered.recv().await {
+            let message = Some(Up::Response(response));
+            if up.send(v1::FilesUp { message }).await.is_err() {
+                break;
+            }
+        }
+        drop(answered);
+        drop(up);
+    };
+    // Either may be dropped: the thread ends when nobody asks or nobody listens.
+    tokio::select! {
+        (down, ()) = async { tokio::join!(asking, answering) } => goodbye(down).await,
+        () = job.stop.cancelled() => {}
+    }
+    drop(disk);
+    Ok(())
+}
+
+/// A stream that is dropped before the relay has ended its side is cut off with what is under way.
+async fn goodbye(mut down: Streaming<v1::FilesDown>) {
+    while let Ok(Some(_)) = down.message().await {}
+}
+
+type Opened = (mpsc::Sender<v1::FilesUp>, Streaming<v1::FilesDown>);
+
+async fn open(job: &Job) -> Result<Opened, Refusal> {
+    let mut broken: Option<Lease> = None;
+    let mut attempt = 0;
+    loop {
+        attempt += 1;
+        let token = job.tokens.current();
+        let lease = job.lane.lease(broken.as_ref()).await?;
+        let (up, body) = mpsc::channel(cmdop_files::QUEUE);
+        let hello = Up::Hello(v1::FilesHello {
+            stream_id: job.start.stream_id.clone(),
+        });
+        // The channel is new, so it has room.
+        let _ = up.try_send(v1::FilesUp {
+            message: Some(hello),
+        });
+        let body = ReceiverStream::new(body);
+        let request = relay_call::stream_request(body, &job.tokens, &job.start.stream_token)?;
+        let status = match relay_call::client(lease.channel.clone())
+            .files(request)
+            .await
+        {
+            Ok(response) => return Ok((up, response.into_inner())),
+            Err(status) => status,
+        };
+        if attempt == ATTEMPTS {
+            return Err(Refusal::from(status));
+        }
+        if relay_call::is_expired(&status) {
+            job.tokens.renewed_after(token).await;
+        } else if is_transport(&status) {
+            broken = Some(lease);
+        } else {
+            return Err(Refusal::from(status));
+        }
+    }
+}
+
+/// The relay itself names its reasons; what has none comes from the connection.
+fn is_transport(status: &Status) -> bool {
+    Refusal::from(status).reason.is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_role_reaches_what_its_machine_gives_it_and_a_guest_nothing_else() {
+        let places: Places = toml::from_str("member = [\"/srv\"]\n").unwrap();
+        assert_eq!(places.scope("owner"), Scope::Whole);
+        assert_eq!(places.scope("member"), Scope::Beneath(vec!["/srv".into()]));
+        for unknown in ["guest", "", "root"] {
+            assert_eq!(places.scope(unknown), Scope::Beneath(Vec::new()));
+        }
+        let places: Places = toml::from_str("guest = [\"/srv/public\"]\n").unwrap();
+        assert_eq!(
+            places.scope("guest"),
+            Scope::Beneath(vec!["/srv/public".into()])
+        );
+        assert_eq!(places.scope("member"), Scope::Whole);
+    }
+}

@@ -1,0 +1,209 @@
+//! Ways to machines' files that are open: where the client's stream and the agent's stream meet.
+//!
+//! As with runs, the two are handed to each other whole, and nothing is kept between them. What a caller
+//! may do on one is decided when it is opened, and looked up on every message.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use cmdop_proto::{MachineId, Refusal, RunId, v1};
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+use tonic::Streaming;
+
+use crate::machines::Link;
+use crate::stream_token::StreamToken;
+
+/// What the agent's stream is opened with.
+pub(crate) type Opened = Result<Streaming<v1::FilesUp>, Refusal>;
+
+/// Whose stream it is, and what they may do.
+#[derive(Clone, Debug)]
+pub(crate) struct Caller {
+    /// The account's name, for the log.
+    pub(crate) account: String,
+    pub(crate) access: v1::FileAccess,
+}
+
+/// One open stream.
+#[derive(Debug)]
+pub(crate) struct FileStream {
+    pub(crate) id: RunId,
+    pub(crate) machine_name: String,
+    pub(crate) caller: Caller,
+    token: StreamToken,
+    meeting: Mutex<Option<Meeting>>,
+    /// Cancelled when it is over, for whatever reason.
+    pub(crate) over: CancellationToken,
+    refusal: OnceLock<Refusal>,
+    /// The client has nothing more to ask.
+    is_closed: AtomicBool,
+}
+
+/// What the client leaves for the agent's stream to take.
+pub(crate) struct Meeting {
+    /// `open`, which is passed on too: the agent answers it.
+    pub(crate) first: v1::FileRequest,
+    pub(crate) requests: Streaming<v1::FileRequest>,
+    /// Where the agent's stream is left in exchange.
+    pub(crate) opened: oneshot::Sender<Opened>,
+}
+
+impl std::fmt::Debug for Meeting {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Meeting")
+    }
+}
+
+impl FileStream {
+    /// The client's side, once, for whoever has the token.
+    pub(crate) fn meet(&self, token: &str) -> Result<Meeting, Refusal> {
+        let wrong = || {
+            Refusal::denied(
+                "stream-token-wrong",
+                "the stream token is not the one that was given out for this stream",
+            )
+        };
+        if !self.token.matches(token) {
+            return Err(wrong());
+        }
+        self.take_meeting().ok_or_else(wrong)
+    }
+
+    fn take_meeting(&self) -> Option<Meeting> {
+        self.meeting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+    }
+
+    /// The agent could not open it.
+    pub(crate) fn failed(&self, refusal: Refusal) {
+        if let Some(meeting) = self.take_meeting() {
+            // The client may have left.
+            let _ = meeting.opened.send(Err(refusal));
+        }
+    }
+
+    /// Ends it because of what somebody did.
+    pub(crate) fn end(&self, refusal: Refusal) {
+        // The first reason counts.
+        let _ = self.refusal.set(refusal);
+        self.over.cancel();
+    }
+
+    /// The client has nothing more to ask: when all is answered, the end is no loss.
+    pub(crate) fn closed(&self) {
+        self.is_closed.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.is_closed.load(Ordering::Relaxed)
+    }
+
+    /// Why it was ended; a stream that is cut for no reason of its own was revoked.
+    pub(crate) fn reason(&self) -> Refusal {
+        self.refusal
+            .get()
+            .cloned()
+            .unwrap_or_else(crate::directory::revoked)
+    }
+}
+
+/// All that are open.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct FileStreams {
+    shared: Arc<Mutex<HashMap<(MachineId, RunId), Arc<FileStream>>>>,
+}
+
+impl FileStreams {
+    /// Enters a stream, at most `most` to one machine. It is over when the guard is dropped.
+    pub(crate) fn enter(
+        &self,
+        link: &Arc<Link>,
+        machine_name: &str,
+        caller: Caller,
+        meeting: Meeting,
+        most: usize,
+    ) -> Result<(FileStreamGuard, String), Refusal> {
+        let token = StreamToken::random();
+        let exposed = token.expose();
+        let stream = Arc::new(FileStream {
+            id: RunId::new(),
+            machine_name: machine_name.to_owned(),
+            caller,
+            token,
+            meeting: Mutex::new(Some(meeting)),
+            over: CancellationToken::new(),
+            refusal: OnceLock::new(),
+            is_closed: AtomicBool::new(false),
+        });
+        let mut streams = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_machine = streams
+            .keys()
+            .filter(|(machine, _)| *machine == link.machine);
+        if of_machine.count() >= most {
+            return Err(Refusal::exhausted(
+                "too-many-file-streams",
+                format!(
+                    "{most} streams to the files of {machine_name} are open, which is the limit"
+                ),
+            )
+            .hint("wait until a transfer has ended"));
+        }
+        let key = (link.machine, stream.id);
+        streams.insert(key, stream.clone());
+        drop(streams);
+        let guard = FileStreamGuard {
+            streams: self.clone(),
+            link: link.clone(),
+            stream,
+        };
+        Ok((guard, exposed))
+    }
+
+    /// The stream that an agent names; it can only name its own machine's.
+    pub(crate) fn get(&self, machine: MachineId, id: RunId) -> Option<Arc<FileStream>> {
+        let streams = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        streams.get(&(machine, id)).cloned()
+    }
+
+    /// Ends all.
+    pub(crate) fn end_all(&self, refusal: &Refusal) {
+        let streams: Vec<_> = {
+            let streams = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+            streams.values().cloned().collect()
+        };
+        for stream in streams {
+            stream.end(refusal.clone());
+        }
+    }
+}
+
+/// The client's hold on a stream: when it is gone, so is the stream.
+#[derive(Debug)]
+pub(crate) struct FileStreamGuard {
+    streams: FileStreams,
+    link: Arc<Link>,
+    pub(crate) stream: Arc<FileStream>,
+}
+
+impl FileStreamGuard {
+    /// The link over which the agent was asked.
+    pub(crate) fn link(&self) -> &Link {
+        &self.link
+    }
+}
+
+impl Drop for FileStreamGuard {
+    fn drop(&mut self) {
+        self.stream.over.cancel();
+        let mut streams = self
+            .streams
+            .shared
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        streams.remove(&(self.link.machine, self.stream.id));
+    }
+}
