@@ -59,6 +59,7 @@ pub struct Location {
 }
 
 /// How to copy.
+#[allow(clippy::struct_excessive_bools, reason = "each is a wish of its own")]
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Directories with all that is in them.

@@ -165,8 +165,9 @@ fn names(directory: &OwnedFd) -> Result<Vec<(CString, bool)>, Errno> {
         let kind = match entry.file_type() {
             FileType::Unknown => {
                 let stat = rustix::fs::statat(directory, name, AtFlags::SYMLINK_NOFOLLOW);
-                stat.map(|stat| FileType::from_raw_mode(stat.st_mode))
-                    .unwrap_or(FileType::Unknown)
+                stat.map_or(FileType::Unknown, |stat| {
+                    FileType::from_raw_mode(stat.st_mode)
+                })
             }
             kind => kind,
         };

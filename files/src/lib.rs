@@ -9,6 +9,11 @@
 //! * Only regular files are opened. A file appears under its name whole, or not at all.
 //! * Nothing is allocated by a length that a caller names, beyond the bounds of `cmdop_proto::limits`.
 
+#![allow(
+    clippy::unnecessary_cast,
+    reason = "the fields of stat have other types on other systems"
+)]
+
 mod answers;
 mod batch;
 mod change;

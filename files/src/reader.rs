@@ -128,12 +128,13 @@ impl Reader {
         let stat = rustix::fs::fstat(&self.file).map_err(say)?;
         let changed = version(&stat) != self.opened;
         let size = self.opened.size;
-        let md5 = match wants_md5 && !changed {
-            false => None,
-            true => match self.running.finish(&self.file, size) {
+        let md5 = if wants_md5 && !changed {
+            match self.running.finish(&self.file, size) {
                 Some(md5) => Some(md5),
                 None => hash::of_file(&self.file, size).map_err(say)?,
-            },
+            }
+        } else {
+            None
         };
         answers.last(Response::Closed(v1::FileClosed {
             md5: md5

@@ -111,10 +111,13 @@ impl FileStream {
     }
 }
 
+/// By the machine and the number that they were given.
+type Open = HashMap<(MachineId, RunId), Arc<FileStream>>;
+
 /// All that are open.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct FileStreams {
-    shared: Arc<Mutex<HashMap<(MachineId, RunId), Arc<FileStream>>>>,
+    shared: Arc<Mutex<Open>>,
 }
 
 impl FileStreams {

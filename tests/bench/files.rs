@@ -188,7 +188,7 @@ async fn beside(
         let mut terminal = echo::typed_into(candidate);
         for _ in 0..rounds * 4 {
             echo::burst(&mut terminal, |took| {
-                alone.entry(candidate.name).or_default().push(took)
+                alone.entry(candidate.name).or_default().push(took);
             });
         }
         let over = Arc::new(AtomicBool::new(false));
@@ -204,7 +204,7 @@ async fn beside(
         });
         for _ in 0..rounds * 4 {
             echo::burst(&mut terminal, |took| {
-                beside.entry(candidate.name).or_default().push(took)
+                beside.entry(candidate.name).or_default().push(took);
             });
         }
         over.store(true, Ordering::Relaxed);

@@ -23,7 +23,7 @@ fn tree(top: &Path) -> BTreeMap<OsString, String> {
             let path = entry.unwrap().path();
             let about = std::fs::symlink_metadata(&path).unwrap();
             let content = if about.is_symlink() {
-                format!("{:?}", std::fs::read_link(&path).unwrap())
+                std::fs::read_link(&path).unwrap().display().to_string()
             } else if about.is_dir() {
                 left.push(path.clone());
                 String::new()

@@ -86,7 +86,7 @@ impl Files {
             let (response, last) = read(self.answers.next().await?)?;
             match response {
                 Response::Matches(matches) => {
-                    matches.matches.into_iter().map(Ok).for_each(&mut each)
+                    matches.matches.into_iter().map(Ok).for_each(&mut each);
                 }
                 Response::Outcomes(outcomes) => {
                     for refused in outcomes.refused {

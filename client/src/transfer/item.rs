@@ -20,6 +20,7 @@ pub(crate) struct Item {
 
 /// What a worker does at once.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "few exist at a time")]
 pub(crate) enum Work {
     /// A file that goes in chunks.
     One(Item),

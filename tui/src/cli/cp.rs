@@ -17,6 +17,7 @@ use super::location::{bytes, location};
 use super::values::key_value;
 
 /// Copy files between here and machines, or between machines
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Example:\n  cmdop cp notes.txt web-1:\n  cmdop cp -r web-1:/var/log ./logs --exclude '*.gz'\n  \
@@ -67,7 +68,7 @@ pub(super) struct Args {
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let mut paths: Vec<Location> = args.paths.iter().map(|path| location(path)).collect();
-    let target = paths.pop().unwrap_or_else(|| unreachable_target());
+    let target = paths.pop().unwrap_or_else(unreachable_target);
     let options = Options {
         recursive: args.recursive,
         resume: args.resume,
@@ -133,7 +134,7 @@ async fn one(
             context.progress("interrupted; --resume goes on from here");
             Ok(code)
         }
-        None => report::exit_code(report, is_single),
+        None => Ok(report::exit_code(report, is_single)),
     }
 }
 

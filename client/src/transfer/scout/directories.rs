@@ -30,7 +30,9 @@ impl Scout {
             let (ready, rest): (Vec<_>, Vec<_>) =
                 left.into_iter().partition(|(_, to, _)| self.has_home(to));
             if ready.is_empty() {
-                rest.into_iter().for_each(|(from, ..)| self.homeless(from));
+                for (from, ..) in rest {
+                    self.homeless(from);
+                }
                 break;
             }
             self.make_directories(ready, Links::Refused).await?;

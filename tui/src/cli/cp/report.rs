@@ -142,13 +142,13 @@ fn files(count: u64) -> String {
 }
 
 /// 0 if all was copied. One file that was not says why by its own code, several by 1.
-pub(super) fn exit_code(report: Report, is_single: bool) -> Result<u8, Failure> {
+pub(super) fn exit_code(report: Report, is_single: bool) -> u8 {
     if report.failed.is_empty() {
-        return Ok(if report.cancelled { 130 } else { 0 });
+        return if report.cancelled { 130 } else { 0 };
     }
     let first = report.failed.into_iter().next();
     match first {
-        Some(failed) if is_single => Ok(Failure::from(failed.error).code()),
-        _ => Ok(1),
+        Some(failed) if is_single => Failure::from(failed.error).code(),
+        _ => 1,
     }
 }
