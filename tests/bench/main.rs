@@ -95,8 +95,6 @@ async fn main() {
     if plan.wants("interrupt") {
         let narrow = Narrow::start(&world, sshd.as_ref()).await;
         interrupt::measure(&narrow.candidates, "client", plan.rounds(20), &mut table);
-    }
-    if plan.wants("uplink") {
         let uplink = Uplink::start(&mut world).await;
         interrupt::measure(&uplink.candidates, "agent", plan.rounds(20), &mut table);
     }
