@@ -109,7 +109,9 @@ async fn serve_within(
 pub fn http() -> tonic::transport::Server {
     tonic::transport::Server::builder()
         .accept_http1(true)
-        .initial_stream_window_size(limits::STREAM_WINDOW)
+        // What peers send us: files and bulk output need a round trip's worth. The connection's window bounds
+        // the memory, and a session's output is bounded in time by its agent (ADR 9).
+        .initial_stream_window_size(limits::BULK_STREAM_WINDOW)
         .initial_connection_window_size(limits::BULK_CONNECTION_WINDOW)
         .max_concurrent_streams(MAX_STREAMS)
         .http2_keepalive_interval(Some(limits::KEEPALIVE_INTERVAL))
