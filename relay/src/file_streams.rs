@@ -3,7 +3,6 @@
 //! As with runs, the two are handed to each other whole, and nothing is kept between them. What a caller
 //! may do on one is decided when it is opened, and looked up on every message.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -12,6 +11,7 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tonic::Streaming;
 
+use crate::by_machine::ByMachine;
 use crate::machines::Link;
 use crate::stream_token::StreamToken;
 
@@ -111,13 +111,10 @@ impl FileStream {
     }
 }
 
-/// By the machine and the number that they were given.
-type Open = HashMap<(MachineId, RunId), Arc<FileStream>>;
-
 /// All that are open.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct FileStreams {
-    shared: Arc<Mutex<Open>>,
+    open: ByMachine<FileStream>,
 }
 
 impl FileStreams {
@@ -142,22 +139,15 @@ impl FileStreams {
             refusal: OnceLock::new(),
             is_closed: AtomicBool::new(false),
         });
-        let mut streams = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_machine = streams
-            .keys()
-            .filter(|(machine, _)| *machine == link.machine);
-        if of_machine.count() >= most {
-            return Err(Refusal::exhausted(
-                "too-many-file-streams",
-                format!(
-                    "{most} streams to the files of {machine_name} are open, which is the limit"
-                ),
-            )
-            .hint("wait until a transfer has ended"));
-        }
         let key = (link.machine, stream.id);
-        streams.insert(key, stream.clone());
-        drop(streams);
+        // Its number was made a moment ago: all that can stand in its way is the limit.
+        self.open.enter(key, stream.clone(), most).map_err(|_| {
+            let what = format!(
+                "{most} streams to the files of {machine_name} are open, which is the limit"
+            );
+            Refusal::exhausted("too-many-file-streams", what)
+                .hint("wait until a transfer has ended")
+        })?;
         let guard = FileStreamGuard {
             streams: self.clone(),
             link: link.clone(),
@@ -168,17 +158,12 @@ impl FileStreams {
 
     /// The stream that an agent names; it can only name its own machine's.
     pub(crate) fn get(&self, machine: MachineId, id: RunId) -> Option<Arc<FileStream>> {
-        let streams = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
-        streams.get(&(machine, id)).cloned()
+        self.open.get((machine, id))
     }
 
     /// Ends all.
     pub(crate) fn end_all(&self, refusal: &Refusal) {
-        let streams: Vec<_> = {
-            let streams = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
-            streams.values().cloned().collect()
-        };
-        for stream in streams {
+        for stream in self.open.all() {
             stream.end(refusal.clone());
         }
     }
@@ -202,11 +187,7 @@ impl FileStreamGuard {
 impl Drop for FileStreamGuard {
     fn drop(&mut self) {
         self.stream.over.cancel();
-        let mut streams = self
-            .streams
-            .shared
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        streams.remove(&(self.link.machine, self.stream.id));
+        let key = (self.link.machine, self.stream.id);
+        self.streams.open.remove(key);
     }
 }

@@ -6,6 +6,7 @@
 //! keeps anything that cannot be rebuilt from the agents.
 
 mod agents;
+mod by_machine;
 mod caller;
 pub mod cli;
 mod clients;

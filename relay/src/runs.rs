@@ -4,7 +4,6 @@
 //! flow control. Nothing is buffered between them and no task stands there. A caller that comes back to
 //! a run makes another meeting under an id of its own: what a run is, only its agent knows.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -13,6 +12,7 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tonic::Streaming;
 
+use crate::by_machine::{ByMachine, NotEntered};
 use crate::machines::Link;
 use crate::stream_token::StreamToken;
 
@@ -122,10 +122,8 @@ impl Run {
 /// All that are under way.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Runs {
-    shared: Arc<Mutex<UnderWay>>,
+    under_way: ByMachine<Run>,
 }
-
-type UnderWay = HashMap<(MachineId, RunId), Arc<Run>>;
 
 impl Runs {
     /// Enters a run, at most `most` on one machine. It is over when the guard is dropped.
@@ -148,27 +146,16 @@ impl Runs {
             refusal: OnceLock::new(),
             is_finished: AtomicBool::new(false),
         });
-        let mut runs = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (link.machine, id);
-        if runs.contains_key(&key) {
-            return Err(Refusal::invalid(
-                "bad-request",
-                "a run with this id is under way already",
-            ));
-        }
-        if runs
-            .keys()
-            .filter(|(machine, _)| *machine == link.machine)
-            .count()
-            >= most
-        {
-            return Err(Refusal::exhausted(
+        let entered = self.under_way.enter((link.machine, id), run.clone(), most);
+        entered.map_err(|why| match why {
+            NotEntered::Known => {
+                Refusal::invalid("bad-request", "a run with this id is under way already")
+            }
+            NotEntered::Full => Refusal::exhausted(
                 "too-many-execs",
                 format!("{most} programs run on {machine_name} already, which is the limit"),
-            ));
-        }
-        runs.insert(key, run.clone());
-        drop(runs);
+            ),
+        })?;
         let guard = RunGuard {
             runs: self.clone(),
             link: link.clone(),
@@ -179,17 +166,12 @@ impl Runs {
 
     /// The run that an agent names; it can only name its own machine's.
     pub(crate) fn get(&self, machine: MachineId, id: RunId) -> Option<Arc<Run>> {
-        let runs = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
-        runs.get(&(machine, id)).cloned()
+        self.under_way.get((machine, id))
     }
 
     /// Ends all.
     pub(crate) fn end_all(&self, refusal: &Refusal) {
-        let runs: Vec<_> = {
-            let runs = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
-            runs.values().cloned().collect()
-        };
-        for run in runs {
+        for run in self.under_way.all() {
             run.end(refusal.clone());
         }
     }
@@ -213,13 +195,8 @@ impl RunGuard {
 impl Drop for RunGuard {
     fn drop(&mut self) {
         self.run.over.cancel();
-        let mut runs = self
-            .runs
-            .shared
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        runs.remove(&(self.link.machine, self.run.id));
-        drop(runs);
+        let key = (self.link.machine, self.run.id);
+        self.runs.under_way.remove(key);
         if !self.run.is_finished() && self.run.when_lost == WhenLost::End {
             // The end of its stream tells the agent as well, but stands behind input that its
             // program does not read.
