@@ -114,6 +114,20 @@ mod tests {
     }
 
     #[test]
+    fn a_claim_to_have_numbered_everything_overflows_nothing() {
+        let mut emulator = printed(0..3);
+        emulator.continue_history(u64::MAX, u64::MAX);
+        for line in 0..30 {
+            emulator.feed(format!("line {line}\r\n").as_bytes());
+        }
+        let mark = emulator.history_mark();
+        assert!(mark.first_kept < mark.next && mark.next <= mark.end());
+        assert!(!emulator.history(None, 5, 1 << 10).text.is_empty());
+        emulator.feed(b"\x1b[3J");
+        emulator.resize(20, 60);
+    }
+
+    #[test]
     fn pages_hold_every_line_once_from_the_newest_to_the_oldest() {
         // The last three are on the screen.
         let emulator = printed(0..25_003);

@@ -14,6 +14,10 @@ const OVERHEAD: usize = 32;
 /// How long one logical line may get: a stream without a line break is cut into lines of this.
 const MAX_LINE: usize = 64 << 10;
 
+/// A peer may claim to have numbered any number of lines; from here on there is room to count, and no
+/// terminal gets so far.
+const LAST_NUMBER: u64 = u64::MAX / 2;
+
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Ring {
@@ -74,7 +78,7 @@ impl Ring {
     /// Numbers the lines as another ring did that held the same newest ones.
     pub(crate) fn number(&mut self, epoch: u64, next: u64) {
         self.epoch = epoch;
-        self.next = next.max(self.lines.len() as u64);
+        self.next = next.min(LAST_NUMBER).max(self.lines.len() as u64);
     }
 
     /// The newest `count` lines, oldest first.

@@ -231,13 +231,13 @@ impl Effects {
 fn page_of(page: &v1::HistoryResponse) -> Page {
     let mark = page.mark.unwrap_or_default();
     let text = String::from_utf8_lossy(&page.text);
-    let lines: Vec<Line> = (page.from..)
-        .zip(text.lines())
-        .map(|(number, text)| Line {
-            number,
-            text: text.to_owned(),
-        })
-        .collect();
+    // An agent may claim any number: what has none after the largest is no line.
+    let numbered = text.lines().enumerate().map_while(|(at, text)| {
+        let number = page.from.checked_add(at as u64)?;
+        let text = text.to_owned();
+        Some(Line { number, text })
+    });
+    let lines: Vec<_> = numbered.collect();
     Page {
         epoch: mark.epoch,
         continues: mark.goes_on && lines.last().is_some_and(|line| line.number == mark.next),
@@ -289,5 +289,36 @@ async fn measure(connection: Connection, tell: mpsc::Sender<Msg>) {
             return;
         }
         tokio::time::sleep(MEASURE_EVERY).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_is_taken_as_it_is_and_no_number_overflows() {
+        let page = |from, text: &'static str| v1::HistoryResponse {
+            from,
+            text: text.as_bytes().into(),
+            mark: Some(v1::HistoryMark {
+                next: 8,
+                goes_on: true,
+                ..v1::HistoryMark::default()
+            }),
+            ..v1::HistoryResponse::default()
+        };
+        let numbers = |page: &Page| {
+            page.lines
+                .iter()
+                .map(|line| line.number)
+                .collect::<Vec<_>>()
+        };
+        let taken = page_of(&page(7, "one\ntwo\n"));
+        assert_eq!(numbers(&taken), [7, 8]);
+        assert!(taken.continues && !taken.is_oldest);
+        let hostile = page_of(&page(u64::MAX, "one\ntwo\n"));
+        assert_eq!(numbers(&hostile), [u64::MAX]);
+        assert!(page_of(&v1::HistoryResponse::default()).is_oldest);
     }
 }
