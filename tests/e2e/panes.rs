@@ -11,15 +11,21 @@ async fn world() -> World {
     World::with().machines(&["web-1", "web-2"]).start().await
 }
 
-/// Somebody at a large terminal, with the list of machines before them.
-async fn at_the_fleet(world: &World) -> Person {
+/// Somebody who starts the client at a large terminal.
+fn at_a_terminal(world: &World) -> Person {
     let shape = Shape {
         rows: 40,
         cols: 140,
         ..Shape::default()
     };
-    let person = world.owner.at_a_terminal_of(shape, &[]);
-    person.sees("web-2").await;
+    world.owner.at_a_terminal_of(shape, &[])
+}
+
+/// Somebody at a large terminal, with the list of machines before them.
+async fn at_the_fleet(world: &World) -> Person {
+    let person = at_a_terminal(world);
+    // Both: until then the first that is known is the first of the list.
+    person.sees("machines · 2").await;
     person.sees("FLEET").await;
     person
 }
@@ -103,12 +109,7 @@ async fn the_layout_and_its_sessions_are_there_again_at_the_next_start() {
     person.sees("0:work*").await;
     person.type_keys(&format!("{PREFIX}d"));
     assert_eq!(person.pty.exit().await, 0);
-    let shape = Shape {
-        rows: 40,
-        cols: 140,
-        ..Shape::default()
-    };
-    let again = world.owner.at_a_terminal_of(shape, &[]);
+    let again = at_a_terminal(&world);
     again.sees("first-2").await;
     again.sees("second-2").await;
     again.sees("0:work*").await;
@@ -170,12 +171,7 @@ async fn lines_that_left_the_screen_are_fetched_searched_and_copied() {
     // The client has never seen these lines if it starts now.
     person.type_keys(&format!("{PREFIX}d"));
     assert_eq!(person.pty.exit().await, 0);
-    let shape = Shape {
-        rows: 40,
-        cols: 140,
-        ..Shape::default()
-    };
-    let person = world.owner.at_a_terminal_of(shape, &[]);
+    let person = at_a_terminal(&world);
     person.sees("all-2").await;
     person.type_keys(&format!("{PREFIX}["));
     person.sees("COPY").await;
