@@ -242,7 +242,12 @@ impl Client {
 
     /// The screen's text.
     pub(crate) fn text(&self) -> String {
-        self.terminal().backend().to_string()
+        let terminal = self.terminal();
+        // The backend's own text knows no screen without columns.
+        if self.model.setup.screen.width == 0 {
+            return String::new();
+        }
+        terminal.backend().to_string()
     }
 
     pub(crate) fn cursor(&self) -> Position {

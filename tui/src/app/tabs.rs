@@ -3,36 +3,17 @@
 //! Invariants: every pane is in one tab; a tab has at least one pane; the focus of a tab is one of its
 //! panes. A tab without panes is gone.
 
+mod float;
+
 use ratatui::layout::Rect;
-use serde::{Deserialize, Serialize};
+
+pub use float::Float;
 
 use crate::tiles::{Axis, PaneId, Placed, Preset, Tile, Tiles};
 
 /// A tab of this client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TabId(pub u64);
-
-/// A pane that floats above the others: where, in thousandths of the tab's area, so that it stays in
-/// it whatever its size is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Float {
-    /// Which.
-    pub pane: PaneId,
-    /// From the left.
-    pub x: u16,
-    /// From the top.
-    pub y: u16,
-    /// How wide.
-    pub width: u16,
-    /// How high.
-    pub height: u16,
-}
-
-/// All of an area, in the units of [`Float`].
-const WHOLE: u16 = 1000;
-
-/// The smallest floating pane, with its frame.
-const MIN_FLOAT: (u16, u16) = (12, 4);
 
 /// What is where in a tab.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -231,60 +212,6 @@ impl Tab {
     }
 }
 
-impl Float {
-    fn place(&self, area: Rect) -> Tile {
-        let of = |share: u16, whole: u16| {
-            (u32::from(share.min(WHOLE)) * u32::from(whole) / u32::from(WHOLE)) as u16
-        };
-        let width = of(self.width, area.width).max(MIN_FLOAT.0).min(area.width);
-        let height = of(self.height, area.height)
-            .max(MIN_FLOAT.1)
-            .min(area.height);
-        let x = of(self.x, area.width).min(area.width - width);
-        let y = of(self.y, area.height).min(area.height - height);
-        let area = Rect::new(area.x + x, area.y + y, width, height);
-        Tile {
-            pane: self.pane,
-            area,
-            title: Some(Rect {
-                height: area.height.min(1),
-                ..area
-            }),
-            inside: crate::view::layout::inner(area),
-        }
-    }
-
-    /// So that it comes to stand with its corner at a place of the screen, as far as it stays in `area`.
-    pub fn move_to(&mut self, column: u16, row: u16, area: Rect) {
-        let share = |at: u16, start: u16, whole: u16| {
-            (u32::from(at.saturating_sub(start)) * u32::from(WHOLE) / u32::from(whole.max(1)))
-                as u16
-        };
-        self.x = share(column, area.x, area.width).min(WHOLE - self.width.min(WHOLE));
-        self.y = share(row, area.y, area.height).min(WHOLE - self.height.min(WHOLE));
-    }
-
-    /// So that its lower right corner comes to stand at a place of the screen.
-    pub fn stretch_to(&mut self, column: u16, row: u16, area: Rect) {
-        let now = self.place(area).area;
-        let columns = i32::from(column) + 1 - i32::from(now.right());
-        let rows = i32::from(row) + 1 - i32::from(now.bottom());
-        self.grow(columns, rows, area);
-    }
-
-    /// Makes it larger or smaller, in cells of `area`.
-    pub fn grow(&mut self, columns: i32, rows: i32, area: Rect) {
-        let grown = |share: u16, by: i32, whole: u16| {
-            let by = by * i32::from(WHOLE) / i32::from(whole.max(1));
-            (i32::from(share) + by).clamp(100, i32::from(WHOLE)) as u16
-        };
-        self.width = grown(self.width, columns, area.width);
-        self.height = grown(self.height, rows, area.height);
-        self.x = self.x.min(WHOLE - self.width);
-        self.y = self.y.min(WHOLE - self.height);
-    }
-}
-
 /// All tabs. There may be none.
 #[derive(Clone, Debug, Default)]
 pub struct Tabs {
@@ -433,110 +360,4 @@ impl Tabs {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const AREA: Rect = Rect::new(0, 0, 100, 30);
-
-    fn pane(number: u64) -> PaneId {
-        PaneId(number)
-    }
-
-    fn tab(number: u64) -> Tab {
-        Tab::new(TabId(number), pane(number))
-    }
-
-    fn tabs(count: u64) -> Tabs {
-        let mut tabs = Tabs::default();
-        (1..=count).for_each(|number| tabs.add(tab(number)));
-        tabs
-    }
-
-    fn order(tabs: &Tabs) -> Vec<u64> {
-        tabs.iter().map(|tab| tab.id.0).collect()
-    }
-
-    #[test]
-    fn the_tab_before_comes_back_when_one_is_gone() {
-        let mut tabs = tabs(3);
-        tabs.select(0);
-        tabs.select(2);
-        tabs.remove(pane(3));
-        assert_eq!(tabs.current().unwrap().id, TabId(1));
-        tabs.remove(pane(1));
-        assert_eq!(tabs.current().unwrap().id, TabId(2));
-        tabs.remove(pane(2));
-        assert!(tabs.is_empty() && tabs.current().is_none());
-    }
-
-    #[test]
-    fn a_tab_at_the_left_of_the_shown_one_goes_without_a_change() {
-        let mut tabs = tabs(3);
-        tabs.remove(pane(1));
-        assert_eq!(tabs.current().unwrap().id, TabId(3));
-    }
-
-    #[test]
-    fn tabs_move_and_wrap_around() {
-        let mut tabs = tabs(3);
-        tabs.shift(1);
-        assert_eq!(order(&tabs), [3, 1, 2]);
-        assert_eq!(tabs.current().unwrap().id, TabId(3));
-        tabs.step(-1);
-        assert_eq!(tabs.current().unwrap().id, TabId(2));
-    }
-
-    #[test]
-    fn who_had_the_keys_before_gets_them_back() {
-        let mut tab = tab(1);
-        tab.split(Axis::Columns, pane(2));
-        tab.split(Axis::Rows, pane(3));
-        tab.focus(pane(1));
-        let tab = tab.without(pane(1)).unwrap();
-        assert_eq!(tab.focus, pane(3));
-    }
-
-    #[test]
-    fn a_floating_pane_stays_in_its_tab_whatever_its_size() {
-        let mut tab = tab(1);
-        tab.float(pane(2));
-        for (width, height) in [(1, 1), (12, 4), (20, 5), (100, 30), (220, 60)] {
-            let area = Rect::new(0, 0, width, height);
-            let float = tab.arrange(area).floats[0];
-            assert_eq!(
-                float.area.intersection(area),
-                float.area,
-                "{width}x{height}"
-            );
-        }
-        tab.floats[0].grow(1000, -1000, AREA);
-        tab.floats[0].move_to(500, 500, AREA);
-        let float = tab.arrange(AREA).floats[0];
-        assert_eq!(float.area.intersection(AREA), float.area);
-    }
-
-    #[test]
-    fn a_pane_floats_and_comes_back() {
-        let mut tab = tab(1);
-        tab.split(Axis::Columns, pane(2));
-        tab.toggle_float(pane(2));
-        assert!(tab.is_floating(pane(2)) && tab.focus == pane(2));
-        tab.toggle_float(pane(2));
-        assert_eq!(tab.panes(), [pane(1), pane(2)]);
-        tab.toggle_float(pane(1));
-        tab.toggle_float(pane(2));
-        assert_eq!(tab.tiles, None, "all of them may float");
-        tab.split(Axis::Rows, pane(3));
-        assert_eq!(tab.panes().len(), 3);
-    }
-
-    #[test]
-    fn a_zoomed_pane_is_alone_until_another_has_the_keys() {
-        let mut tab = tab(1);
-        tab.split(Axis::Columns, pane(2));
-        tab.zoomed = true;
-        assert_eq!(tab.arrange(AREA).tiled.tiles, [Tile::alone(pane(2), AREA)]);
-        tab.focus(pane(1));
-        assert_eq!(tab.arrange(AREA).tiled.tiles.len(), 2);
-    }
-}
+mod tests;

@@ -3,12 +3,13 @@
 use cmdop_proto::MachineId;
 use cmdop_proto::v1::SessionStatus;
 
-use super::draw::{bytes, charts_height};
+use super::draw::charts_height;
 use super::health::Severity;
 use super::history::Series;
 use super::host::{Figure, Host};
 use super::{Dashboard, Thresholds};
 use crate::app::{Presence, Session};
+use crate::view::text::bytes;
 
 /// A line of the detail view.
 #[derive(Clone, Debug, PartialEq)]

@@ -22,7 +22,6 @@ use crate::theme::{Role, Theme};
 pub use signs::Charset;
 
 pub(super) use detail::{charts_height, room as detail_room};
-pub(super) use figures::bytes;
 
 /// From this height on the columns have headings: below it a machine more is worth more.
 const HEADINGS_FROM: u16 = 7;

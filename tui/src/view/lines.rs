@@ -4,7 +4,7 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::symbols::border;
 use ratatui::text::Span;
-use ratatui::widgets::Block;
+use ratatui::widgets::{Block, Clear};
 
 use super::{layout, text};
 use crate::app::Model;
@@ -43,4 +43,20 @@ pub(super) fn framed(model: &Model, area: Rect, title: &str, role: Role, frame: 
         .border_style(theme.style(role))
         .title(Span::styled(title, theme.style(Role::Title)));
     frame.render_widget(block, area);
+}
+
+/// An empty box on top of everything, framed where there is room; its inside.
+pub(super) fn boxed(
+    model: &Model,
+    area: Rect,
+    title: &str,
+    (border, text): (Role, Role),
+    frame: &mut Frame<'_>,
+) -> Rect {
+    frame.render_widget(Clear, area);
+    frame
+        .buffer_mut()
+        .set_style(area, model.setup.theme.style(text));
+    framed(model, area, title, border, frame);
+    layout::inner(area)
 }

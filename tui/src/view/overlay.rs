@@ -3,7 +3,7 @@
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
-use ratatui::widgets::{Clear, Paragraph};
+use ratatui::widgets::Paragraph;
 
 use super::{layout, lines, picker, text};
 use crate::app::overlay::{Overlay, Question};
@@ -31,7 +31,7 @@ pub(super) fn draw(model: &Model, main: Rect, frame: &mut Frame<'_>) {
                 Line::default(),
                 answers(theme),
             ];
-            boxed(" sure? ", &lines, model, main, frame);
+            sure(" sure? ", &lines, model, main, frame);
         }
     }
 }
@@ -46,10 +46,6 @@ fn read(model: &Model, title: &str, top: usize, main: Rect, frame: &mut Frame<'_
         .unwrap_or(0)
         .max(text::width(title) + 2);
     let area = middle(main, widest + 2, rows.len() as u16 + 2);
-    frame.render_widget(Clear, area);
-    frame
-        .buffer_mut()
-        .set_style(area, model.setup.theme.style(Role::Text));
     let room = usize::from(layout::inner(area).height);
     let top = top.min(rows.len().saturating_sub(room));
     let more = if top + room < rows.len() {
@@ -57,14 +53,9 @@ fn read(model: &Model, title: &str, top: usize, main: Rect, frame: &mut Frame<'_
     } else {
         ""
     };
-    lines::framed(
-        model,
-        area,
-        &format!(" {title}{more} "),
-        Role::BorderFocused,
-        frame,
-    );
-    let inside = layout::inner(area);
+    let title = format!(" {title}{more} ");
+    let roles = (Role::BorderFocused, Role::Text);
+    let inside = lines::boxed(model, area, &title, roles, frame);
     let shown = rows.iter().skip(top).take(room);
     let shown: Vec<_> = shown
         .map(|row| line(&model.setup.theme, row, inside.width))
@@ -160,8 +151,7 @@ fn answers(theme: &Theme) -> Line<'static> {
 }
 
 /// A question in the middle, as large as its lines and the screen allow.
-fn boxed(title: &str, asked: &[Line<'_>], model: &Model, main: Rect, frame: &mut Frame<'_>) {
-    let theme = &model.setup.theme;
+fn sure(title: &str, asked: &[Line<'_>], model: &Model, main: Rect, frame: &mut Frame<'_>) {
     let widest = asked.iter().map(Line::width).max().unwrap_or(0);
     let room = main.width.saturating_sub(4).max(1);
     // A long question takes more lines instead of losing its end.
@@ -171,10 +161,8 @@ fn boxed(title: &str, asked: &[Line<'_>], model: &Model, main: Rect, frame: &mut
         widest.min(room.into()) as u16 + 4,
         broken.len() as u16 + 2,
     );
-    frame.render_widget(Clear, area);
-    frame.buffer_mut().set_style(area, theme.style(Role::Text));
-    lines::framed(model, area, title, Role::Dialog, frame);
-    let mut inside = layout::inner(area);
+    let roles = (Role::Dialog, Role::Text);
+    let mut inside = lines::boxed(model, area, title, roles, frame);
     if layout::has_frame(area) {
         inside.x += 1;
         inside.width -= 2;

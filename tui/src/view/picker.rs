@@ -3,9 +3,9 @@
 use ratatui::Frame;
 use ratatui::layout::{Position, Rect};
 use ratatui::text::{Line, Span};
-use ratatui::widgets::{Clear, Paragraph};
+use ratatui::widgets::Paragraph;
 
-use super::{layout, lines, text};
+use super::{lines, text};
 use crate::app::Model;
 use crate::app::overlay::{Prompt, Purpose};
 use crate::app::picker::{Item, Picker};
@@ -72,18 +72,8 @@ pub(super) fn prompt(model: &Model, prompt: &Prompt, main: Rect, frame: &mut Fra
 
 /// An empty box with a title; its inside.
 fn opened(model: &Model, area: Rect, title: &str, frame: &mut Frame<'_>) -> Rect {
-    frame.render_widget(Clear, area);
-    frame
-        .buffer_mut()
-        .set_style(area, model.setup.theme.style(Role::Text));
-    lines::framed(
-        model,
-        area,
-        &format!(" {title} "),
-        Role::BorderFocused,
-        frame,
-    );
-    layout::inner(area)
+    let roles = (Role::BorderFocused, Role::Text);
+    lines::boxed(model, area, &format!(" {title} "), roles, frame)
 }
 
 fn split(inside: Rect) -> [Rect; 2] {

@@ -264,9 +264,9 @@ proptest! {
 
     #[test]
     fn drawing_never_panics(
-        width in 1u16..200,
-        height in 1u16..80,
-        later in (1u16..200, 1u16..80),
+        width in 0u16..200,
+        height in 0u16..80,
+        later in (0u16..200, 0u16..80),
         rows in 2u16..100,
         cols in 2u16..250,
         printed in "[ -~\u{a0}-\u{3000}\u{1f300}-\u{1f6ff}\u{fe0f}\r\n\u{1b}]{0,300}",

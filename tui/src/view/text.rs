@@ -51,7 +51,7 @@ pub(super) fn width(text: &str) -> u16 {
 }
 
 /// A time in at most four columns.
-pub(super) fn age(age: Duration) -> String {
+pub(crate) fn age(age: Duration) -> String {
     match age.as_secs() {
         seconds @ 0..=99 => format!("{seconds}s"),
         seconds @ 100..=5_999 => format!("{}m", seconds / 60),
@@ -61,7 +61,7 @@ pub(super) fn age(age: Duration) -> String {
 }
 
 /// A number of bytes in a few columns.
-pub(super) fn bytes(count: u64) -> String {
+pub(crate) fn bytes(count: u64) -> String {
     let mut value = count as f64;
     for unit in ["B", "KiB", "MiB", "GiB"] {
         if value < 1024.0 {

@@ -3,9 +3,9 @@
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
-use ratatui::widgets::{Clear, Paragraph};
+use ratatui::widgets::Paragraph;
 
-use super::{layout, lines, notices, text};
+use super::{lines, notices, text};
 use crate::app::{Model, Page};
 use crate::theme::Role;
 
@@ -32,20 +32,12 @@ pub(super) fn draw(model: &Model, main: Rect, frame: &mut Frame<'_>) {
         return;
     }
     let area = Rect::new(main.right() - width, main.y, width, height);
-    frame.render_widget(Clear, area);
-    let theme = &model.setup.theme;
-    frame.buffer_mut().set_style(area, theme.style(Role::Toast));
-    lines::framed(
-        model,
-        area,
-        &format!(" tour · {place} "),
-        Role::BorderFocused,
-        frame,
-    );
-    let inside = layout::inner(area);
+    let title = format!(" tour · {place} ");
+    let roles = (Role::BorderFocused, Role::Toast);
+    let inside = lines::boxed(model, area, &title, roles, frame);
     let shown = rows
         .iter()
         .map(|row| Line::raw(text::cut(&format!(" {row}"), inside.width)));
     let shown = Paragraph::new(shown.collect::<Vec<_>>());
-    frame.render_widget(shown.style(theme.style(Role::Toast)), inside);
+    frame.render_widget(shown.style(model.setup.theme.style(Role::Toast)), inside);
 }

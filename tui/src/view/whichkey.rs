@@ -4,9 +4,9 @@
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
-use ratatui::widgets::{Clear, Paragraph};
+use ratatui::widgets::Paragraph;
 
-use super::{layout, lines, text};
+use super::{lines, text};
 use crate::app::Model;
 use crate::keymap::{Action, Verb};
 use crate::theme::Role;
@@ -32,18 +32,9 @@ pub(super) fn draw(model: &Model, main: Rect, frame: &mut Frame<'_>) {
         height,
         ..main
     };
-    frame.render_widget(Clear, area);
-    frame
-        .buffer_mut()
-        .set_style(area, model.setup.theme.style(Role::Text));
-    lines::framed(
-        model,
-        area,
-        &format!(" {table} … "),
-        Role::BorderFocused,
-        frame,
-    );
-    let inside = layout::inner(area);
+    let title = format!(" {table} … ");
+    let roles = (Role::BorderFocused, Role::Text);
+    let inside = lines::boxed(model, area, &title, roles, frame);
     let width = inside.width / columns;
     // Downwards first, as a list is read.
     for (column, part) in entries.chunks(usize::from(rows.max(1))).enumerate() {

@@ -67,7 +67,7 @@ fn happens() -> impl Strategy<Value = Happens> {
         2 => "[a-z ]{0,6}".prop_map(Happens::Text),
         1 => "[a-z\n]{0,12}".prop_map(Happens::Paste),
         6 => (mouse(), 0u16..130, 0u16..50).prop_map(|(kind, x, y)| Happens::Mouse(kind, x, y)),
-        3 => (1u16..130, 1u16..50).prop_map(|(width, height)| Happens::Resize(width, height)),
+        3 => (0u16..130, 0u16..50).prop_map(|(width, height)| Happens::Resize(width, height)),
         4 => (any::<usize>(), printed).prop_map(|(pane, text)| Happens::Print(pane, text)),
         1 => any::<usize>().prop_map(Happens::End),
         1 => any::<usize>().prop_map(Happens::Lose),
@@ -159,6 +159,19 @@ fn assert_sound(client: &Client) {
         for float in &shown.floats {
             assert_eq!(float.area.intersection(area), float.area);
         }
+    }
+}
+
+#[test]
+fn every_verb_does_something() {
+    for verb in Verb::ALL {
+        let mut client = Client::new(100, 30).with_fleet().with_build();
+        act::act(&mut client.model, &Action::Do(*verb));
+        let toasts = client.toasts();
+        assert!(
+            toasts.iter().all(|toast| !toast.ends_with("does nothing")),
+            "{toasts:?}"
+        );
     }
 }
 

@@ -5,6 +5,8 @@ use std::time::Duration;
 use super::super::host::{Figure, Host};
 use tokio::time::Instant;
 
+use crate::view::text::age;
+
 /// Nothing is known.
 const UNKNOWN: &str = "-";
 
@@ -34,16 +36,6 @@ pub(super) fn load(value: f32) -> String {
     }
 }
 
-/// A time in at most four columns.
-pub(super) fn age(age: Duration) -> String {
-    match age.as_secs() {
-        seconds @ 0..=99 => format!("{seconds}s"),
-        seconds @ 100..=5_999 => format!("{}m", seconds / 60),
-        seconds @ 6_000..=359_999 => format!("{}h", seconds / 3_600),
-        seconds => format!("{}d", (seconds / 86_400).min(999)),
-    }
-}
-
 /// How long something took, in at most five columns.
 pub(super) fn took(took: Duration) -> String {
     match took.as_millis() {
@@ -51,19 +43,6 @@ pub(super) fn took(took: Duration) -> String {
         millis @ 1_000..=9_999 => format!("{:.1}s", millis as f32 / 1000.0),
         _ => age(took),
     }
-}
-
-/// A number of bytes in a few columns.
-pub(in crate::dashboard) fn bytes(count: u64) -> String {
-    let mut value = count as f64;
-    for unit in ["B", "KiB", "MiB", "GiB"] {
-        if value < 1024.0 {
-            let digits = usize::from(unit != "B" && value < 100.0);
-            return format!("{value:.digits$} {unit}");
-        }
-        value /= 1024.0;
-    }
-    format!("{value:.1} TiB")
 }
 
 #[cfg(test)]
@@ -77,6 +56,5 @@ mod tests {
         let times = [0, 999, 1_500, 10_000, 6_000_000].map(|ms| took(Duration::from_millis(ms)));
         assert_eq!(times, ["0ms", "999ms", "1.5s", "10s", "1h"]);
         assert_eq!([percent(99.6), percent(f32::MAX)], ["100%", "999%"]);
-        assert_eq!(bytes(1536), "1.5 KiB");
     }
 }

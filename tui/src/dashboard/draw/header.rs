@@ -5,9 +5,9 @@ use ratatui::layout::Rect;
 use super::super::column::Direction;
 use super::super::{Dashboard, View};
 use super::cells::{Canvas, Pen, columns};
-use super::figures;
 use crate::app::Feed;
 use crate::theme::Role;
+use crate::view::text::age;
 
 pub(super) fn draw(dashboard: &Dashboard, area: Rect, canvas: &mut Canvas<'_>) {
     let badge = canvas.style(Role::Badge);
@@ -51,7 +51,7 @@ fn old(dashboard: &Dashboard) -> Option<String> {
     match dashboard.feed() {
         Feed::Lost { since, .. } => {
             let ago = dashboard.now.saturating_duration_since(*since);
-            Some(format!("not current for {}", figures::age(ago)))
+            Some(format!("not current for {}", age(ago)))
         }
         Feed::Failed(why) => Some(format!("not followed: {}", why.message)),
         Feed::Loading | Feed::Current => None,
@@ -114,7 +114,7 @@ fn results(dashboard: &Dashboard) -> Vec<(String, Role)> {
         }
     }
     if !results.is_over() {
-        let age = figures::age(results.age(dashboard.now));
+        let age = age(results.age(dashboard.now));
         words.push((format!("for {age}"), Role::Muted));
     }
     words.push((format!("$ {}", results.command()), Role::Title));
