@@ -129,8 +129,8 @@ async fn fzf_looks_in_a_pane_as_it_does_in_a_terminal() {
 
 #[tokio::test]
 async fn colours_and_wide_characters_look_in_a_pane_as_they_do_in_a_terminal() {
-    let test = r#"clear; i=0; while [ $i -lt 256 ]; do printf '\033[48;5;%dm%3d \033[m' $i $i; i=$((i+1)); done
+    let test = r"clear; i=0; while [ $i -lt 256 ]; do printf '\033[48;5;%dm%3d \033[m' $i $i; i=$((i+1)); done
         printf '\n\033[38;2;9;99;199mtrue\033[m \033[4:3mcurly\033[m \033[7mreverse\033[m 漢字🙂e\314\201\n'
-        printf '\033(0lqqk\033(B \033[20;70Hcorner\033[5;10r\033[10;1Hregion\n\n\033[r\033[22;1Hshown-%d' 42; sleep 1000"#;
+        printf '\033(0lqqk\033(B \033[20;70Hcorner\033[5;10r\033[10;1Hregion\n\n\033[r\033[22;1Hshown-%d' 42; sleep 1000";
     looks_the_same(&["sh", "-c", test, "sh"], "shown-42", &[]).await;
 }
