@@ -5,7 +5,7 @@
 //! happen or do not (splice(2)), each announced before and confirmed after; what a pipe still holds
 //! then tells how far an announced move got. Nothing is lost, and nothing is moved twice.
 //!
-//! It knows no terminal, no relay and no clock.
+//! It knows no terminal and no relay, and of time only until when it may go on.
 
 mod checkpoint;
 mod layout;
@@ -14,11 +14,13 @@ mod recovery;
 use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
 
 use cmdop_proto::{ClientId, CommandId, InputSeq, Offset};
 use rustix::fs::{MemfdFlags, OFlags, ftruncate, memfd_create};
 use rustix::io::{Errno, pread};
 use rustix::pipe::{PipeFlags, SpliceFlags, pipe_with, splice};
+use tokio::time::Instant;
 
 use checkpoint::Checkpoint;
 use layout::{CLIENT_SLOTS, Field, InputRecord, Layout};
@@ -30,6 +32,9 @@ const PIECE: usize = 4 << 10;
 
 /// Pieces that fit a pipe whatever their size: one less than the buffers of a default pipe (pipe(7)).
 const PIECES: usize = 15;
+
+/// How long a move from a terminal goes on: as long as all that fits the pipe takes when it is there.
+const TURN_TIME: Duration = Duration::from_micros(300);
 
 /// What goes into a terminal at once; a pipe takes as much whole or not at all (PIPE_BUF, pipe(7)).
 const CHUNK: usize = 4 << 10;
@@ -96,6 +101,31 @@ pub(crate) struct Typist {
     pub(crate) client: ClientId,
     pub(crate) seq: InputSeq,
     pub(crate) command: CommandId,
+}
+
+/// How much one move from the terminal to the log may bring. The kernel passes a piece to the reader's
+/// side by a work of its own, for which the reader waits, and the program fills the room at once: a move
+/// that went on until nothing is there would go on at the program's pace, and a key of another session
+/// would wait for all of it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Turn {
+    bytes: usize,
+    /// No piece but the first begins later.
+    until: Instant,
+}
+
+impl Turn {
+    /// At most `bytes`, beginning now.
+    pub(crate) fn from_now(bytes: usize) -> Self {
+        Self {
+            bytes,
+            until: Instant::now() + TURN_TIME,
+        }
+    }
+
+    fn is_over(self, moved: usize) -> bool {
+        moved >= self.bytes || (moved > 0 && Instant::now() >= self.until)
+    }
 }
 
 /// What a move from the terminal to the log brought.
@@ -167,18 +197,18 @@ impl Memory {
         self.end
     }
 
-    /// Moves at most `limit` bytes from the terminal to the log; never waits.
-    pub(crate) fn take(&mut self, terminal: &OwnedFd, limit: usize) -> io::Result<Taken> {
+    /// Moves what is there from the terminal to the log, in one turn.
+    pub(crate) fn take(&mut self, terminal: &OwnedFd, turn: Turn) -> io::Result<Taken> {
         if !self.can_splice {
-            return self.take_by_hand(terminal, limit);
+            return self.take_by_hand(terminal, turn);
         }
         // What is in the log already, and what is in the pipe.
         let (mut bytes, mut waiting, mut pieces) = (0, 0, 0);
         let why = loop {
-            if bytes + waiting >= limit || pieces == PIECES {
+            if pieces == PIECES || turn.is_over(bytes + waiting) {
                 break Stopped::Limit;
             }
-            let most = PIECE.min(limit - bytes - waiting);
+            let most = PIECE.min(turn.bytes - bytes - waiting);
             let moved = splice(
                 terminal,
                 None,
@@ -199,7 +229,7 @@ impl Memory {
                 Err(Errno::AGAIN) => break Stopped::Empty,
                 Err(Errno::INVAL) if bytes + waiting == 0 => {
                     self.can_splice = false;
-                    return self.take_by_hand(terminal, limit);
+                    return self.take_by_hand(terminal, turn);
                 }
                 Err(error) => {
                     self.settle(waiting)?;
@@ -244,14 +274,14 @@ impl Memory {
         layout::set_end(&self.parts.file, self.end, 0)
     }
 
-    fn take_by_hand(&mut self, terminal: &OwnedFd, limit: usize) -> io::Result<Taken> {
+    fn take_by_hand(&mut self, terminal: &OwnedFd, turn: Turn) -> io::Result<Taken> {
         let mut buffer = [0; PIECE];
         let mut bytes = 0;
         let why = loop {
-            if bytes >= limit {
+            if turn.is_over(bytes) {
                 break Stopped::Limit;
             }
-            let most = PIECE.min(limit - bytes);
+            let most = PIECE.min(turn.bytes - bytes);
             match rustix::io::read(terminal, &mut buffer[..most]) {
                 Ok(0) | Err(Errno::IO) => break Stopped::End,
                 Ok(count) => {

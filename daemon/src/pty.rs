@@ -17,7 +17,7 @@ use tokio::io::Interest;
 use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
 
 use crate::descriptor;
-use crate::memory::{Stopped, Taken};
+use crate::memory::{Stopped, Taken, Turn};
 use crate::session::input::Next;
 use crate::session::log::Log;
 
@@ -67,18 +67,13 @@ impl Pty {
 
     /// Moves what is there to the log. A terminal whose other side is closed answers EIO: that is its
     /// end.
-    pub(crate) fn read(
-        &self,
-        log: &mut Log,
-        limit: usize,
-        command: CommandId,
-    ) -> io::Result<Taken> {
+    pub(crate) fn read(&self, log: &mut Log, turn: Turn, command: CommandId) -> io::Result<Taken> {
         let mut taken = Taken {
             bytes: 0,
             why: Stopped::Empty,
         };
         let read = self.master.try_io(Interest::READABLE, |terminal| {
-            taken = log.take(terminal, limit, command)?;
+            taken = log.take(terminal, turn, command)?;
             match taken.why {
                 // The runtime is to wait for news.
                 Stopped::Empty => Err(io::ErrorKind::WouldBlock.into()),
@@ -96,10 +91,10 @@ impl Pty {
     pub(crate) fn read_now(
         &self,
         log: &mut Log,
-        limit: usize,
+        turn: Turn,
         command: CommandId,
     ) -> io::Result<Taken> {
-        log.take(self.master.get_ref(), limit, command)
+        log.take(self.master.get_ref(), turn, command)
     }
 
     /// Writes what the terminal takes now of the next input; `None` if nothing.

@@ -6,6 +6,7 @@
 //! The programs are the release builds (`cargo build --release --workspace` first).
 
 mod candidate;
+mod client;
 mod dashboard;
 mod echo;
 mod exec;
@@ -63,6 +64,12 @@ async fn main() {
             return;
         }
     }
+    if plan.wants("inside") {
+        client::inside(plan.rounds(5_000));
+        if plan.only.len() == 1 {
+            return;
+        }
+    }
     let mut world = World::start().await;
     let sshd = sshd::Sshd::start().await;
     let mut table = Table::default();
@@ -91,6 +98,9 @@ async fn main() {
     }
     if plan.wants("neighbour") {
         neighbour::measure(&candidates, plan.rounds(10), &mut table).await;
+    }
+    if plan.wants("client") {
+        client::measure(&world, plan.rounds(10), &mut table).await;
     }
     if plan.wants("interrupt") {
         let narrow = Narrow::start(&world, sshd.as_ref()).await;

@@ -32,6 +32,11 @@ impl Terminal {
             pixel_width: 0,
             pixel_height: 0,
         };
+        Self::start_of(command, env, size)
+    }
+
+    /// The same on a terminal of another size.
+    pub(crate) fn start_of(command: &[String], env: &[(String, String)], size: PtySize) -> Self {
         let pair = native_pty_system()
             .openpty(size)
             .expect("a pseudo-terminal");

@@ -7,7 +7,7 @@ use std::io::{Read, Write};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use cmdop_emulator::{Emulator, Options};
+use cmdop_emulator::{Cell, Emulator, Options};
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
 use tokio::sync::watch;
 
@@ -164,6 +164,39 @@ impl Pty {
         )
     }
 
+    /// The screen cell by cell, each with all that there is to see of it, a list per row. The right halves
+    /// of wide characters are not in it.
+    ///
+    /// # Panics
+    /// When the shape asked for no screen.
+    pub fn looks(&self) -> Vec<Vec<String>> {
+        let seen = self.lock();
+        let screen = seen
+            .screen
+            .as_ref()
+            .expect("this terminal was made with a screen");
+        let (rows, cols) = screen.size();
+        let row = |row| {
+            let cells = (0..cols).filter_map(move |col| screen.cell(row, col));
+            cells.filter(|cell| cell.width > 0).map(look_of).collect()
+        };
+        (0..rows).map(row).collect()
+    }
+
+    /// Where the cursor is: row and column, from 0; none if it is hidden.
+    ///
+    /// # Panics
+    /// When the shape asked for no screen.
+    pub fn cursor(&self) -> Option<(u16, u16)> {
+        let seen = self.lock();
+        let screen = seen
+            .screen
+            .as_ref()
+            .expect("this terminal was made with a screen");
+        let cursor = screen.cursor();
+        cursor.visible.then_some((cursor.row, cursor.col))
+    }
+
     /// The newest raw output, at most 16 MiB of it.
     pub fn raw(&self) -> Vec<u8> {
         self.lock().raw.clone()
@@ -268,6 +301,23 @@ impl Seen {
             screen.feed(bytes);
         }
     }
+}
+
+fn look_of(cell: Cell<'_>) -> String {
+    let text = if cell.text.is_empty() { " " } else { cell.text };
+    let link = cell.link.map(|link| link.uri()).unwrap_or_default();
+    let is_bare = !(cell.underline || cell.strike || cell.inverse);
+    if text == " " && is_bare {
+        return format!("blank on {:?} {link}", cell.bg);
+    }
+    let underline = cell
+        .underline
+        .then_some((cell.underline_style, cell.underline_color));
+    let flags = [cell.bold, cell.dim, cell.italic, cell.inverse, cell.strike];
+    format!(
+        "{text:?} {:?} on {:?} {flags:?} {underline:?} {link}",
+        cell.fg, cell.bg
+    )
 }
 
 /// What an emulator shows, a line per row, without trailing blanks.

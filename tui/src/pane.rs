@@ -2,6 +2,7 @@
 //!
 //! It does not know how bytes travel; it is told what happened and says what to show.
 
+mod decoration;
 mod widget;
 
 use std::time::Duration;
@@ -14,6 +15,7 @@ use tokio::time::Instant;
 use crate::copy;
 use crate::predict::{self, Echo, Predictor};
 
+pub use decoration::Decoration;
 pub use widget::Screen;
 pub(crate) use widget::style_of;
 

@@ -29,6 +29,7 @@ use crate::app::tour::Tour;
 use crate::app::{Effect, Model, Msg, Now, Redraw, Saved, Setup, update};
 use crate::config::{self, Config};
 use crate::copy::clipboard::{Clipboard, Facts, choose, sequence};
+use crate::pane::Decoration;
 use crate::theme::{Depth, NotRead, Reload, Theme};
 use effects::Effects;
 pub use restore::Terminal;
@@ -52,6 +53,8 @@ pub struct Look {
     pub theme: Option<String>,
     /// The colours that the terminal has.
     pub depth: Depth,
+    /// What it has beyond plain underlines.
+    pub decoration: Decoration,
     /// What else the terminal can do.
     pub terminal: Terminal,
     /// Where copied text can go.
@@ -66,6 +69,7 @@ impl Look {
             theme,
             terminal: Terminal::of_environment(&variable),
             clipboard: clipboard::facts(&variable),
+            decoration: Decoration::of_environment(&variable),
             depth: Depth::of_environment(variable),
         }
     }
@@ -125,6 +129,7 @@ pub async fn start(
         profile,
         theme,
         depth: look.depth,
+        decoration: look.decoration,
         screen: Size::new(columns, rows),
         first_shell: start == Start::Shell,
         config,

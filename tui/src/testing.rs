@@ -10,14 +10,16 @@ use cmdop_proto::{MachineId, Offset, SessionId, Size};
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers, MouseEvent, MouseEventKind};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
+use ratatui::buffer::Buffer;
 use ratatui::layout::Position;
+use ratatui::style::Style;
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::app::{Effect, Model, Msg, Now, Setup, update};
 use crate::config::Config;
 use crate::keymap::Chord;
-use crate::pane::AttachmentId;
+use crate::pane::{AttachmentId, Decoration};
 use crate::theme::{Depth, Theme};
 use crate::view::view;
 
@@ -37,6 +39,7 @@ impl Client {
             config: Config::default(),
             theme: Theme::named("mono", Depth::None).unwrap(),
             depth: Depth::Palette,
+            decoration: Decoration::Plain,
             screen: ratatui::layout::Size::new(width, height),
             first_shell: false,
             saved: None,
@@ -250,9 +253,48 @@ impl Client {
         terminal.backend().to_string()
     }
 
+    /// The screen's text, and how each cell of it looks in two themes.
+    pub(crate) fn look(&mut self) -> String {
+        let mut look = self.text();
+        for name in ["dark", "light"] {
+            let theme = Theme::named(name, Depth::True).unwrap();
+            let plain = std::mem::replace(&mut self.model.setup.theme, theme);
+            let styles = styles(self.terminal().backend().buffer());
+            self.model.setup.theme = plain;
+            look.push_str(&format!("\n{name}\n{styles}"));
+        }
+        look
+    }
+
     pub(crate) fn cursor(&self) -> Position {
         self.terminal().get_cursor_position().unwrap()
     }
+}
+
+/// A letter for each cell's style, a point for the terminal's own, and what the letters mean.
+fn styles(buffer: &Buffer) -> String {
+    let mut known = Vec::new();
+    let mut letter = |style: Style| {
+        if style == ratatui::buffer::Cell::EMPTY.style() {
+            return '.';
+        }
+        let at = known.iter().position(|seen| *seen == style);
+        let at = at.unwrap_or_else(|| {
+            known.push(style);
+            known.len() - 1
+        });
+        ('a'..='z').chain('A'..='Z').nth(at).unwrap_or('?')
+    };
+    let rows = buffer.content.chunks(buffer.area.width.into());
+    let rows: Vec<String> = rows
+        .map(|row| row.iter().map(|cell| letter(cell.style())).collect())
+        .collect();
+    let mut said: String = rows.iter().map(|row| format!("{row}\n")).collect();
+    for (at, style) in known.iter().enumerate() {
+        let letter = ('a'..='z').chain('A'..='Z').nth(at).unwrap_or('?');
+        said.push_str(&format!("{letter} {style:?}\n"));
+    }
+    said
 }
 
 pub(crate) fn id(number: u128) -> Uuid {

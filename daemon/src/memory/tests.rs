@@ -58,7 +58,7 @@ fn read_slave(slave: &OwnedFd) -> Vec<u8> {
 fn take(memory: &mut Memory, master: &OwnedFd, count: usize) {
     let wanted = memory.end().advance(count);
     while memory.end() < wanted {
-        memory.take(master, 64 << 10).unwrap();
+        memory.take(master, Turn::from_now(64 << 10)).unwrap();
         std::thread::yield_now();
     }
 }
@@ -90,9 +90,28 @@ fn the_end_of_a_terminal_is_told_after_its_last_bytes() {
     drop(slave);
     let mut why = Stopped::Empty;
     while why != Stopped::End {
-        why = memory.take(&master, 64 << 10).unwrap().why;
+        why = memory.take(&master, Turn::from_now(64 << 10)).unwrap().why;
     }
     assert_eq!(all_of(&memory), b"last words");
+}
+
+#[test]
+fn a_turn_that_is_over_takes_one_piece_and_leaves_the_rest_for_the_next() {
+    let (master, slave) = terminal();
+    let mut memory = Memory::new(64 << 10).unwrap();
+    let printed = rustix::io::write(&slave, &[b'x'; 3 * PIECE]).unwrap();
+    assert!(printed > PIECE);
+    let over = Turn {
+        bytes: 64 << 10,
+        until: Instant::now(),
+    };
+    let taken = memory.take(&master, over).unwrap();
+    assert_eq!(taken.why, Stopped::Limit);
+    assert!((1..=PIECE).contains(&taken.bytes));
+    while memory.end() < Offset(printed as u64) {
+        memory.take(&master, Turn::from_now(64 << 10)).unwrap();
+    }
+    assert_eq!(all_of(&memory), vec![b'x'; printed]);
 }
 
 #[test]

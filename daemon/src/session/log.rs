@@ -11,7 +11,7 @@ use bytes::Bytes;
 use cmdop_proto::{CommandId, Offset, v1};
 use rustix::termios::LocalModes;
 
-use crate::memory::{Memory, Taken};
+use crate::memory::{Memory, Taken, Turn};
 
 /// How many changes of the command id are remembered. A log that is all echoes has one a byte; older
 /// bytes then go out under id 0, "before any", which claims too little and never too much.
@@ -71,16 +71,16 @@ impl Log {
         self.memory.end()
     }
 
-    /// Moves at most `limit` bytes here from the terminal, printed after `command` was written; the
-    /// oldest bytes give way.
+    /// Moves bytes here from the terminal in one turn, printed after `command` was written; the oldest
+    /// bytes give way.
     pub(crate) fn take(
         &mut self,
         terminal: &OwnedFd,
-        limit: usize,
+        turn: Turn,
         command: CommandId,
     ) -> io::Result<Taken> {
         let from = self.end();
-        let taken = self.memory.take(terminal, limit)?;
+        let taken = self.memory.take(terminal, turn)?;
         if taken.bytes > 0 {
             self.mark(from, command);
             self.echo = echo(terminal);

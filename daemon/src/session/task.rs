@@ -239,7 +239,7 @@ impl Task {
         } else {
             Intake::Open
         };
-        let has_lag = self.fed < self.log.end() && self.exit.is_none();
+        let has_lag = self.has_lag();
         let acks_due_at = match &mut self.link {
             Link::Open(stream) => stream.queue().holds_acks().then_some(self.acks_due_at),
             Link::Away | Link::Opening(_) => None,
@@ -292,6 +292,14 @@ impl Task {
                 }
             }
         }
+    }
+
+    /// Whether the emulator is to be fed. What is gathered of a flood is fed in large pieces: of many lines
+    /// at once, most have left the screen before they are drawn.
+    fn has_lag(&self) -> bool {
+        let lag = self.log.end() - self.fed;
+        let is_much = self.gathered == 0 || lag >= FEED as u64;
+        lag > 0 && is_much && self.exit.is_none()
     }
 
     /// Over: the processes are gone, and the relay has heard it or does not want to. A stream that is

@@ -23,7 +23,7 @@ use crate::copy::Clicks;
 use crate::dashboard::draw::Charset;
 use crate::dashboard::{Dashboard, Settings};
 use crate::keymap::tables;
-use crate::pane::{AttachmentId, Link, Pane};
+use crate::pane::{AttachmentId, Decoration, Link, Pane};
 use crate::theme::{Depth, Theme};
 use crate::tiles::PaneId;
 use crate::view::layout;
@@ -48,6 +48,8 @@ pub struct Setup {
     pub theme: Theme,
     /// What the terminal can show of a program's colours.
     pub depth: Depth,
+    /// What it has beyond plain underlines.
+    pub decoration: Decoration,
     /// The terminal's size.
     pub screen: Terminal,
     /// Where there is one machine and no session yet, open a shell on it.

@@ -8,11 +8,12 @@ use std::borrow::Cow;
 
 use cmdop_emulator::{Cell, Color, Emulator};
 use cmdop_proto::text::is_hidden;
-use ratatui::buffer::Buffer;
+use ratatui::buffer::{Buffer, CellDiffOption};
 use ratatui::layout::{Position, Rect};
 use ratatui::style::{Color as Shade, Modifier, Style};
 use tokio::time::Instant;
 
+use super::decoration::{Decoration, Decorator};
 use crate::predict::Predictor;
 use crate::theme::Depth;
 
@@ -21,6 +22,7 @@ use crate::theme::Depth;
 pub struct Screen<'a> {
     emulator: &'a Emulator,
     depth: Depth,
+    decoration: Decoration,
     /// For everything, on top of the program's own attributes.
     stale: bool,
     /// What surrounds a screen that is smaller than its room.
@@ -51,6 +53,7 @@ impl<'a> Screen<'a> {
         Self {
             emulator,
             depth: Depth::True,
+            decoration: Decoration::Plain,
             stale: false,
             around: Style::new(),
             predicted: None,
@@ -60,6 +63,11 @@ impl<'a> Screen<'a> {
     /// In the colours that the terminal has.
     pub fn depth(self, depth: Depth) -> Self {
         Self { depth, ..self }
+    }
+
+    /// With what the terminal has beyond plain underlines.
+    pub fn decoration(self, decoration: Decoration) -> Self {
+        Self { decoration, ..self }
     }
 
     /// Dimmed: it may be out of date.
@@ -86,6 +94,7 @@ impl<'a> Screen<'a> {
         }
         let (rows, cols) = self.emulator.size();
         let origin = self.origin(area);
+        let mut decorator = Decorator::new(self.decoration);
         for y in 0..area.height {
             for x in 0..area.width {
                 let (row, col) = (origin.row + y, origin.col + x);
@@ -95,7 +104,9 @@ impl<'a> Screen<'a> {
                         .set_style(self.around);
                 } else if let Some(cell) = self.emulator.cell(row, col) {
                     let room = (area.width - x).min(cols - col);
-                    self.put(cell, room, x == 0, &mut buffer[(area.x + x, area.y + y)]);
+                    let target = &mut buffer[(area.x + x, area.y + y)];
+                    self.put(cell, room, x == 0, target);
+                    decorator.decorate(cell, u16::from(cell.width).min(room), target);
                 }
             }
         }
@@ -122,7 +133,10 @@ impl<'a> Screen<'a> {
             style.fg = style.fg.map(|color| self.depth.nearest(color));
             style.bg = style.bg.map(|color| self.depth.nearest(color));
             let symbol = guess.character.encode_utf8(&mut [0; 4]).to_owned();
-            buffer[at].set_symbol(&stripped(&symbol)).set_style(style);
+            buffer[at]
+                .set_diff_option(CellDiffOption::None)
+                .set_symbol(&stripped(&symbol))
+                .set_style(style);
         }
     }
 
@@ -174,7 +188,10 @@ impl<'a> Screen<'a> {
         let cut_below = u32::from(origin.row) + u32::from(area.height) < u32::from(rows);
         let (right, bottom) = (area.right() - 1, area.bottom() - 1);
         let mut mark = |x, y| {
-            buffer[(x, y)].set_char('⋯').set_style(self.around);
+            buffer[(x, y)]
+                .set_diff_option(CellDiffOption::None)
+                .set_char('⋯')
+                .set_style(self.around);
         };
         if cut_right {
             mark(right, area.y);

@@ -191,6 +191,7 @@ mod tests {
             profile: "p".into(),
             theme,
             depth: Depth::Palette,
+            decoration: crate::pane::Decoration::Plain,
             screen: size,
             first_shell: false,
             config: crate::config::Config::default(),

@@ -144,6 +144,7 @@ fn screen(model: &Model, tile: &Tile, frame: &mut Frame<'_>) {
     let cursor = pane
         .screen()
         .depth(model.setup.depth)
+        .decoration(model.setup.decoration)
         .stale(pane.link != Link::Live)
         .predicted(pane.predictor(), model.now)
         .around(theme.style(Role::Muted))

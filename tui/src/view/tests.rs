@@ -36,7 +36,7 @@ fn panes(width: u16, height: u16) -> Client {
 fn the_first_screen_shows_machines_and_sessions() {
     for (width, height) in [(80, 24), (120, 40), (20, 5)] {
         let name = format!("fleet_{width}x{height}");
-        insta::assert_snapshot!(name, Client::new(width, height).with_fleet().text());
+        insta::assert_snapshot!(name, Client::new(width, height).with_fleet().look());
     }
 }
 
@@ -44,7 +44,7 @@ fn the_first_screen_shows_machines_and_sessions() {
 fn a_session_with_the_keys_has_the_screen() {
     for (width, height) in [(80, 24), (120, 40), (20, 5)] {
         let name = format!("pane_{width}x{height}");
-        insta::assert_snapshot!(name, shell(width, height).text());
+        insta::assert_snapshot!(name, shell(width, height).look());
     }
     assert_eq!(shell(80, 24).cursor(), Position::new(2, 3));
 }
@@ -53,11 +53,11 @@ fn a_session_with_the_keys_has_the_screen() {
 fn panes_share_the_screen() {
     for (width, height) in [(80, 24), (120, 40), (20, 5)] {
         let name = format!("panes_{width}x{height}");
-        insta::assert_snapshot!(name, panes(width, height).text());
+        insta::assert_snapshot!(name, panes(width, height).look());
     }
     let mut ascii = panes(80, 24);
     ascii.model.setup.config.borders = Borders::Ascii;
-    insta::assert_snapshot!("panes_ascii_80x24", ascii.text());
+    insta::assert_snapshot!("panes_ascii_80x24", ascii.look());
 }
 
 #[test]
@@ -75,7 +75,7 @@ fn an_observer_is_told_so_and_sees_another_size_whole_or_cropped() {
     );
     insta::assert_snapshot!(
         "observer_60x10",
-        watched(60, 10, Size::clamped(4, 20)).text()
+        watched(60, 10, Size::clamped(4, 20)).look()
     );
 }
 
@@ -109,7 +109,7 @@ fn the_prefix_shows_what_can_follow_after_a_moment() {
         client.chord("C-b");
         assert!(client.text().contains("PREFIX"));
         client.wait(Duration::from_millis(400));
-        insta::assert_snapshot!(format!("prefix_{width}x{height}"), client.text());
+        insta::assert_snapshot!(format!("prefix_{width}x{height}"), client.look());
     }
 }
 
@@ -119,7 +119,7 @@ fn help_pickers_and_questions_lie_on_top() {
         let mut client = shell(width, height);
         let snapshot = |client: &mut Client, name: &str, keys: &str| {
             client.keys(keys);
-            insta::assert_snapshot!(format!("{name}_{width}x{height}"), client.text());
+            insta::assert_snapshot!(format!("{name}_{width}x{height}"), client.look());
             client.chord("Esc");
         };
         snapshot(&mut client, "help", "C-b ?");
@@ -149,7 +149,7 @@ fn an_outage_and_errors_are_told() {
     let what = "web-1 is offline: its agent is not linked";
     let offline = Refusal::unavailable("machine-offline", what).hint("start cmdopd on web-1");
     client.tell(Msg::Created(99, Err(offline)));
-    insta::assert_snapshot!("outage_80x12", client.text());
+    insta::assert_snapshot!("outage_80x12", client.look());
 }
 
 #[test]
@@ -161,7 +161,7 @@ fn a_lost_connection_greys_its_pane_and_says_what_is_done() {
         attempt: 2,
     };
     client.tell(Msg::Pane(attachment, lost));
-    insta::assert_snapshot!("reconnecting_80x10", client.text());
+    insta::assert_snapshot!("reconnecting_80x10", client.look());
     let terminal = client.terminal();
     let first = &terminal.backend().buffer()[(0, 0)];
     assert!(first.modifier.contains(ratatui::style::Modifier::DIM));
@@ -172,7 +172,7 @@ fn the_end_of_a_session_is_told_over_its_last_screen() {
     let mut client = shell(80, 10);
     let attachment = client.attachment();
     client.tell(Msg::Pane(attachment, Event::Ended(ended(1, 1))));
-    insta::assert_snapshot!("ended_80x10", client.text());
+    insta::assert_snapshot!("ended_80x10", client.look());
 }
 
 #[test]
@@ -294,9 +294,9 @@ fn looking_back_and_the_dashboard_have_the_screen() {
     for (width, height) in [(80, 24), (120, 40), (20, 5)] {
         let mut client = shell(width, height);
         client.keys("C-b [ ? m a k e Enter");
-        insta::assert_snapshot!(format!("copy_{width}x{height}"), client.text());
+        insta::assert_snapshot!(format!("copy_{width}x{height}"), client.look());
         client.keys("Esc q C-b F");
-        insta::assert_snapshot!(format!("dashboard_{width}x{height}"), client.text());
+        insta::assert_snapshot!(format!("dashboard_{width}x{height}"), client.look());
     }
 }
 
@@ -304,5 +304,5 @@ fn looking_back_and_the_dashboard_have_the_screen() {
 fn the_tour_stands_in_a_corner() {
     let mut client = shell(80, 24);
     client.model.tour = Some(crate::app::tour::Tour::default());
-    insta::assert_snapshot!("tour_80x24", client.text());
+    insta::assert_snapshot!("tour_80x24", client.look());
 }

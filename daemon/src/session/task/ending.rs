@@ -3,7 +3,7 @@
 use tokio::time::Instant;
 
 use super::{Link, TURN, Task};
-use crate::memory::Stopped;
+use crate::memory::{Stopped, Turn};
 use crate::process::Process;
 use crate::pty::Pty;
 use crate::session::end::{self, Closing};
@@ -19,9 +19,9 @@ impl Task {
     pub(super) async fn last_words(&mut self) {
         let is_closed = loop {
             let Some(pty) = &self.pty else { break true };
-            let limit = self.last_words.min(TURN);
+            let turn = Turn::from_now(self.last_words.min(TURN));
             let command = self.inputs.written();
-            let read = pty.read_now(&mut self.log, limit, command);
+            let read = pty.read_now(&mut self.log, turn, command);
             let taken = self.printed(read);
             self.last_words -= taken.bytes;
             if taken.bytes > 0 {

@@ -10,7 +10,7 @@ use rustix::process::Pid;
 use tokio::time::Instant;
 
 use super::{FEED, Link, MAX_LAG, TURN, Task, WORK};
-use crate::memory::{Stopped, Taken, Typist};
+use crate::memory::{Stopped, Taken, Turn, Typist};
 use crate::process::{self, Process};
 use crate::pty::Pty;
 use crate::session::input::Accepted;
@@ -145,10 +145,10 @@ impl Task {
     }
 
     pub(super) async fn read(&mut self) {
-        let limit = self.readable_bytes();
+        let turn = Turn::from_now(self.readable_bytes());
         let command = self.inputs.written();
         let Some(pty) = &self.pty else { return };
-        let read = pty.read(&mut self.log, limit, command);
+        let read = pty.read(&mut self.log, turn, command);
         let taken = taken(read);
         if !self.gathers(taken) {
             self.pump();
@@ -165,7 +165,7 @@ impl Task {
     /// Whether what was read waits for what certainly follows. The kernel hands out a flood in pieces
     /// of its small buffer; each by itself would wake relay and clients. A key's echo is smaller.
     fn gathers(&mut self, taken: Taken) -> bool {
-        let has_more = taken.why == Stopped::Empty && taken.bytes >= FULL;
+        let has_more = taken.why != Stopped::End && taken.bytes >= FULL && self.may_read();
         if !has_more || self.gathered + taken.bytes >= GATHER {
             self.gathered = 0;
             return false;

@@ -1,0 +1,280 @@
+//! The terminal client at 200×60 with eight panes: what a key takes inside it, from the event to the bytes
+//! for the user's terminal, and what somebody waits for who types in one pane, alone and while another
+//! prints 100 MiB.
+
+use std::cell::Cell;
+use std::io;
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use cmdop_client::attach::Event;
+use cmdop_client::follow::Change;
+use cmdop_proto::v1::{self, SessionStatus};
+use cmdop_proto::{MachineId, Offset, SessionId};
+use cmdop_tests::{World, binaries};
+use cmdop_tui::app::{Effect, Model, Msg, Now, Setup, update};
+use cmdop_tui::config::Config;
+use cmdop_tui::pane::{AttachmentId, Decoration};
+use cmdop_tui::theme::{Depth, Theme};
+use cmdop_tui::view::view;
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use portable_pty::PtySize;
+use ratatui::backend::CrosstermBackend;
+use ratatui::layout::{Rect, Size};
+use ratatui::{Terminal as Screen, TerminalOptions, Viewport};
+use tokio::time::Instant;
+
+use crate::figures::{Race, Samples, Table};
+use crate::terminal::Terminal;
+
+const PANES: usize = 8;
+const SIZE: Size = Size {
+    width: 200,
+    height: 60,
+};
+
+/// What the other pane prints.
+const PRINTED: usize = 100 << 20;
+
+/// Keys that no escape sequence ends with: an echo is told from how it is drawn.
+const KEYS: &[u8] = b"QVWXYZ";
+
+/// Prints what a key takes inside the client. It needs no servers.
+pub(crate) fn inside(steps: usize) {
+    let mut bench = Inside::new();
+    let mut samples = Samples::default();
+    for step in 0..steps {
+        samples.push(bench.key_and_echo(step));
+    }
+    let at = |share| samples.quantile(share).as_secs_f64() * 1e3;
+    println!(
+        "client: {PANES} panes, {}x{}, a key and its echo",
+        SIZE.width, SIZE.height
+    );
+    println!(
+        "  from both events to the frame          p50 {:.3} ms  p99 {:.3} ms   goal p99 1 ms",
+        at(0.5),
+        at(0.99)
+    );
+}
+
+/// Takes bytes as a terminal that is never slow, and counts them.
+struct Counted(Rc<Cell<usize>>);
+
+impl io::Write for Counted {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.set(self.0.get() + bytes.len());
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A client without servers: what it asks for is there at once.
+struct Inside {
+    model: Model,
+    screen: Screen<CrosstermBackend<Counted>>,
+    drawn: Rc<Cell<usize>>,
+    now: Now,
+    focused: AttachmentId,
+    offset: Offset,
+}
+
+impl Inside {
+    fn new() -> Self {
+        let now = Now {
+            instant: Instant::now() + Duration::from_secs(1_000_000),
+            wall_ms: 1_800_000_000_000,
+        };
+        let setup = Setup {
+            profile: "default".into(),
+            config: Config::default(),
+            theme: Theme::named("dark", Depth::True).expect("it is built in"),
+            depth: Depth::True,
+            decoration: Decoration::Full,
+            screen: SIZE,
+            first_shell: false,
+            saved: None,
+        };
+        let drawn = Rc::new(Cell::new(0));
+        let viewport = Viewport::Fixed(Rect::new(0, 0, SIZE.width, SIZE.height));
+        let screen = Screen::with_options(
+            CrosstermBackend::new(Counted(drawn.clone())),
+            TerminalOptions { viewport },
+        );
+        let mut bench = Self {
+            model: Model::new(setup, now),
+            screen: screen.expect("nothing is asked of a terminal"),
+            drawn,
+            now,
+            focused: AttachmentId(0),
+            offset: Offset::START,
+        };
+        bench.open_panes();
+        bench
+    }
+
+    fn open_panes(&mut self) {
+        let machine = v1::Machine {
+            id: MachineId::new().to_string(),
+            name: "web-1".into(),
+            presence: v1::Presence::Online.into(),
+            ..v1::Machine::default()
+        };
+        self.tell(Msg::Machines(Change::Changed(machine)));
+        self.tell(Msg::Machines(Change::Synced));
+        self.tell(Msg::Sessions(Change::Synced));
+        self.key(KeyCode::Enter, KeyModifiers::NONE);
+        for pane in 1..PANES {
+            self.fill();
+            self.key(KeyCode::Char('b'), KeyModifiers::CONTROL);
+            let split = if pane % 2 == 0 { '"' } else { '%' };
+            self.key(KeyCode::Char(split), KeyModifiers::NONE);
+            self.key(KeyCode::Char('b'), KeyModifiers::CONTROL);
+            self.key(KeyCode::Char('5'), KeyModifiers::ALT);
+        }
+        self.fill();
+        self.draw();
+    }
+
+    /// The newest pane's program has drawn a screen in many colours.
+    fn fill(&mut self) {
+        let line =
+            |line: usize| format!("\x1b[38;5;{}m{}\x1b[m\r\n", line % 256, "text ".repeat(40));
+        let drawn: String = (0..60).map(line).collect();
+        self.print(drawn.as_bytes());
+    }
+
+    fn print(&mut self, bytes: &[u8]) {
+        let output = Event::Output {
+            offset: self.offset,
+            data: Bytes::copy_from_slice(bytes),
+            reached: None,
+            echo: v1::Echo::Unspecified,
+        };
+        self.tell(Msg::Pane(self.focused, output));
+    }
+
+    fn key(&mut self, code: KeyCode, modifiers: KeyModifiers) {
+        self.tell(Msg::Key(KeyEvent::new(code, modifiers)));
+    }
+
+    fn tell(&mut self, message: Msg) {
+        for effect in update(&mut self.model, message, self.now) {
+            match effect {
+                Effect::Create {
+                    request, machine, ..
+                } => {
+                    let session = v1::Session {
+                        id: SessionId::new().to_string(),
+                        machine_id: machine.to_string(),
+                        status: SessionStatus::Connected.into(),
+                        ..v1::Session::default()
+                    };
+                    self.tell(Msg::Created(request, Ok(session)));
+                }
+                Effect::Attach {
+                    attachment,
+                    session,
+                    ..
+                } => {
+                    self.focused = attachment;
+                    let session = v1::Session {
+                        id: session.to_string(),
+                        status: SessionStatus::Connected.into(),
+                        ..v1::Session::default()
+                    };
+                    self.tell(Msg::Attached(attachment, Ok(session)));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn draw(&mut self) -> usize {
+        self.drawn.set(0);
+        let model = &self.model;
+        self.screen
+            .draw(|frame| view(model, frame))
+            .expect("what is counted is taken");
+        self.drawn.get()
+    }
+
+    /// A key, then its echo, then the frame: what of a key's way the client itself takes.
+    fn key_and_echo(&mut self, step: usize) -> Duration {
+        let key = KEYS[step % KEYS.len()];
+        let before = Instant::now();
+        self.key(KeyCode::Char(key.into()), KeyModifiers::NONE);
+        self.print(&[key]);
+        let drawn = self.draw();
+        let took = before.elapsed();
+        assert!(drawn > 0, "the echo is drawn");
+        took
+    }
+}
+
+/// Types into one of the eight panes of a real client, alone and beside 100 MiB.
+pub(crate) async fn measure(world: &World, rounds: usize, table: &mut Table) {
+    let file = world.directory().join("printed");
+    let line = "a line of text that is as long as lines usually are, or so\n";
+    std::fs::write(&file, line.repeat(PRINTED / line.len())).expect("room for 100 MiB");
+    let command = [binaries::path("cmdop").display().to_string()];
+    let size = PtySize {
+        rows: SIZE.height,
+        cols: SIZE.width,
+        pixel_width: 0,
+        pixel_height: 0,
+    };
+    let (mut calm, mut beside) = (Race::new(), Race::new());
+    tokio::task::block_in_place(|| {
+        let mut terminal = Terminal::start_of(&command, world.owner.cli.env(), size);
+        open_panes(&mut terminal);
+        for _ in 0..rounds {
+            type_keys(&mut terminal, calm.entry("cmdop").or_default());
+        }
+        terminal.write(b"\x02o");
+        let print = format!("cat {}; echo over-$((1 + 1))\r\x02;", file.display());
+        terminal.write(print.as_bytes());
+        terminal.read_until(b"usually");
+        for _ in 0..rounds {
+            type_keys(&mut terminal, beside.entry("cmdop").or_default());
+        }
+        terminal.read_until(b"over-2");
+    });
+    table.row("client, 8 panes: key to echo, p50", "", &calm, 0.5);
+    table.row("client, 8 panes: key to echo, p99", "", &calm, 0.99);
+    table.row("the same beside cat of 100 MiB, p50", "", &beside, 0.5);
+    table.row("the same beside cat of 100 MiB, p99", "", &beside, 0.99);
+}
+
+/// Eight shells; the last of them runs a program that only takes lines.
+fn open_panes(terminal: &mut Terminal) {
+    terminal.read_until(b"web-1");
+    terminal.write(b"\r");
+    for pane in 1..=PANES {
+        let ready = format!("echo ready-$(({pane} + 10))\r");
+        terminal.read_until(b"$");
+        terminal.write(ready.as_bytes());
+        terminal.read_until(format!("ready-{}", pane + 10).as_bytes());
+        if pane < PANES {
+            let split: &[u8] = if pane % 2 == 0 { b"\x02\"" } else { b"\x02%" };
+            terminal.write(split);
+            terminal.write(b"\x02\x1b5");
+        }
+    }
+    terminal.write(b"clear; exec cat >/dev/null\r");
+    type_keys(terminal, &mut Samples::default());
+}
+
+fn type_keys(terminal: &mut Terminal, samples: &mut Samples) {
+    for key in KEYS.iter().cycle().take(48) {
+        let before = Instant::now();
+        terminal.write(&[*key]);
+        terminal.read_until(&[*key]);
+        samples.push(before.elapsed());
+    }
+    terminal.write(b"\r");
+}
