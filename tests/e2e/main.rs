@@ -29,6 +29,7 @@ mod keyboard;
 mod login;
 mod operators;
 mod panes;
+mod prediction;
 mod programs;
 mod reconnect;
 mod record;
