@@ -26,10 +26,10 @@ fn directory() -> PathBuf {
 /// `target/<profile>` of `target/<profile>/deps/<test>`.
 fn profile_directory(test: &Path) -> &Path {
     let directory = test.parent().expect("an executable lies in a directory");
-    if directory.ends_with("deps") {
+    if directory.ends_with("deps") || directory.ends_with("examples") {
         directory
             .parent()
-            .expect("deps lies in the profile's directory")
+            .expect("both lie in the profile's directory")
     } else {
         directory
     }

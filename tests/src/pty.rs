@@ -156,12 +156,7 @@ impl Pty {
     /// # Panics
     /// When the shape asked for no screen.
     pub fn screen(&self) -> String {
-        let seen = self.lock();
-        text_of(
-            seen.screen
-                .as_ref()
-                .expect("this terminal was made with a screen"),
-        )
+        self.with_screen(text_of)
     }
 
     /// The screen cell by cell, each with all that there is to see of it, a list per row. The right halves
@@ -170,17 +165,24 @@ impl Pty {
     /// # Panics
     /// When the shape asked for no screen.
     pub fn looks(&self) -> Vec<Vec<String>> {
+        self.with_screen(|screen| {
+            let (rows, cols) = screen.size();
+            let row = |row| {
+                let cells = (0..cols).filter_map(move |col| screen.cell(row, col));
+                cells.filter(|cell| cell.width > 0).map(look_of).collect()
+            };
+            (0..rows).map(row).collect()
+        })
+    }
+
+    /// The screen as its emulator has it.
+    ///
+    /// # Panics
+    /// When the shape asked for no screen.
+    pub fn with_screen<T>(&self, look: impl FnOnce(&Emulator) -> T) -> T {
         let seen = self.lock();
-        let screen = seen
-            .screen
-            .as_ref()
-            .expect("this terminal was made with a screen");
-        let (rows, cols) = screen.size();
-        let row = |row| {
-            let cells = (0..cols).filter_map(move |col| screen.cell(row, col));
-            cells.filter(|cell| cell.width > 0).map(look_of).collect()
-        };
-        (0..rows).map(row).collect()
+        let screen = seen.screen.as_ref();
+        look(screen.expect("this terminal was made with a screen"))
     }
 
     /// Where the cursor is: row and column, from 0; none if it is hidden.
@@ -188,12 +190,7 @@ impl Pty {
     /// # Panics
     /// When the shape asked for no screen.
     pub fn cursor(&self) -> Option<(u16, u16)> {
-        let seen = self.lock();
-        let screen = seen
-            .screen
-            .as_ref()
-            .expect("this terminal was made with a screen");
-        let cursor = screen.cursor();
+        let cursor = self.with_screen(Emulator::cursor);
         cursor.visible.then_some((cursor.row, cursor.col))
     }
 
