@@ -17,6 +17,7 @@ mod idle;
 mod interrupt;
 mod link;
 mod neighbour;
+mod reconnect;
 mod sshd;
 mod terminal;
 mod throughput;
@@ -107,6 +108,9 @@ async fn main() {
         interrupt::measure(&narrow.candidates, "client", plan.rounds(20), &mut table);
         let uplink = Uplink::start(&mut world).await;
         interrupt::measure(&uplink.candidates, "agent", plan.rounds(20), &mut table);
+    }
+    if plan.wants("reconnect") {
+        reconnect::measure(&mut world, &candidates, plan.rounds(25), &mut table).await;
     }
     println!("{table}");
     if plan.wants("idle") {
