@@ -256,7 +256,8 @@ fn open_panes(terminal: &mut Terminal) {
     terminal.write(b"\r");
     for pane in 1..=PANES {
         let ready = format!("echo ready-$(({pane} + 10))\r");
-        terminal.read_until(b"$");
+        // A user's prompt, or root's.
+        terminal.read_until_one_of(&[b"$", b"#"]);
         terminal.write(ready.as_bytes());
         terminal.read_until(format!("ready-{}", pane + 10).as_bytes());
         if pane < PANES {

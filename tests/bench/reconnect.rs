@@ -20,7 +20,9 @@ pub(crate) async fn measure(
     rounds: usize,
     table: &mut Table,
 ) {
-    let cmdop = candidates.iter().find(|candidate| candidate.name == "cmdop");
+    let cmdop = candidates
+        .iter()
+        .find(|candidate| candidate.name == "cmdop");
     let cmdop = cmdop.expect("cmdop is a candidate");
     let mut terminal = tokio::task::block_in_place(|| cmdop.shell());
     terminal.write(b"while sleep 0.01; do echo on; done\r");

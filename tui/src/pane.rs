@@ -3,6 +3,7 @@
 //! It does not know how bytes travel; it is told what happened and says what to show.
 
 mod decoration;
+mod picture;
 mod widget;
 
 use std::time::Duration;
@@ -12,6 +13,7 @@ use cmdop_proto::v1::{self, AttachMode};
 use cmdop_proto::{MachineId, Refusal, SessionId, Size};
 use tokio::time::Instant;
 
+use self::picture::Picture;
 use crate::copy;
 use crate::predict::{self, Echo, Predictor};
 
@@ -100,6 +102,7 @@ pub struct Pane {
     /// What was typed before its session was there.
     early: Vec<u8>,
     emulator: Emulator,
+    picture: Picture,
     /// Its lines have the numbers that the agent gives them.
     numbered: bool,
     /// Since when the program is in the middle of a frame.
@@ -144,6 +147,7 @@ impl Pane {
             early: Vec::new(),
             numbered: false,
             emulator: Emulator::new(size.rows(), size.cols(), options),
+            picture: Picture::default(),
             frame_since: None,
             awaits_echo: false,
             prediction: predict::Mode::Off,
@@ -251,7 +255,7 @@ impl Pane {
 
     /// What to draw.
     pub fn screen(&self) -> Screen<'_> {
-        Screen::new(&self.emulator)
+        Screen::new(&self.emulator).picture(&self.picture)
     }
 
     /// An input went out.
@@ -302,6 +306,7 @@ impl Pane {
 
     /// Bytes that the session printed.
     pub fn output(&mut self, data: &[u8], now: Instant) -> Shown {
+        self.picture.forget();
         self.emulator.feed(data);
         if !self.emulator.modes().synchronized {
             self.frame_since = None;

@@ -14,6 +14,7 @@ use ratatui::style::{Color as Shade, Modifier, Style};
 use tokio::time::Instant;
 
 use super::decoration::{Decoration, Decorator};
+use super::picture::{Picture, Terms};
 use crate::predict::Predictor;
 use crate::theme::Depth;
 
@@ -27,6 +28,8 @@ pub struct Screen<'a> {
     stale: bool,
     /// What surrounds a screen that is smaller than its room.
     around: Style,
+    /// How it was drawn last.
+    picture: Option<&'a Picture>,
     /// What keys that were not answered yet are guessed to do, now.
     predicted: Option<(&'a Predictor, Instant)>,
 }
@@ -56,6 +59,7 @@ impl<'a> Screen<'a> {
             decoration: Decoration::Plain,
             stale: false,
             around: Style::new(),
+            picture: None,
             predicted: None,
         }
     }
@@ -80,6 +84,12 @@ impl<'a> Screen<'a> {
         Self { around, ..self }
     }
 
+    /// Drawn from how it was drawn last, if nothing changed since.
+    pub(super) fn picture(self, picture: &'a Picture) -> Self {
+        let picture = Some(picture);
+        Self { picture, ..self }
+    }
+
     /// With what keys are guessed to do on top.
     pub fn predicted(self, predictor: &'a Predictor, now: Instant) -> Self {
         let predicted = Some((predictor, now));
@@ -92,8 +102,35 @@ impl<'a> Screen<'a> {
         if area.is_empty() {
             return None;
         }
-        let (rows, cols) = self.emulator.size();
         let origin = self.origin(area);
+        let terms = Terms {
+            room: area.as_size(),
+            depth: self.depth,
+            decoration: self.decoration,
+            stale: self.stale,
+            around: self.around,
+        };
+        let is_drawn = |picture: &Picture| picture.put(terms, area, buffer);
+        if !self.picture.is_some_and(is_drawn) {
+            self.draw(area, origin, buffer);
+            if let Some(picture) = self.picture {
+                picture.keep(terms, area, buffer);
+            }
+        }
+        self.put_predicted(area, origin, buffer);
+        self.mark_cuts(area, origin, buffer);
+        let cursor = self.emulator.cursor();
+        let guessed = self
+            .predicted
+            .and_then(|(predictor, now)| predictor.cursor(now));
+        let (row, col) = guessed.unwrap_or((cursor.row, cursor.col));
+        let at = origin.place(area, row, col);
+        at.filter(|_| cursor.visible)
+    }
+
+    /// All cells, from the emulator.
+    fn draw(&self, area: Rect, origin: Origin, buffer: &mut Buffer) {
+        let (rows, cols) = self.emulator.size();
         let mut decorator = Decorator::new(self.decoration);
         for y in 0..area.height {
             for x in 0..area.width {
@@ -110,15 +147,6 @@ impl<'a> Screen<'a> {
                 }
             }
         }
-        self.put_predicted(area, origin, buffer);
-        self.mark_cuts(area, origin, buffer);
-        let cursor = self.emulator.cursor();
-        let guessed = self
-            .predicted
-            .and_then(|(predictor, now)| predictor.cursor(now));
-        let (row, col) = guessed.unwrap_or((cursor.row, cursor.col));
-        let at = origin.place(area, row, col);
-        at.filter(|_| cursor.visible)
     }
 
     fn put_predicted(&self, area: Rect, origin: Origin, buffer: &mut Buffer) {
