@@ -175,7 +175,7 @@ pub(crate) fn usage(
         answers,
     };
     sum.add(&stat);
-    if kind(&stat) == v1::FileKind::Directory {
+    if kind(&stat) == v1::FileKind::Directory && !request.room_only {
         walk(roots.open_directory(&request.path)?, &mut sum)?;
     }
     let usage = sum.usage;

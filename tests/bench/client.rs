@@ -98,6 +98,7 @@ impl Inside {
             screen: SIZE,
             first_shell: false,
             saved: None,
+            bookmarks: cmdop_tui::browser::Bookmarks::default(),
         };
         let drawn = Rc::new(Cell::new(0));
         let viewport = Viewport::Fixed(Rect::new(0, 0, SIZE.width, SIZE.height));

@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "what a test unwraps it asserts")]
 
 mod absence;
+mod browsing;
 mod clock;
 mod credentials;
 mod delivery;

@@ -7,6 +7,7 @@ mod act;
 mod answer;
 mod attachment;
 mod book;
+mod browsing;
 mod copying;
 mod fleet;
 mod keys;
@@ -44,11 +45,18 @@ pub use toasts::{Level, Toast};
 pub fn update(model: &mut Model, message: Msg, now: Now) -> Vec<Effect> {
     model.now = now.instant;
     model.wall_ms = now.wall_ms;
+    model.browser.at(now);
+    let page = model.page;
     let mut effects = happened(model, message, now);
     effects.extend(rooms::settle(model));
+    effects.extend(browsing::settle(model, page));
     if model.page == Page::Dashboard {
         let area = model.tab_area().as_size();
         model.dashboard.prepare(area, now.instant);
+    }
+    if model.page == Page::Files {
+        let area = model.tab_area().as_size();
+        model.browser.prepare(area);
     }
     effects
 }
@@ -60,6 +68,7 @@ fn happened(model: &mut Model, message: Msg, now: Now) -> Vec<Effect> {
         Msg::Mouse(event) => return mouse::happened(model, event),
         Msg::Machines(change) => {
             model.dashboard.machines(&change, now);
+            browsing::machines(model, &change);
             fleet::machines(model, change, now);
             return open::first_shell(model, now);
         }
@@ -81,6 +90,7 @@ fn happened(model: &mut Model, message: Msg, now: Now) -> Vec<Effect> {
             model.dashboard.run_event(event);
             model.draw(Redraw::Soon);
         }
+        Msg::Files(event) => return browsing::happened(model, event),
         Msg::Clients(answer) => act::clients(model, answer),
         Msg::Focused(is_focused) => model.is_focused = is_focused,
         Msg::Resized(screen) => {
@@ -102,6 +112,7 @@ fn happened(model: &mut Model, message: Msg, now: Now) -> Vec<Effect> {
         }
         Msg::Configured(read) => {
             (model.setup.config, model.setup.theme) = *read;
+            model.browser.settings = Model::files_settings(&model.setup.config);
             let prediction = model.setup.config.prediction();
             model
                 .panes

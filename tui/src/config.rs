@@ -79,6 +79,7 @@ struct File {
     clipboard: Clipboard,
     program_clipboard: bool,
     restore: bool,
+    transfer_limit: Option<u64>,
     which_key_ms: u64,
     repeat_ms: u64,
     keys: Wanted,
@@ -96,6 +97,7 @@ impl Default for File {
             clipboard: Clipboard::default(),
             program_clipboard: true,
             restore: true,
+            transfer_limit: None,
             which_key_ms: 300,
             repeat_ms: 500,
             keys: Wanted::default(),
@@ -124,6 +126,8 @@ pub struct Config {
     pub program_clipboard: bool,
     /// Whether the panes of the last time are opened again.
     pub restore: bool,
+    /// What a transfer of files may take, in bytes a second; `None`: as fast as it goes.
+    pub transfer_limit: Option<u64>,
     /// How long after a prefix its keys are shown.
     pub which_key: Duration,
     /// How long a key that repeats needs no prefix.
@@ -200,6 +204,7 @@ impl Config {
             clipboard: file.clipboard,
             program_clipboard: file.program_clipboard,
             restore: file.restore,
+            transfer_limit: file.transfer_limit.filter(|limit| *limit > 0),
             which_key: Duration::from_millis(file.which_key_ms),
             repeat: Duration::from_millis(file.repeat_ms),
         })

@@ -7,6 +7,7 @@ pub mod cli;
 
 // The full screen.
 pub mod app;
+pub mod browser;
 pub mod config;
 pub mod copy;
 pub mod dashboard;

@@ -27,6 +27,7 @@ use tokio::time::Instant;
 
 use crate::app::tour::Tour;
 use crate::app::{Effect, Model, Msg, Now, Redraw, Saved, Setup, update};
+use crate::browser::Bookmarks;
 use crate::config::{self, Config};
 use crate::copy::clipboard::{Clipboard, Facts, choose, sequence};
 use crate::pane::Decoration;
@@ -124,7 +125,9 @@ pub async fn start(
     let (columns, rows) = crossterm::terminal::size()?;
     let profile = connection.profile().name.clone();
     let layout_file = directory.join("layouts").join(format!("{profile}.json"));
+    let bookmarks_file = directory.join("bookmarks").join(format!("{profile}.json"));
     let setup = Setup {
+        bookmarks: bookmarks(&bookmarks_file),
         saved: saved(&layout_file).filter(|_| config.restore),
         profile,
         theme,
@@ -139,7 +142,7 @@ pub async fn start(
         model: Model::new(setup, now()),
         machines: Some(machines::watch(&connection)),
         sessions: Some(sessions::watch(&connection)),
-        effects: Effects::new(connection, layout_file),
+        effects: Effects::new(connection, layout_file, bookmarks_file),
         keys: EventStream::new(),
         screen,
         redraw: Redraw::Now,
@@ -171,6 +174,12 @@ fn is_first_start(directory: &Path) -> bool {
 /// The panes of the last time; none if there was no last time, or nothing of it can be read.
 fn saved(file: &Path) -> Option<Saved> {
     Saved::read(&cmdop_service::private_file::read(file).ok()?)
+}
+
+/// The bookmarks; none if they were never kept, or nothing of them can be read.
+fn bookmarks(file: &Path) -> Bookmarks {
+    let text = cmdop_service::private_file::read(file);
+    text.map_or_else(|_| Bookmarks::default(), |text| Bookmarks::read(&text))
 }
 
 /// The environment's theme, else that of the configuration: the name of one, or a file, looked for from

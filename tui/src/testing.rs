@@ -43,6 +43,7 @@ impl Client {
             screen: ratatui::layout::Size::new(width, height),
             first_shell: false,
             saved: None,
+            bookmarks: crate::browser::Bookmarks::default(),
         };
         Self::with(setup)
     }

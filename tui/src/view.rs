@@ -16,9 +16,11 @@ pub(crate) mod text;
 mod tour;
 mod whichkey;
 
+pub(crate) use notices::wrapped;
 use ratatui::Frame;
 
 use crate::app::{Model, Page};
+use crate::browser;
 use crate::dashboard;
 use crate::theme::Role;
 
@@ -40,6 +42,13 @@ pub fn view(model: &Model, frame: &mut Frame<'_>) {
             let theme = &model.setup.theme;
             let cursor =
                 dashboard::draw::draw(&model.dashboard, theme, shown.main, frame.buffer_mut());
+            if let Some(cursor) = cursor.filter(|_| model.overlay.is_none()) {
+                frame.set_cursor_position(cursor);
+            }
+        }
+        Page::Files => {
+            let theme = &model.setup.theme;
+            let cursor = browser::draw::draw(&model.browser, theme, shown.main, frame.buffer_mut());
             if let Some(cursor) = cursor.filter(|_| model.overlay.is_none()) {
                 frame.set_cursor_position(cursor);
             }

@@ -126,6 +126,7 @@ impl Files {
     pub async fn usage(&mut self, path: &[u8]) -> Result<v1::DiskUsage, Error> {
         let usage = v1::FileUsage {
             path: Bytes::copy_from_slice(path),
+            room_only: false,
         };
         self.asker.ask(Ask::Usage(usage)).await?;
         loop {
@@ -135,6 +136,18 @@ impl Files {
                 (Response::Usage(_), false) => {}
                 _ => return Err(unexpected()),
             }
+        }
+    }
+
+    /// The bytes that may still be written on a path's file system; no tree is walked for it.
+    pub async fn room(&mut self, path: &[u8]) -> Result<u64, Error> {
+        let usage = v1::FileUsage {
+            path: Bytes::copy_from_slice(path),
+            room_only: true,
+        };
+        match self.ask(Ask::Usage(usage)).await? {
+            Response::Usage(usage) => Ok(usage.disk_available),
+            _ => Err(unexpected()),
         }
     }
 

@@ -414,7 +414,10 @@ fn hostile_request() -> impl Strategy<Value = Ask> {
                     handle,
                     chunk: length,
                 }),
-                _ => Ask::Usage(v1::FileUsage { path }),
+                _ => Ask::Usage(v1::FileUsage {
+                    path,
+                    room_only: false,
+                }),
             },
         )
 }

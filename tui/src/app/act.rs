@@ -13,7 +13,7 @@ use super::overlay::{Overlay, Question};
 use super::picker::{Kind, Picker};
 use super::records::Session;
 use super::selection::{Row, Step};
-use super::{answer, copying, typing, watching};
+use super::{answer, browsing, copying, typing, watching};
 use crate::keymap::{Action, Verb};
 use crate::theme::Theme;
 use crate::tiles::{Axis, Direction, PaneId};
@@ -44,6 +44,7 @@ pub(super) fn act(model: &mut Model, action: &Action) -> Vec<Effect> {
         }
         Action::Copy(command) => copying::run(model, *command),
         Action::Dashboard(command) => watching::run(model, *command),
+        Action::Files(command) => browsing::run(model, *command),
         Action::Theme(name) => {
             match Theme::named(name, model.setup.depth) {
                 Some(theme) => model.setup.theme = theme,
@@ -170,7 +171,8 @@ fn verb_of_views(model: &mut Model, verb: Verb) -> Vec<Effect> {
         Verb::Palette => model.overlay = pick(Kind::Palette),
         Verb::Help => model.help(),
         Verb::Messages => model.overlay = Some(Overlay::Messages { top: 0 }),
-        Verb::Detach => return vec![Effect::Quit],
+        Verb::ShowFiles => return browsing::show(model),
+        Verb::Detach => return browsing::quit(model),
         Verb::Reload => return vec![Effect::Reload],
         Verb::Lock => {
             model.lock = Lock::Locked;

@@ -8,8 +8,10 @@ use super::model::Model;
 use super::open::{self, Place};
 use super::overlay::{Overlay, Purpose, Question};
 use super::picker::{Choice, Kind};
-use super::typing;
+use super::{browsing, typing};
+use crate::browser::Spot;
 use crate::tiles::Axis;
+use bytes::Bytes;
 use cmdop_proto::v1::AttachMode;
 
 /// Rows that one key moves by where a page is meant.
@@ -79,6 +81,12 @@ fn chosen(model: &mut Model, kind: Kind, choice: &Choice) -> Vec<Effect> {
     match choice {
         Choice::Do(action) => act::act(model, action),
         Choice::Session(session) => open::show(model, *session, AttachMode::Operator, place),
+        Choice::Machine(machine) if kind == Kind::End => {
+            let end = browsing::end(model, *machine);
+            let path = Bytes::new();
+            end.map_or_else(Vec::new, |end| browsing::chosen(model, Spot { end, path }))
+        }
+        Choice::Spot(spot) => browsing::chosen(model, spot.clone()),
         Choice::Machine(machine) => open::open_shell(model, *machine, None, place, now),
         Choice::Tab(tab) => {
             model.tabs.show(*tab);
@@ -109,6 +117,7 @@ fn named(model: &mut Model, purpose: Purpose, name: &str) -> Vec<Effect> {
 /// Yes to what was asked.
 pub(super) fn confirmed(model: &mut Model) -> Vec<Effect> {
     match model.overlay.take() {
+        Some(Overlay::Confirm(Question::Leave)) => vec![Effect::Quit],
         Some(Overlay::Confirm(Question::Close(session))) => vec![Effect::Close(session)],
         Some(Overlay::Confirm(Question::Paste {
             attachment, bytes, ..

@@ -6,7 +6,7 @@ use super::act;
 use super::message::Effect;
 use super::model::{Context, Lock, Model, Page, Redraw, Waiting};
 use super::overlay::Overlay;
-use super::{answer, copying, typing, watching};
+use super::{answer, browsing, copying, typing, watching};
 use crate::keymap::tables::{CONFIRM, ENDED, FLEET, HELP, PREFIX, ROOT};
 use crate::keymap::{Binding, Chord};
 
@@ -30,6 +30,7 @@ pub(super) fn pressed(model: &mut Model, key: &KeyEvent) -> Vec<Effect> {
         Context::Table(table) => after_prefix(model, &table, key, chord),
         Context::Fleet => prefix_or(model, chord, |model| known(model, FLEET, chord)),
         Context::Dashboard => prefix_or(model, chord, |model| watching::key(model, key, chord)),
+        Context::Files => prefix_or(model, chord, |model| browsing::key(model, key, chord)),
         Context::Ended => prefix_or(model, chord, |model| known(model, ENDED, chord)),
         Context::Pane => in_pane(model, key, chord),
     }

@@ -11,6 +11,7 @@ use crossterm::event::{KeyEvent, MouseEvent};
 use tokio::time::Instant;
 
 use super::saved::Saved;
+use crate::browser;
 use crate::config::Config;
 use crate::copy::{Older, Page};
 use crate::dashboard::{RunEvent, RunRequest};
@@ -58,6 +59,8 @@ pub enum Msg {
     History(PaneId, Result<Page, Refusal>),
     /// A command on many machines told something.
     Run(RunEvent),
+    /// Something happened to files.
+    Files(browser::Event),
     /// Who is attached to a session.
     Clients(Result<v1::KeyboardResponse, Refusal>),
     /// How long a small call took there and back.
@@ -108,6 +111,8 @@ pub enum Effect {
         size: Size,
         /// In the directory in which this session's program is now.
         beside: Option<SessionId>,
+        /// In this directory; empty: the home of the agent's user.
+        directory: String,
     },
     /// End a session. Answered by [`Msg::Closed`].
     Close(SessionId),
@@ -119,6 +124,8 @@ pub enum Effect {
     Run(RunRequest),
     /// End the run with this number.
     CancelRun(u64),
+    /// Do something with files. Answered by [`Msg::Files`].
+    Files(browser::Effect),
     /// Fetch what a session printed before. Answered by [`Msg::History`].
     History(PaneId, SessionId, Older),
     /// Put text into the clipboard.

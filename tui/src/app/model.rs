@@ -18,6 +18,7 @@ use super::selection::Selection;
 use super::tabs::{TabId, Tabs};
 use super::toasts::Toasts;
 use super::tour::Tour;
+use crate::browser::{self, Bookmarks, Browser};
 use crate::config::{Borders, Config};
 use crate::copy::Clicks;
 use crate::dashboard::draw::Charset;
@@ -56,6 +57,8 @@ pub struct Setup {
     pub first_shell: bool,
     /// The panes of the last time, to be opened again.
     pub saved: Option<Saved>,
+    /// Directories that are worth coming back to.
+    pub bookmarks: Bookmarks,
 }
 
 /// What the screen shows.
@@ -65,6 +68,8 @@ pub enum Page {
     Fleet,
     /// Machines with their readings.
     Dashboard,
+    /// Files, on two sides.
+    Files,
     /// The panes of a tab.
     Tabs,
 }
@@ -76,6 +81,8 @@ pub enum Context {
     Fleet,
     /// To the dashboard: a key of this table, or to the line that it asks for.
     Dashboard,
+    /// To the files: a key of their table, or to the line that they ask for.
+    Files,
     /// To the program in the focused pane.
     Pane,
     /// To a pane whose session is over.
@@ -142,8 +149,12 @@ pub struct Model {
     pub selection: Selection,
     /// The machines with their readings.
     pub dashboard: Dashboard,
+    /// Files, and what is done with them.
+    pub browser: Browser,
     /// What the screen shows.
     pub page: Page,
+    /// What it showed before the files.
+    pub(super) came_from: Page,
     /// The tabs.
     pub tabs: Tabs,
     /// What the panes in them show.
@@ -191,17 +202,17 @@ pub struct Model {
 
 impl Model {
     /// Nothing is known yet.
-    pub fn new(setup: Setup, now: Now) -> Self {
-        let charset = match setup.config.borders {
-            Borders::Lines => Charset::default(),
-            Borders::Ascii => Charset::Ascii,
-        };
+    pub fn new(mut setup: Setup, now: Now) -> Self {
         let settings = Settings {
-            charset,
+            charset: charset(&setup.config),
             ..Settings::default()
         };
+        let files = Self::files_settings(&setup.config);
+        let bookmarks = std::mem::take(&mut setup.bookmarks);
         Self {
             setup,
+            browser: Browser::new(files, bookmarks, now),
+            came_from: Page::Fleet,
             machines: Book::new(),
             sessions: Book::new(),
             selection: Selection::default(),
@@ -230,6 +241,14 @@ impl Model {
             kept: Saved::default(),
             next_number: 1,
             next_second: now.instant + SECOND,
+        }
+    }
+
+    /// What the user configured of the page of files.
+    pub(super) fn files_settings(config: &Config) -> browser::Settings {
+        browser::Settings {
+            charset: charset(config),
+            limit: config.transfer_limit,
         }
     }
 
@@ -300,6 +319,7 @@ impl Model {
             (Page::Tabs, Some(pane)) if pane.is_over() => Context::Ended,
             (Page::Tabs, Some(_)) => Context::Pane,
             (Page::Dashboard, _) => Context::Dashboard,
+            (Page::Files, _) => Context::Files,
             _ => Context::Fleet,
         }
     }
@@ -443,5 +463,12 @@ impl Model {
         let grace = self.shown_session().is_some_and(is_in_grace);
         let outage = matches!(self.trouble(), Some((_, Some(_))));
         ages || graces || grace || outage
+    }
+}
+
+fn charset(config: &Config) -> Charset {
+    match config.borders {
+        Borders::Lines => Charset::default(),
+        Borders::Ascii => Charset::Ascii,
     }
 }

@@ -8,7 +8,7 @@ use ratatui::layout::{Position, Rect};
 use super::message::Effect;
 use super::model::{Model, Page, Redraw};
 use super::overlay::Overlay;
-use super::{act, answer, copying, rooms, strip, watching};
+use super::{act, answer, browsing, copying, rooms, strip, watching};
 use crate::keymap::{encode, mouse};
 use crate::tiles::{Border, PaneId, Tile};
 use crate::view::layout;
@@ -257,6 +257,9 @@ fn program(model: &mut Model, id: PaneId, event: MouseEvent) -> Vec<Effect> {
 fn on_the_list(model: &mut Model, event: MouseEvent) -> Vec<Effect> {
     if model.page == Page::Dashboard {
         return watching::wheel(model, event.kind);
+    }
+    if model.page == Page::Files {
+        return browsing::mouse(model, event);
     }
     if model.page != Page::Fleet {
         return Vec::new();

@@ -178,7 +178,18 @@ pub(super) fn open_shell(
         machine,
         size: model.room_of(id),
         beside,
+        directory: String::new(),
     }]
+}
+
+/// The same in a directory.
+pub(super) fn in_directory(mut effects: Vec<Effect>, wanted: &str) -> Vec<Effect> {
+    for effect in &mut effects {
+        if let Effect::Create { directory, .. } = effect {
+            wanted.clone_into(directory);
+        }
+    }
+    effects
 }
 
 /// The session is there, or is not. Whoever asked for it may have closed its pane since.

@@ -43,6 +43,8 @@ pub enum Overlay {
 pub enum Question {
     /// End this session?
     Close(SessionId),
+    /// Leave, and end what is copied and moved?
+    Leave,
     /// Type these bytes, so many lines, into this attachment and where the tab is synchronised into
     /// the others of it?
     Paste {

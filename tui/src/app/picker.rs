@@ -10,6 +10,7 @@ use nucleo_matcher::{Config, Matcher, Utf32Str};
 use super::model::Model;
 use super::records::Presence;
 use super::tabs::TabId;
+use crate::browser::{End, Spot};
 use crate::keymap::tables::{FLEET, PREFIX};
 use crate::keymap::{Action, Verb};
 use crate::line::Line;
@@ -31,6 +32,10 @@ pub enum Kind {
     Beside,
     /// A pane of another tab to be brought here.
     Join,
+    /// A machine whose files are looked at, or this computer.
+    End,
+    /// A directory to come back to.
+    Bookmark,
 }
 
 /// What can be chosen.
@@ -46,6 +51,8 @@ pub enum Choice {
     Tab(TabId),
     /// A pane.
     Pane(PaneId),
+    /// A directory, or the home of an end.
+    Spot(Spot),
 }
 
 /// Something that can be chosen.
@@ -91,6 +98,8 @@ impl Picker {
             Kind::Machine => "shell on",
             Kind::Beside => "beside this: shell on, or session",
             Kind::Join => "bring here",
+            Kind::End => "files of",
+            Kind::Bookmark => "bookmark",
         }
     }
 
@@ -153,6 +162,8 @@ fn all(kind: Kind, model: &Model) -> Vec<Item> {
         Kind::Machine => machines(model),
         Kind::Beside => [machines(model), sessions(model)].concat(),
         Kind::Join => elsewhere(model),
+        Kind::End => ends(model),
+        Kind::Bookmark => bookmarks(model),
     }
 }
 
@@ -226,6 +237,31 @@ fn machines(model: &Model) -> Vec<Item> {
                 String::new()
             },
             choice: Choice::Machine(machine.id),
+        })
+        .collect()
+}
+
+fn ends(model: &Model) -> Vec<Item> {
+    let here = Item {
+        label: "here".to_owned(),
+        detail: "this computer".to_owned(),
+        keys: String::new(),
+        choice: Choice::Spot(Spot {
+            end: End::Here,
+            path: bytes::Bytes::new(),
+        }),
+    };
+    [vec![here], machines(model)].concat()
+}
+
+fn bookmarks(model: &Model) -> Vec<Item> {
+    let bookmarks = model.browser.bookmarks().all().iter();
+    bookmarks
+        .map(|spot| Item {
+            label: spot.shown(),
+            detail: String::new(),
+            keys: String::new(),
+            choice: Choice::Spot(spot.clone()),
         })
         .collect()
 }

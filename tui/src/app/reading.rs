@@ -4,6 +4,7 @@
 use super::model::Model;
 use super::overlay::Overlay;
 use super::toasts::Level;
+use crate::browser::command::{CLASH_KEYS, FOUND_KEYS, SIDES_KEYS, TRANSFERS_KEYS};
 use crate::config::CopyKeys;
 use crate::copy::Keys;
 use crate::dashboard::command::{DETAIL_KEYS, RESULT_KEYS, TABLE_KEYS};
@@ -67,6 +68,10 @@ fn help(model: &Model) -> Vec<Row> {
             TABLE_KEYS,
             DETAIL_KEYS,
             RESULT_KEYS,
+            SIDES_KEYS,
+            TRANSFERS_KEYS,
+            FOUND_KEYS,
+            CLASH_KEYS,
             copy,
         ] {
             let prefix = match table {

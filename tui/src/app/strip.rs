@@ -146,6 +146,7 @@ fn badges(model: &Model) -> Vec<(String, Role)> {
     let mode = match model.context() {
         Context::Fleet => ("FLEET".to_owned(), Role::Mode),
         Context::Dashboard => ("DASHBOARD".to_owned(), Role::Mode),
+        Context::Files => ("FILES".to_owned(), Role::Mode),
         Context::Pane => ("PANE".to_owned(), Role::Mode),
         Context::Ended => ("ENDED".to_owned(), Role::Mode),
         Context::Table(table) if table == PREFIX => ("PREFIX".to_owned(), Role::Badge),

@@ -37,6 +37,12 @@ pub(super) fn pasted(model: &mut Model, text: &str) -> Vec<Effect> {
         }
         return Vec::new();
     }
+    if model.context() == Context::Files {
+        if model.browser.paste(text) {
+            model.draw(Redraw::Now);
+        }
+        return Vec::new();
+    }
     let (Context::Pane | Context::Locked, Some(pane)) = (model.context(), model.focused_pane())
     else {
         return Vec::new();

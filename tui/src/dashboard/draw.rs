@@ -2,12 +2,12 @@
 //!
 //! It decides nothing and changes nothing; every text of a machine was stripped when it came in.
 
-mod cells;
+pub(crate) mod cells;
 mod chart;
 mod columns;
 mod detail;
 mod figures;
-mod footer;
+pub(crate) mod footer;
 mod header;
 mod outcome;
 mod signs;

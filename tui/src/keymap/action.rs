@@ -4,6 +4,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::browser;
 use crate::copy::Command;
 use crate::dashboard;
 use crate::tiles::{Direction, Preset};
@@ -23,6 +24,8 @@ pub enum Category {
     Fleet,
     /// The dashboard.
     Dashboard,
+    /// Files.
+    Files,
     /// Looking back and copying.
     Copy,
     /// This client.
@@ -31,13 +34,14 @@ pub enum Category {
 
 impl Category {
     /// In the order of the help.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Panes,
         Self::Tabs,
         Self::Session,
         Self::Views,
         Self::Fleet,
         Self::Dashboard,
+        Self::Files,
         Self::Copy,
         Self::Client,
     ];
@@ -51,6 +55,7 @@ impl Category {
             Self::Views => "views",
             Self::Fleet => "fleet",
             Self::Dashboard => "dashboard",
+            Self::Files => "files",
             Self::Copy => "copy mode",
             Self::Client => "client",
         }
@@ -132,6 +137,7 @@ verbs! {
     PasteBuffer "paste-buffer" Session "paste what was copied last";
     ShowFleet "fleet" Views "machines and sessions";
     ShowDashboard "show-dashboard" Views "all machines with their readings";
+    ShowFiles "browse-files" Views "files: here, and of the machine";
     PickSession "pick-session" Views "pick a session";
     PickTab "pick-tab" Views "pick a tab";
     PickMachine "pick-machine" Views "a new tab on another machine";
@@ -174,6 +180,8 @@ pub enum Action {
     Copy(Command),
     /// What the dashboard does.
     Dashboard(dashboard::Command),
+    /// What is done among files.
+    Files(browser::Command),
 }
 
 /// What is no action.
@@ -243,6 +251,12 @@ pub const WITH_ARGUMENT: &[(&str, &str, &str, Category)] = &[
         "something on the dashboard",
         Category::Dashboard,
     ),
+    (
+        "files",
+        "what can be done among files",
+        "something among files",
+        Category::Files,
+    ),
 ];
 
 impl Action {
@@ -260,6 +274,7 @@ impl Action {
             Self::Theme(name) => format!("theme {name}"),
             Self::Copy(command) => command.help().to_owned(),
             Self::Dashboard(command) => command.help().to_owned(),
+            Self::Files(command) => command.help().to_owned(),
         }
     }
 
@@ -279,6 +294,7 @@ impl Action {
                 let mut all = dashboard::Command::all();
                 all.position(|other| other == *command).unwrap_or(0)
             }
+            Self::Files(command) => *command as usize,
             Self::Table(_) | Self::Theme(_) => Verb::ALL.len(),
         };
         (self.category(), place)
@@ -292,6 +308,7 @@ impl Action {
             Self::SelectTab(_) => Category::Tabs,
             Self::Copy(_) => Category::Copy,
             Self::Dashboard(_) => Category::Dashboard,
+            Self::Files(_) => Category::Files,
             Self::Table(_) | Self::Theme(_) => Category::Client,
         }
     }
@@ -323,6 +340,7 @@ impl fmt::Display for Action {
             Self::Theme(name) => write!(f, "theme {name}"),
             Self::Copy(command) => f.write_str(command.id()),
             Self::Dashboard(command) => write!(f, "dashboard {}", command.id()),
+            Self::Files(command) => write!(f, "files {}", command.id()),
         }
     }
 }
@@ -361,6 +379,7 @@ fn with_argument(name: &str, argument: &str) -> Option<Action> {
         "table" => Action::Table(text()?),
         "theme" => Action::Theme(text()?),
         "dashboard" => Action::Dashboard(dashboard::Command::of_id(argument)?),
+        "files" => Action::Files(browser::Command::of_id(argument)?),
         _ => {
             let direction = match name {
                 "resize-left" => Direction::Left,
@@ -406,6 +425,8 @@ mod tests {
         let verbs = Verb::ALL.iter().map(|verb| Action::Do(*verb));
         let commands = Command::ALL.iter().map(|command| Action::Copy(*command));
         let commands = commands.chain(dashboard::Command::all().map(Action::Dashboard));
+        let files = browser::Command::ALL.iter();
+        let commands = commands.chain(files.map(|command| Action::Files(*command)));
         for action in verbs.chain(commands).chain(with_argument) {
             assert_eq!(action.to_string().parse(), Ok(action.clone()), "{action}");
             assert!(!action.help().is_empty());

@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::action::{Action, NoAction};
+use super::action::{Action, NoAction, Verb};
 use super::chord::{Chord, NoKey};
+use crate::browser;
 use crate::copy::Keys;
 use crate::dashboard;
 
@@ -133,6 +134,24 @@ impl Default for Keymap {
             let table = keymap.tables.entry((*table).to_owned());
             table.or_default().push(binding);
         }
+        for (table, key, command) in browser::command::default_keys() {
+            let binding = Binding {
+                chord: key.parse().expect("a test parses it"),
+                action: Action::Files(command),
+                repeats: false,
+            };
+            let table = keymap.tables.entry(table.to_owned());
+            table.or_default().push(binding);
+        }
+        let shown = Binding {
+            chord: "b".parse().expect("a test parses it"),
+            action: Action::Do(Verb::ShowFiles),
+            repeats: false,
+        };
+        let table = keymap
+            .tables
+            .entry(dashboard::command::TABLE_KEYS.to_owned());
+        table.or_default().push(shown);
         keymap
     }
 }
@@ -252,7 +271,6 @@ fn put(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::keymap::Verb;
 
     /// What every table of ours but the root needs a way out of.
     const WAYS_OUT: &[Verb] = &[Verb::Dismiss, Verb::LeavePane];
@@ -277,8 +295,8 @@ mod tests {
                 "{name}: {out:?}"
             );
         }
-        // The dashboard has four.
-        let all = OURS.len() + Keys::ALL.len() + 4;
+        // The dashboard has four, files have five.
+        let all = OURS.len() + Keys::ALL.len() + 4 + browser::command::TABLES.len();
         assert_eq!(keymap.names().count(), all, "no table is misspelt");
     }
 

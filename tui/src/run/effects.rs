@@ -13,7 +13,8 @@ use uuid::Uuid;
 
 use super::attachments::Attachments;
 use super::clipboard;
-use crate::app::{Effect, Msg, Saved};
+use crate::app::{Effect, Msg};
+use crate::browser;
 use crate::copy::clipboard::Tool;
 use crate::copy::{Line, Older, Page};
 use crate::dashboard::run::JOBS;
@@ -32,8 +33,10 @@ const MEASURE_EVERY: Duration = Duration::from_secs(15);
 /// See the module.
 pub(super) struct Effects {
     connection: Connection,
-    /// The newest layout, on its way to its file; `None` before there is one.
-    layouts: watch::Sender<Option<Saved>>,
+    /// The newest layout and bookmarks, on their way to their files; `None` before there are any.
+    layouts: watch::Sender<Option<String>>,
+    bookmarks: watch::Sender<Option<String>>,
+    files: browser::run::Running,
     keeping: JoinSet<()>,
     tell: mpsc::Sender<Msg>,
     messages: mpsc::Receiver<Msg>,
@@ -46,15 +49,26 @@ pub(super) struct Effects {
 }
 
 impl Effects {
-    pub(super) fn new(connection: Connection, layout_file: PathBuf) -> Self {
+    pub(super) fn new(
+        connection: Connection,
+        layout_file: PathBuf,
+        bookmarks_file: PathBuf,
+    ) -> Self {
         let (tell, messages) = mpsc::channel(MESSAGES);
         let (run_events, run_news) = mpsc::channel(dashboard::run::EVENTS);
         let mut tasks = JoinSet::new();
         tasks.spawn(measure(connection.clone(), tell.clone()));
-        let (layouts, newest) = watch::channel(None);
         let mut keeping = JoinSet::new();
-        keeping.spawn(keep_newest(layout_file, newest, tell.clone()));
+        let mut keep = |what, file| {
+            let (sender, newest) = watch::channel(None);
+            keeping.spawn(keep_newest(what, file, newest, tell.clone()));
+            sender
+        };
+        let layouts = keep("the layout", layout_file);
+        let bookmarks = keep("the bookmarks", bookmarks_file);
         Self {
+            files: browser::run::Running::new(connection.clone()),
+            bookmarks,
             attachments: Attachments::new(connection.clone()),
             connection,
             layouts,
@@ -75,6 +89,7 @@ impl Effects {
             Some(message) = self.messages.recv() => message,
             message = self.attachments.next() => message,
             Some(event) = self.run_news.recv() => Msg::Run(event),
+            event = self.files.next() => Msg::Files(event),
         }
     }
 
@@ -82,7 +97,8 @@ impl Effects {
     pub(super) fn try_next(&mut self) -> Option<Msg> {
         let answer = self.messages.try_recv().ok();
         let answer = answer.or_else(|| self.attachments.try_next());
-        answer.or_else(|| self.run_news.try_recv().ok().map(Msg::Run))
+        let answer = answer.or_else(|| self.run_news.try_recv().ok().map(Msg::Run));
+        answer.or_else(|| self.files.try_next().map(Msg::Files))
     }
 
     pub(super) fn run(&mut self, effect: Effect) {
@@ -113,6 +129,7 @@ impl Effects {
                 machine,
                 size,
                 beside,
+                directory,
             } => {
                 let wanted = v1::CreateSessionRequest {
                     request_id: Uuid::now_v7().to_string(),
@@ -121,6 +138,7 @@ impl Effects {
                     beside: beside
                         .map(|session| session.to_string())
                         .unwrap_or_default(),
+                    cwd: directory,
                     ..v1::CreateSessionRequest::default()
                 };
                 self.create(request, wanted);
@@ -137,7 +155,11 @@ impl Effects {
                 self.run.take_if(|run| run.run == number);
             }
             Effect::History(pane, session, older) => self.history(pane, session, older),
-            Effect::Save(saved) => drop(self.layouts.send_replace(Some(saved))),
+            Effect::Files(browser::Effect::Keep(bookmarks)) => {
+                self.bookmarks.send_replace(Some(bookmarks));
+            }
+            Effect::Files(effect) => self.files.run(effect),
+            Effect::Save(saved) => drop(self.layouts.send_replace(Some(saved.write()))),
             // The loop's own.
             Effect::Copy(_) | Effect::Reload | Effect::Repaint | Effect::Bell | Effect::Quit => {}
         }
@@ -218,10 +240,11 @@ impl Effects {
     pub(super) async fn finish(self) {
         let Self {
             layouts,
+            bookmarks,
             mut keeping,
             ..
         } = self;
-        drop(layouts);
+        drop((layouts, bookmarks));
         let kept = async { while keeping.join_next().await.is_some() {} };
         let _ = tokio::time::timeout(FAREWELL, kept).await;
     }
@@ -246,10 +269,11 @@ fn page_of(page: &v1::HistoryResponse) -> Page {
     }
 }
 
-/// Keeps each layout that is the newest when there is time for it, and the last one.
+/// Keeps each that is the newest when there is time for it, and the last one.
 async fn keep_newest(
+    what: &'static str,
     file: PathBuf,
-    mut newest: watch::Receiver<Option<Saved>>,
+    mut newest: watch::Receiver<Option<String>>,
     tell: mpsc::Sender<Msg>,
 ) {
     loop {
@@ -264,19 +288,19 @@ async fn keep_newest(
         };
         let file = file.clone();
         let written = tokio::task::spawn_blocking(move || keep(&file, &saved));
-        if let Ok(Err(what)) = written.await {
-            let what = format!("the layout cannot be kept: {what}");
-            let _ = tell.send(Msg::Failed(Refusal::internal(what))).await;
+        if let Ok(Err(why)) = written.await {
+            let said = format!("{what} cannot be kept: {why}");
+            let _ = tell.send(Msg::Failed(Refusal::internal(said))).await;
         }
     }
 }
 
 /// Written to another name and moved, so that a crash leaves the old one or the new one.
-fn keep(file: &Path, saved: &Saved) -> Result<(), String> {
+fn keep(file: &Path, saved: &str) -> Result<(), String> {
     if let Some(directory) = file.parent() {
         std::fs::create_dir_all(directory).map_err(|error| error.to_string())?;
     }
-    let written = cmdop_service::private_file::write(file, saved.write().as_bytes());
+    let written = cmdop_service::private_file::write(file, saved.as_bytes());
     written.map_err(|error| error.to_string())
 }
 

@@ -196,6 +196,7 @@ mod tests {
             first_shell: false,
             config: crate::config::Config::default(),
             saved: None,
+            bookmarks: crate::browser::Bookmarks::default(),
         };
         let now = Now {
             instant: tokio::time::Instant::now(),

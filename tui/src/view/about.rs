@@ -40,6 +40,7 @@ fn about<'a>(model: &Model, width: u16) -> Paragraph<'a> {
         Verb::Open,
         Verb::New,
         Verb::Watch,
+        Verb::ShowFiles,
         Verb::Palette,
         Verb::Help,
         Verb::Detach,

@@ -51,7 +51,7 @@ pub(super) fn draw(model: &Model, main: Rect, frame: &mut Frame<'_>) {
 }
 
 /// Breaks at spaces; a word that is too long is cut.
-pub(super) fn wrapped(message: &str, width: u16) -> Vec<String> {
+pub(crate) fn wrapped(message: &str, width: u16) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in cmdop_proto::text::shown(message, 1024).split_whitespace() {
         let word = text::cut(word, width);

@@ -130,6 +130,10 @@ fn asked(model: &Model, question: &Question) -> String {
                 session.command
             )
         }
+        Question::Leave => {
+            let what = model.browser.unfinished().unwrap_or_default();
+            format!("Leave? This would end with it: {what}.")
+        }
         Question::Paste { lines, .. } => {
             let all = model.tabs.current().filter(|tab| tab.synchronised);
             let place = match (all, model.focused_pane()) {

@@ -9,6 +9,7 @@ use ratatui::text::{Line, Span};
 
 use super::text;
 use crate::app::{Model, Page, Session, strip};
+use crate::browser;
 use crate::dashboard;
 use crate::dashboard::command::TABLE_KEYS;
 use crate::keymap::tables::{FLEET, PREFIX};
@@ -55,6 +56,7 @@ fn parts(model: &Model) -> Vec<String> {
     });
     let is_connected = trouble.is_none();
     let mut parts: Vec<String> = trouble.into_iter().collect();
+    parts.extend(model.browser.jobs().summary());
     if model.page == Page::Tabs
         && let Some(session) = model.shown_session()
     {
@@ -114,10 +116,12 @@ fn hint(model: &Model) -> Option<String> {
     let table = match model.page {
         Page::Fleet => FLEET,
         Page::Dashboard => TABLE_KEYS,
+        Page::Files => model.browser.keys(),
         Page::Tabs => PREFIX,
     };
     let help = match model.page {
         Page::Dashboard => Action::Dashboard(dashboard::Command::Help),
+        Page::Files => Action::Files(browser::Command::Help),
         _ => Verb::Help.into(),
     };
     let help = keymap.keys_of(table, &help)?;

@@ -15,7 +15,7 @@ const WIDTH: u16 = 44;
 pub(super) fn draw(model: &Model, main: Rect, frame: &mut Frame<'_>) {
     let Some(tour) = model
         .tour
-        .filter(|_| model.overlay.is_none() && model.page != Page::Dashboard)
+        .filter(|_| model.overlay.is_none() && matches!(model.page, Page::Fleet | Page::Tabs))
     else {
         return;
     };

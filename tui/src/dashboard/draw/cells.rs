@@ -9,19 +9,19 @@ use super::Charset;
 use crate::theme::{Role, Theme};
 
 /// What is painted on, and in what look.
-pub(super) struct Canvas<'a> {
-    pub(super) buffer: &'a mut Buffer,
-    pub(super) theme: &'a Theme,
-    pub(super) charset: Charset,
+pub(crate) struct Canvas<'a> {
+    pub(crate) buffer: &'a mut Buffer,
+    pub(crate) theme: &'a Theme,
+    pub(crate) charset: Charset,
 }
 
 impl Canvas<'_> {
-    pub(super) fn style(&self, role: Role) -> Style {
+    pub(crate) fn style(&self, role: Role) -> Style {
         self.theme.style(role)
     }
 
     /// A pen at the left of a row of `area`; one below it writes nothing.
-    pub(super) fn row(&mut self, area: Rect, row: u16) -> Pen<'_> {
+    pub(crate) fn row(&mut self, area: Rect, row: u16) -> Pen<'_> {
         let is_inside = row < area.height;
         Pen {
             x: area.x,
@@ -33,7 +33,7 @@ impl Canvas<'_> {
     }
 
     /// The whole row in another look, on top of what is written.
-    pub(super) fn restyle(&mut self, area: Rect, row: u16, role: Role) {
+    pub(crate) fn restyle(&mut self, area: Rect, row: u16, role: Role) {
         let row = Rect {
             y: area.y + row,
             height: 1,
@@ -44,7 +44,7 @@ impl Canvas<'_> {
 }
 
 /// See the module.
-pub(super) struct Pen<'a> {
+pub(crate) struct Pen<'a> {
     buffer: &'a mut Buffer,
     charset: Charset,
     x: u16,
@@ -54,29 +54,29 @@ pub(super) struct Pen<'a> {
 
 impl Pen<'_> {
     /// The columns that are left.
-    pub(super) fn room(&self) -> u16 {
+    pub(crate) fn room(&self) -> u16 {
         self.end - self.x
     }
 
     /// Where it stands.
-    pub(super) fn column(&self) -> u16 {
+    pub(crate) fn column(&self) -> u16 {
         self.x
     }
 
     /// Goes on without writing.
-    pub(super) fn skip(&mut self, columns: u16) {
+    pub(crate) fn skip(&mut self, columns: u16) {
         self.x += columns.min(self.room());
     }
 
     /// Text in exactly `width` columns, its beginning at the left.
-    pub(super) fn left(&mut self, text: &str, width: u16, style: Style) {
+    pub(crate) fn left(&mut self, text: &str, width: u16, style: Style) {
         let width = width.min(self.room());
         self.write(text, width, style);
         self.x += width;
     }
 
     /// Text in exactly `width` columns, its end at the right.
-    pub(super) fn right(&mut self, text: &str, width: u16, style: Style) {
+    pub(crate) fn right(&mut self, text: &str, width: u16, style: Style) {
         let width = width.min(self.room());
         let fill = width.saturating_sub(columns(text));
         self.x += fill;
@@ -85,7 +85,7 @@ impl Pen<'_> {
     }
 
     /// Text in as many columns as it takes.
-    pub(super) fn put(&mut self, text: &str, style: Style) {
+    pub(crate) fn put(&mut self, text: &str, style: Style) {
         self.left(text, columns(text), style);
     }
 
@@ -116,6 +116,6 @@ impl Pen<'_> {
 }
 
 /// How many columns a text takes.
-pub(super) fn columns(text: &str) -> u16 {
+pub(crate) fn columns(text: &str) -> u16 {
     text.width().min(usize::from(u16::MAX)) as u16
 }

@@ -47,7 +47,7 @@ fn machines(count: usize, hidden: usize) -> String {
 }
 
 /// What is typed behind its label, and behind it what is wrong with it. Returns where the cursor stands.
-fn typed(
+pub(crate) fn typed(
     label: &str,
     line: &Line,
     wrong: Option<&str>,

@@ -36,7 +36,7 @@ impl Charset {
         }
     }
 
-    pub(super) fn fold(self, is_folded: bool) -> &'static str {
+    pub(crate) fn fold(self, is_folded: bool) -> &'static str {
         if is_folded {
             self.pick("▸", ">")
         } else {
@@ -44,31 +44,46 @@ impl Charset {
         }
     }
 
-    pub(super) fn mark(self) -> &'static str {
+    pub(crate) fn mark(self) -> &'static str {
         self.pick("✓", "+")
     }
 
-    pub(super) fn ellipsis(self) -> &'static str {
+    pub(crate) fn ellipsis(self) -> &'static str {
         self.pick("…", "~")
     }
 
-    pub(super) fn dot(self) -> &'static str {
+    /// A line between what stands side by side.
+    pub(crate) fn rule(self) -> &'static str {
+        self.pick("│", "|")
+    }
+
+    /// What is done of something.
+    pub(crate) fn done(self) -> &'static str {
+        self.pick("█", "#")
+    }
+
+    /// What is not done yet.
+    pub(crate) fn rest(self) -> &'static str {
+        self.pick("░", ".")
+    }
+
+    pub(crate) fn dot(self) -> &'static str {
         self.pick(" · ", " | ")
     }
 
-    pub(super) fn downwards(self) -> &'static str {
+    pub(crate) fn downwards(self) -> &'static str {
         self.pick("↓", "v")
     }
 
-    pub(super) fn upwards(self) -> &'static str {
+    pub(crate) fn upwards(self) -> &'static str {
         self.pick("↑", "^")
     }
 
-    pub(super) fn success(self) -> &'static str {
+    pub(crate) fn success(self) -> &'static str {
         self.pick("✓", "+")
     }
 
-    pub(super) fn failure(self) -> &'static str {
+    pub(crate) fn failure(self) -> &'static str {
         self.pick("✗", "!")
     }
 
