@@ -65,6 +65,17 @@ async fn goes_to(person: &Person, path: &Path) {
         .await;
 }
 
+/// Waits until a side lists a file.
+async fn sees_file(person: &Person, name: &str) {
+    let lists = |line: &str| line.contains(name) && line.contains("-rw-");
+    person
+        .pty
+        .wait_until(&format!("a side lists {name}"), 1, |pty| {
+            pty.screen().lines().any(lists)
+        })
+        .await;
+}
+
 #[tokio::test]
 async fn files_are_looked_at_copied_between_machines_and_deleted() {
     let places = places().await;
@@ -89,6 +100,7 @@ async fn files_are_looked_at_copied_between_machines_and_deleted() {
     person.enter("web-2");
     person.sees("web-2:/").await;
     goes_to(&person, &places.two).await;
+    sees_file(&person, "notes.txt").await;
     person.type_keys("\tc");
     person.sees("copied notes.txt to web-2:").await;
     let far = places.two.join("notes.txt");
@@ -160,6 +172,8 @@ async fn a_tree_is_moved_and_what_is_in_the_way_is_asked_about() {
     person.type_keys("m");
     person.sees("moved tree to web-1:").await;
     assert!(!tree.exists());
+    // What is left is looked at, and selected.
+    person.sees("1 item ").await;
     let moved = places.one.join("tree");
     assert_eq!(
         std::fs::read(moved.join("deep/er/leaf")).unwrap(),

@@ -220,7 +220,7 @@ mod tests {
 
     #[test]
     fn directories_come_first_and_numbers_count() {
-        let mut all = vec![
+        let mut all = [
             entry("v10", v1::FileKind::File, 1, 0),
             entry("V9", v1::FileKind::File, 3, 0),
             entry("zoo", v1::FileKind::Directory, 0, 0),
