@@ -150,10 +150,22 @@ impl Browser {
         };
         job.ended = Some(now);
         let work = job.work.clone();
+        if job.state == State::Done && matches!(work.what, What::Delete | What::Move) {
+            self.gone(&work);
+        }
         let mut effects = vec![said];
         effects.extend(self.begin());
         effects.extend(self.look_again(|shown| work.touches(shown)));
         effects
+    }
+
+    /// What was moved or deleted is not shown any more, so that the next key is not about it; a new look follows.
+    fn gone(&mut self, work: &super::Work) {
+        for place in Place::BOTH {
+            if *self.side(place).spot() == work.from {
+                self.side_mut(place).without(&work.names);
+            }
+        }
     }
 
     /// What is under way, if leaving would end it: half a sentence.

@@ -286,6 +286,16 @@ impl Side {
         true
     }
 
+    /// These names are gone.
+    pub(super) fn without(&mut self, names: &[Bytes]) {
+        let gone: BTreeSet<_> = names.iter().collect();
+        self.listing
+            .entries
+            .retain(|entry| !gone.contains(&entry.name));
+        self.marks.retain(|name| !gone.contains(name));
+        self.arrange();
+    }
+
     // ------------------------------------------------------------ what is shown
 
     pub(super) fn set_order(&mut self, order: Order) {

@@ -156,6 +156,19 @@ fn deleting_says_how_many_and_where_and_asks() {
 }
 
 #[test]
+fn what_is_gone_is_not_shown_before_it_was_looked_at_again() {
+    let mut page = Page::new(100, 30);
+    page.done("d");
+    let (id, _) = begun(&page.done("y"));
+    page.client.tell(Msg::Files(Event::Job(id, ended(0))));
+    assert_eq!(
+        page.selected(),
+        "www",
+        "the next key is not about what is gone"
+    );
+}
+
+#[test]
 fn what_is_marked_and_not_shown_is_counted() {
     let mut page = Page::new(100, 30);
     page.done("a /");
