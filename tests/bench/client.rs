@@ -218,7 +218,7 @@ impl Inside {
 }
 
 /// Types into one of the eight panes of a real client, alone and beside 100 MiB.
-pub(crate) async fn measure(world: &World, rounds: usize, table: &mut Table) {
+pub(crate) fn measure(world: &World, rounds: usize, table: &mut Table) {
     let file = world.directory().join("printed");
     let line = "a line of text that is as long as lines usually are, or so\n";
     std::fs::write(&file, line.repeat(PRINTED / line.len())).expect("room for 100 MiB");

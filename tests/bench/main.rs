@@ -101,7 +101,7 @@ async fn main() {
         neighbour::measure(&candidates, plan.rounds(10), &mut table).await;
     }
     if plan.wants("client") {
-        client::measure(&world, plan.rounds(10), &mut table).await;
+        client::measure(&world, plan.rounds(10), &mut table);
     }
     if plan.wants("interrupt") {
         let narrow = Narrow::start(&world, sshd.as_ref()).await;

@@ -7,7 +7,7 @@ use std::io::{Read, Write};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use cmdop_emulator::{Cell, Emulator, Options};
+use cmdop_emulator::{Cell, Emulator, Link, Options};
 use portable_pty::{Child, CommandBuilder, MasterPty, PtySize, native_pty_system};
 use tokio::sync::watch;
 
@@ -302,7 +302,7 @@ impl Seen {
 
 fn look_of(cell: Cell<'_>) -> String {
     let text = if cell.text.is_empty() { " " } else { cell.text };
-    let link = cell.link.map(|link| link.uri()).unwrap_or_default();
+    let link = cell.link.map(Link::uri).unwrap_or_default();
     let is_bare = !(cell.underline || cell.strike || cell.inverse);
     if text == " " && is_bare {
         return format!("blank on {:?} {link}", cell.bg);

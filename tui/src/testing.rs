@@ -1,5 +1,6 @@
 //! A client for tests: its model, driven by messages on a clock of its own, and its screen.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -262,7 +263,7 @@ impl Client {
             let plain = std::mem::replace(&mut self.model.setup.theme, theme);
             let styles = styles(self.terminal().backend().buffer());
             self.model.setup.theme = plain;
-            look.push_str(&format!("\n{name}\n{styles}"));
+            let _ = write!(look, "\n{name}\n{styles}");
         }
         look
     }
@@ -290,10 +291,11 @@ fn styles(buffer: &Buffer) -> String {
     let rows: Vec<String> = rows
         .map(|row| row.iter().map(|cell| letter(cell.style())).collect())
         .collect();
-    let mut said: String = rows.iter().map(|row| format!("{row}\n")).collect();
+    let mut said = rows.join("\n");
+    said.push('\n');
     for (at, style) in known.iter().enumerate() {
         let letter = ('a'..='z').chain('A'..='Z').nth(at).unwrap_or('?');
-        said.push_str(&format!("{letter} {style:?}\n"));
+        let _ = writeln!(said, "{letter} {style:?}");
     }
     said
 }

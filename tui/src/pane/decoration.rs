@@ -4,6 +4,7 @@
 //! cell's text: it begins before the text and ends after it, and the next cell finds the terminal as the
 //! library believes it to be. A terminal that would print what it does not know gets none of it.
 
+use std::fmt::Write as _;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::num::NonZeroU16;
 
@@ -81,10 +82,10 @@ impl Decorator {
         }
         let mut text = String::new();
         if let Some(link) = link {
-            text.push_str(&format!("\x1b]8;id={};{}\x1b\\", id(link), link.uri()));
+            let _ = write!(text, "\x1b]8;id={};{}\x1b\\", id(link), link.uri());
         }
         if let Some(kind) = kind {
-            text.push_str(&format!("\x1b[4:{kind}m"));
+            let _ = write!(text, "\x1b[4:{kind}m");
         }
         text.push_str(target.symbol());
         if kind.is_some() {
