@@ -32,6 +32,7 @@ mod tree;
 mod watch;
 mod writer;
 
+pub use answers::Caller;
 pub use confine::{Roots, Scope};
 pub use serve::{QUEUE, serve};
 pub use service::Service;

@@ -33,7 +33,7 @@ impl Ground {
             id: 7,
             request: Some(ask),
         };
-        let listens = self.service.handle(request, &mut |answer| {
+        let listens = self.service.handle(request, &mut |answer: v1::FileResponse| {
             assert_eq!((answer.id, lasts), (7, 0), "an answer after the last one");
             lasts += u32::from(answer.last);
             answers.extend(answer.response);
