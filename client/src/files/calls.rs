@@ -193,6 +193,7 @@ impl Files {
             handle,
             offset,
             length,
+            carry: None,
         };
         self.asker.ask(Ask::Read(read_range)).await?;
         let mut hasher = blake3::Hasher::new();

@@ -98,7 +98,7 @@ async fn data(ends: &mut Ends, entry: &v1::FileEntry) -> Result<Ranges, Error> {
 
 /// What differs between the source and what an earlier try left; both ends hash at the same time.
 async fn different(ends: &mut Ends, size: u64) -> Result<Ranges, Error> {
-    let Ends { source, target } = ends;
+    let Ends { source, target, .. } = ends;
     let (ours, theirs) = tokio::try_join!(digest(source), digest(target))?;
     Ok(Ranges::different(&ours, &theirs, u64::from(COMPARED), size))
 }
@@ -188,7 +188,7 @@ struct Pump<'a> {
     /// All written, and not acknowledged.
     writing: VecDeque<Chunk>,
     /// A piece that waits for room.
-    piece: Option<v1::FileWrite>,
+    piece: Option<Ask>,
     under_way: u64,
     /// Nothing is asked for before then.
     free_at: Option<Instant>,
@@ -251,7 +251,7 @@ impl<'a> Pump<'a> {
             && !self.ranges.is_empty()
             && self.under_way < self.sizer.window();
         let free_at = self.free_at.filter(|free_at| *free_at > now);
-        let Ends { source, target } = &mut *self.ends;
+        let Ends { source, target, .. } = &mut *self.ends;
         tokio::select! {
             biased;
             answer = target.answers.next(), if !self.writing.is_empty() => Ok(Event::Acknowledged(answer?)),
@@ -275,6 +275,7 @@ impl<'a> Pump<'a> {
             handle: HANDLE,
             offset,
             length: length as u32,
+            carry: self.ends.carry(HANDLE),
         };
         self.ends.source.asker.ask(Ask::Read(range)).await?;
         self.under_way += length;
@@ -293,7 +294,8 @@ impl<'a> Pump<'a> {
             return Err(unexpected());
         };
         let chunk = *self.reading.front().ok_or_else(unexpected)?;
-        let end = data.offset.saturating_add(data.data.len() as u64);
+        let length = data.carried.map_or(data.data.len() as u64, |to| to.bytes);
+        let end = data.offset.saturating_add(length);
         if data.offset < chunk.offset || end > chunk.offset + chunk.length {
             return Err(unexpected());
         }
@@ -310,18 +312,21 @@ impl<'a> Pump<'a> {
                 ..chunk
             });
         }
-        self.piece = Some(v1::FileWrite {
-            handle: HANDLE,
-            offset: data.offset,
-            data: data.data,
-            blake3: if last { data.blake3 } else { Bytes::new() },
+        self.piece = Some(match data.carried {
+            Some(to) => Ask::Piece(v1::FilePiece { number: to.piece }),
+            None => Ask::Write(v1::FileWrite {
+                handle: HANDLE,
+                offset: data.offset,
+                data: data.data,
+                blake3: if last { data.blake3 } else { Bytes::new() },
+            }),
         });
         Ok(())
     }
 
     async fn send(&mut self) -> Result<(), Error> {
         match self.piece.take() {
-            Some(piece) => self.ends.target.asker.ask(Ask::Write(piece)).await,
+            Some(piece) => self.ends.target.asker.ask(piece).await,
             None => Ok(()),
         }
     }

@@ -66,6 +66,10 @@ pub(super) async fn run(
             // A worker that panicked has told no failures: the totals do not add up, which is seen.
             let _ = worker.await;
         }
+        if let (Some(group), Ok(())) = (&job.group, &dealt) {
+            // Their directories get their attributes when nothing is written into them any more.
+            group.written().await;
+        }
         match dealt {
             Ok(()) => scout.finish_directories().await,
             Err(error) if is_cancelled(&error) => cancelled = true,
