@@ -8,7 +8,7 @@ mod window;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use cmdop_proto::v1::file_request::Request as Ask;
@@ -21,6 +21,9 @@ use window::{ReaderId, Taken, Window};
 
 /// How often it is looked whether a reader holds up the others.
 const LOOK: Duration = Duration::from_millis(250);
+
+/// Pieces that are told together when they are past.
+const WORTH_TELLING: u64 = 4;
 
 /// Streams that take from one feed.
 pub(crate) const MAX_READERS: usize = 256;
@@ -213,12 +216,33 @@ impl Producer {
             }
             state.wait(cx.waker());
             drop(state);
-            if self.look.as_mut().poll(cx).is_pending() {
+            ready!(self.poll_look(cx));
+        }
+    }
+
+    /// Looks for readers that hold up the others, now and then.
+    fn poll_look(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        ready!(self.look.as_mut().poll(cx));
+        let now = Instant::now();
+        self.look.as_mut().reset(now + LOOK);
+        self.feed.leave_late_behind(now);
+        Poll::Ready(())
+    }
+
+    /// The number before which all is past, once that is worth telling after `told`.
+    pub(crate) fn poll_past(&mut self, cx: &mut Context<'_>, told: u64) -> Poll<u64> {
+        loop {
+            let mut state = self.feed.lock();
+            let past = state.window.past();
+            if past >= told + WORTH_TELLING || (past > told && state.window.is_empty()) {
+                return Poll::Ready(past);
+            }
+            state.wait(cx.waker());
+            if !state.window.is_full() {
                 return Poll::Pending;
             }
-            let now = Instant::now();
-            self.look.as_mut().reset(now + LOOK);
-            self.feed.leave_late_behind(now);
+            drop(state);
+            ready!(self.poll_look(cx));
         }
     }
 }

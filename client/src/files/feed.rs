@@ -1,9 +1,11 @@
 //! A feed at the relay: what several streams write, sent there once, or read by a machine.
 
-use cmdop_proto::v1;
+use std::collections::VecDeque;
+
 use cmdop_proto::v1::feed_down::Message as Down;
 use cmdop_proto::v1::feed_up::Message as Up;
 use cmdop_proto::v1::file_request::Request as Ask;
+use cmdop_proto::{limits, v1};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
@@ -20,8 +22,10 @@ pub(crate) struct Feed {
     pieces: mpsc::Sender<v1::FeedUp>,
     /// Pieces that were sent.
     count: u64,
-    /// Ends with the feed.
-    _down: Streaming<v1::FeedDown>,
+    /// The sizes of those that are not past yet.
+    kept: VecDeque<usize>,
+    bytes: usize,
+    down: Streaming<v1::FeedDown>,
 }
 
 impl Feed {
@@ -43,9 +47,11 @@ impl Feed {
                 id: opened.feed,
                 pieces,
                 count: 0,
-                _down: down,
+                kept: VecDeque::new(),
+                bytes: 0,
+                down,
             }),
-            None => Err(unexpected()),
+            _ => Err(unexpected()),
         }
     }
 
@@ -54,13 +60,30 @@ impl Feed {
         &self.id
     }
 
-    /// Waits until a piece can be sent at once. Cancel-safe.
-    pub(crate) async fn ready(&self) -> Result<(), Error> {
+    /// Waits until a piece of any size can be sent at once. Cancel-safe.
+    pub(crate) async fn ready(&mut self) -> Result<(), Error> {
+        while !self.kept.is_empty() && self.bytes + limits::MAX_FRAME > limits::FEED_WINDOW {
+            let down = self.down.message().await?.ok_or_else(lost)?;
+            let Some(Down::Room(room)) = down.message else {
+                return Err(unexpected());
+            };
+            self.past(room.past);
+        }
         self.pieces.reserve().await.map(drop).map_err(|_| lost())
+    }
+
+    fn past(&mut self, past: u64) {
+        while self.count - (self.kept.len() as u64) < past
+            && let Some(bytes) = self.kept.pop_front()
+        {
+            self.bytes -= bytes;
+        }
     }
 
     /// Sends a piece: its number.
     pub(crate) async fn push(&mut self, ask: Ask) -> Result<u64, Error> {
+        self.ready().await?;
+        let bytes = size(&ask);
         let permit = self.pieces.reserve().await.map_err(|_| lost())?;
         let piece = v1::FileRequest {
             id: 0,
@@ -68,7 +91,24 @@ impl Feed {
         };
         let message = Some(Up::Piece(piece));
         permit.send(v1::FeedUp { message });
+        self.kept.push_back(bytes);
+        self.bytes += bytes;
         self.count += 1;
         Ok(self.count - 1)
+    }
+}
+
+/// What a piece takes, or a little more.
+fn size(ask: &Ask) -> usize {
+    const ENVELOPE: usize = 128;
+    match ask {
+        Ask::Write(write) => ENVELOPE + write.data.len(),
+        Ask::Put(put) => {
+            let file = |file: &v1::SmallFile| {
+                ENVELOPE + file.data.len() + file.path.len() + file.target.len()
+            };
+            put.files.iter().map(file).sum()
+        }
+        _ => 0,
     }
 }

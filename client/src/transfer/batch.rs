@@ -62,7 +62,10 @@ pub(super) async fn put(
                     by_target.insert(item.to.clone(), item);
                 }
                 let put = match batch.carried {
-                    Some(to) => Ask::Piece(v1::FilePiece { number: to.piece }),
+                    Some(to) => Ask::Piece(v1::FilePiece {
+                        number: to.piece,
+                        is_silent: false,
+                    }),
                     None => Ask::Put(v1::FilePut { files }),
                 };
                 let refused = ends.target.outcomes(put).await?;

@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use cmdop_proto::v1::file_request::Request as Ask;
 use cmdop_proto::v1::file_response::Response;
-use cmdop_proto::{Refusal, v1};
+use cmdop_proto::{Refusal, limits, v1};
 use std::collections::VecDeque;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -245,11 +245,16 @@ impl<'a> Pump<'a> {
     /// Waits for whatever can be done next. All branches are cancel-safe.
     async fn next(&mut self, wish: Wish) -> Result<Event, Error> {
         let now = Instant::now();
+        let mut window = self.sizer.window();
+        if self.ends.is_carried() {
+            // What does not fit into the feed would stand in the way of other streams of the machine.
+            window = window.min(limits::FEED_WINDOW as u64);
+        }
         let is_free = self.free_at.is_none_or(|free_at| free_at <= now);
         let asks = wish == Wish::Run
             && is_free
             && !self.ranges.is_empty()
-            && self.under_way < self.sizer.window();
+            && self.under_way < window;
         let free_at = self.free_at.filter(|free_at| *free_at > now);
         let Ends { source, target, .. } = &mut *self.ends;
         tokio::select! {
@@ -313,7 +318,10 @@ impl<'a> Pump<'a> {
             });
         }
         self.piece = Some(match data.carried {
-            Some(to) => Ask::Piece(v1::FilePiece { number: to.piece }),
+            Some(to) => Ask::Piece(v1::FilePiece {
+                number: to.piece,
+                is_silent: !last,
+            }),
             None => Ask::Write(v1::FileWrite {
                 handle: HANDLE,
                 offset: data.offset,

@@ -24,6 +24,11 @@ pub(crate) struct Ends {
 }
 
 impl Ends {
+    /// Whether contents do not come here.
+    pub(crate) fn is_carried(&self) -> bool {
+        self.carry.is_some()
+    }
+
     /// Where the source's contents go, if they need not come here: to a file that the target has open under
     /// this number.
     pub(crate) fn carry(&self, handle: u32) -> Option<v1::FileCarry> {

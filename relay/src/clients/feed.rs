@@ -4,6 +4,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use cmdop_proto::v1::feed_down::Message as Down;
 use cmdop_proto::v1::feed_up::Message as Up;
 use cmdop_proto::v1::file_request::Request as Ask;
 use cmdop_proto::{Refusal, v1};
@@ -40,6 +41,7 @@ pub(super) async fn feed(
         up: Some(up),
         waiting: None,
         producer: Producer::new(guard.feed.clone()),
+        past: 0,
         over: Box::pin(guard.feed.over.clone().cancelled_owned()),
         is_done: false,
         _guard: guard,
@@ -54,6 +56,8 @@ pub(crate) struct Feeding {
     up: Option<Streaming<v1::FeedUp>>,
     waiting: Option<Ask>,
     producer: Producer,
+    /// What its caller knows to be past.
+    past: u64,
     over: Pin<Box<WaitForCancellationFutureOwned>>,
     is_done: bool,
     _guard: FeedGuard,
@@ -109,15 +113,24 @@ impl Stream for Feeding {
             return Poll::Ready(None);
         }
         if let Some(opened) = this.opened.take() {
-            let message = Some(v1::feed_down::Message::Opened(opened));
-            return Poll::Ready(Some(Ok(v1::FeedDown { message })));
+            return Poll::Ready(Some(Ok(down(Down::Opened(opened)))));
         }
         let refusal = if this.over.as_mut().poll(cx).is_ready() {
             crate::directory::revoked()
+        } else if let Poll::Ready(refusal) = this.poll_add(cx) {
+            refusal
         } else {
-            ready!(this.poll_add(cx))
+            let past = ready!(this.producer.poll_past(cx, this.past));
+            this.past = past;
+            return Poll::Ready(Some(Ok(down(Down::Room(v1::FeedRoom { past })))));
         };
         this.is_done = true;
         Poll::Ready(Some(Err(refusal.into())))
+    }
+}
+
+fn down(message: Down) -> v1::FeedDown {
+    v1::FeedDown {
+        message: Some(message),
     }
 }

@@ -9,12 +9,16 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use cmdop_proto::limits;
 use cmdop_proto::v1::file_request::Request as Ask;
 use tokio::time::Instant;
 
-/// Bytes in a window: what a way of 20 ms has under way at 200 MB/s. A feed is kept from growing by it, however
-/// many readers it has.
-pub(crate) const WINDOW: usize = 4 << 20;
+/// Bytes in a window.
+const WINDOW: usize = limits::FEED_WINDOW;
+
+/// Where less room is left than a piece may take, the window counts as full: whoever adds to it stops before it
+/// really is.
+const FULL: usize = WINDOW - limits::MAX_FRAME;
 
 /// For so long a reader may hold up the others at any time: a moment without network.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -37,7 +41,7 @@ pub(crate) struct Window {
     bytes: usize,
     readers: BTreeMap<ReaderId, Reader>,
     joined: ReaderId,
-    /// Somebody waits for room, and what came before was charged.
+    /// It is full; what came before was charged.
     full_since: Option<Instant>,
 }
 
@@ -77,6 +81,21 @@ impl Window {
         self.first + self.pieces.len() as u64
     }
 
+    /// The number before which all is past.
+    pub(crate) fn past(&self) -> u64 {
+        self.first
+    }
+
+    /// Whether nothing is kept.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.pieces.is_empty()
+    }
+
+    /// Whether somebody may be held up.
+    pub(crate) fn is_full(&self) -> bool {
+        self.full_since.is_some()
+    }
+
     /// How many read.
     pub(crate) fn readers(&self) -> usize {
         self.readers.len()
@@ -104,16 +123,16 @@ impl Window {
     /// Adds a piece of so many bytes: its number. `None`: there is no room now.
     pub(crate) fn push(&mut self, ask: &Ask, bytes: usize, now: Instant) -> Option<u64> {
         if self.bytes > 0 && self.bytes + bytes > WINDOW {
-            self.full_since.get_or_insert(now);
             return None;
         }
-        self.charge(now);
-        self.full_since = None;
         self.pieces.push_back((ask.clone(), bytes));
         self.bytes += bytes;
         let number = self.head() - 1;
         // Where nobody reads, nothing is kept.
         self.trim();
+        if self.bytes > FULL {
+            self.full_since.get_or_insert(now);
+        }
         Some(number)
     }
 
@@ -191,6 +210,9 @@ impl Window {
             };
             self.bytes -= bytes;
             self.first += 1;
+        }
+        if self.bytes <= FULL {
+            self.full_since = None;
         }
     }
 }

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 pub(super) enum Quorum {
     /// The first yes counts: whoever says no later, leaves.
     First,
-    /// The same, and it may be that nobody answers: the piece ends no chunk.
+    /// Nobody answers unless it is a no: the piece ends no chunk.
     Silent,
     /// What most say counts. What comes next depends on it.
     Most,
@@ -21,7 +21,8 @@ pub(super) enum Quorum {
 impl Quorum {
     pub(super) fn of(ask: &Ask) -> Self {
         match ask {
-            Ask::Write(_) | Ask::Piece(_) => Self::Silent,
+            Ask::Write(write) if write.blake3.is_empty() => Self::Silent,
+            Ask::Piece(piece) if piece.is_silent => Self::Silent,
             // A directory that could not be made must not be written into, not even for a moment.
             Ask::Open(_) | Ask::Stat(_) | Ask::Mkdir(_) => Self::Most,
             _ => Self::First,
@@ -79,7 +80,6 @@ pub(super) struct Question {
     waiting: BTreeSet<usize>,
     said: Vec<(usize, Said, Vec<v1::FileResponse>)>,
     since: Option<Instant>,
-    is_silent: bool,
     counts: Option<Said>,
 }
 
@@ -102,12 +102,11 @@ impl Question {
             waiting: members.collect(),
             said: Vec::new(),
             since: None,
-            is_silent: false,
-            counts: None,
+            counts: (quorum == Quorum::Silent).then_some(Said::Yes),
         }
     }
 
-    pub(super) fn may_be_silent(&self) -> bool {
+    pub(super) fn is_silent(&self) -> bool {
         self.quorum == Quorum::Silent
     }
 
@@ -120,9 +119,9 @@ impl Question {
         }
     }
 
-    /// A member went on to another question without an answer.
-    pub(super) fn passed(&mut self, member: usize) {
-        self.is_silent |= self.waiting.remove(&member);
+    /// A member went on to the next question without an answer: whether it may.
+    pub(super) fn may_pass(&mut self, member: usize) -> bool {
+        !self.waiting.remove(&member) || self.is_silent()
     }
 
     pub(super) fn left(&mut self, member: usize) {
@@ -132,7 +131,7 @@ impl Question {
 
     /// Since when somebody waits for the others, and for whom.
     pub(super) fn late(&self) -> Option<(Instant, &BTreeSet<usize>)> {
-        let is_open = self.counts.is_none() && !self.is_silent && !self.waiting.is_empty();
+        let is_open = self.counts.is_none() && !self.waiting.is_empty();
         self.since.filter(|_| is_open).map(|since| (since, &self.waiting))
     }
 
@@ -143,12 +142,9 @@ impl Question {
 
     /// What is answered, once.
     pub(super) fn verdict(&mut self) -> Verdict {
-        if self.is_silent {
-            self.counts.get_or_insert(Said::Yes);
-            return Verdict::Silence;
-        }
         let index = match self.quorum {
-            Quorum::First | Quorum::Silent => {
+            Quorum::Silent => return Verdict::Silence,
+            Quorum::First => {
                 let yes = self.said.iter().position(|(_, said, _)| said.is_yes());
                 yes.or_else(|| self.waiting.is_empty().then(|| self.most()).flatten())
             }
@@ -171,7 +167,7 @@ impl Question {
         })
     }
 
-    /// Those who said something else than what counts, if that is known; the reason is what each said.
+    /// Those who said something else than what counts, if that is known.
     pub(super) fn different(&self) -> Vec<usize> {
         let Some(counts) = &self.counts else {
             return Vec::new();

@@ -101,7 +101,7 @@ impl Round {
                     Err(_) => self.outbox.clear(),
                 },
                 Some((member, answer)) = self.answers.next() => self.answered(member, answer),
-                request = next(&mut asked, self.feed.as_ref()), if is_asked && self.outbox.is_empty() => {
+                request = next(&mut asked, self.feed.as_mut()), if is_asked && self.outbox.is_empty() => {
                     match request {
                         Some(request) => self.ask(request).await,
                         None => {
@@ -125,9 +125,17 @@ impl Round {
         let quorum = Quorum::of(&ask);
         let ask = match (ask, &mut self.feed) {
             (ask @ (Ask::Write(_) | Ask::Put(_)), Some(feed)) => match feed.push(ask).await {
-                Ok(number) => Ask::Piece(v1::FilePiece { number }),
+                Ok(number) => Ask::Piece(v1::FilePiece {
+                    number,
+                    is_silent: quorum == Quorum::Silent,
+                }),
                 Err(error) => return self.dissolve(&error),
             },
+            // What an earlier try left differs from member to member.
+            (Ask::Create(create), _) => Ask::Create(v1::FileCreate {
+                resume: false,
+                ..create
+            }),
             (ask, _) => ask,
         };
         self.leave_with_others();
@@ -179,8 +187,9 @@ impl Round {
         else {
             return self.leave(member, crate::files::unexpected().refusal());
         };
-        for question in self.questions.range_mut(..index) {
-            question.passed(member);
+        let mut before = self.questions.range_mut(..index);
+        if !before.all(|question| question.may_pass(member)) {
+            return self.leave(member, crate::files::unexpected().refusal());
         }
         self.questions[index].said(member, parts, Instant::now());
         self.judge();
@@ -267,7 +276,7 @@ impl Round {
 
     /// Pieces at the end that nobody has to answer are not waited for.
     fn forget_silence(&mut self) {
-        while self.questions.back().is_some_and(Question::may_be_silent) {
+        while self.questions.back().is_some_and(Question::is_silent) {
             self.questions.pop_back();
         }
         self.told = self.told.min(self.questions.len());
@@ -277,7 +286,7 @@ impl Round {
 /// The next question, when there is room for what it may carry. `None`: there are no more. Cancel-safe.
 async fn next(
     asked: &mut mpsc::Receiver<v1::FileRequest>,
-    feed: Option<&Feed>,
+    feed: Option<&mut Feed>,
 ) -> Option<v1::FileRequest> {
     if let Some(feed) = feed {
         // A feed that is over is noticed by its streams.

@@ -73,6 +73,7 @@ fn where_all_are_equally_slow_nobody_is() {
     window.join(begun);
     window.join(begun);
     while push(&mut window, begun).is_some() {}
+    assert!(window.is_full());
     assert!(window.late(begun + PATIENCE * 100).is_empty());
 }
 

@@ -98,14 +98,15 @@ fn a_directory_that_one_could_not_make_counts_for_nobody_else() {
 }
 
 #[test]
-fn a_piece_that_ends_no_chunk_is_answered_by_nobody() {
+fn a_piece_that_ends_no_chunk_is_answered_by_nobody_and_nothing_else_is_passed_over() {
     let now = Instant::now();
-    let mut question = question(Quorum::Silent);
-    question.passed(0);
-    assert_eq!(question.verdict(), Verdict::Silence);
-    question.said(1, no("disk-full"), now);
-    assert_eq!(question.different(), [1]);
-    question.left(1);
-    question.passed(2);
-    assert!(question.is_over());
+    let mut piece = question(Quorum::Silent);
+    assert_eq!(piece.verdict(), Verdict::Silence);
+    assert!(piece.may_pass(0));
+    piece.said(1, no("disk-full"), now);
+    assert_eq!(piece.different(), [1]);
+    piece.left(1);
+    assert!(piece.may_pass(2) && piece.is_over());
+    let mut chunk = question(Quorum::First);
+    assert!(!chunk.may_pass(0));
 }
