@@ -21,6 +21,8 @@ mod confine;
 mod copy;
 mod entry;
 mod fault;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzed;
 mod hash;
 mod listing;
 mod reader;
