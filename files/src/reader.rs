@@ -68,6 +68,7 @@ impl Reader {
                 } else {
                     Bytes::new()
                 },
+                carried: None,
             };
             if is_last {
                 return answers.last(Response::Data(part));

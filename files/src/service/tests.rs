@@ -348,6 +348,7 @@ fn hostile_request() -> impl Strategy<Value = Ask> {
                     handle,
                     offset,
                     length,
+                    carry: None,
                 }),
                 4 => Ask::Create(v1::FileCreate {
                     handle,
@@ -408,6 +409,7 @@ fn hostile_request() -> impl Strategy<Value = Ask> {
                 }),
                 14 => Ask::Fetch(v1::FileFetch {
                     paths: vec![path, other],
+                    carry: None,
                 }),
                 15 => Ask::Close(v1::FileClose { handle, md5: flag }),
                 16 => Ask::Digest(v1::FileDigest {

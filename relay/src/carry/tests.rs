@@ -2,15 +2,19 @@
 
 use super::*;
 
+fn paths_of(all: &[&'static str]) -> Vec<Bytes> {
+    let bytes = |path: &&'static str| Bytes::from_static(path.as_bytes());
+    all.iter().map(bytes).collect()
+}
+
 fn fetch(id: u64, paths: &[&'static str], to: &[&'static str]) -> v1::FileRequest {
-    let paths_of = |all: &[&'static str]| all.iter().map(|path| Bytes::from_static(path.as_bytes()));
     v1::FileRequest {
         id,
         request: Some(Ask::Fetch(v1::FileFetch {
-            paths: paths_of(paths).collect(),
+            paths: paths_of(paths),
             carry: Some(v1::FileCarry {
                 feed: "feed".into(),
-                to: paths_of(to).collect(),
+                to: paths_of(to),
                 modes: 0o777,
                 ..v1::FileCarry::default()
             }),

@@ -96,7 +96,9 @@ impl Round {
             tokio::select! {
                 biased;
                 permit = answers.reserve(), if !self.outbox.is_empty() => match permit {
-                    Ok(permit) => self.outbox.pop_front().into_iter().for_each(|one| permit.send(one)),
+                    Ok(permit) => if let Some(answer) = self.outbox.pop_front() {
+                        permit.send(answer);
+                    },
                     // Nobody listens; what was sent is still written.
                     Err(_) => self.outbox.clear(),
                 },
