@@ -101,7 +101,7 @@ enum Into {
 
 async fn target_kind(job: &Job, shared: &Arc<Shared>) -> Result<Into, Error> {
     let target = &job.target;
-    let mut files = streams::both(job, shared, &target.place).await?.target;
+    let mut files = streams::target(job, shared).await?;
     let found = match files.stat(&target.path, Follow::Yes).await {
         Ok(entry) => Some(entry.kind()),
         Err(Error::Refused(refusal)) if refusal.reason == "file-unknown" => None,

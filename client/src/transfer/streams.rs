@@ -62,18 +62,26 @@ async fn open(job: &Job, place: &Place, feed: &str) -> Result<Files, Error> {
 /// Opens both ends, to look and to make directories.
 pub(crate) async fn both(job: &Job, shared: &Arc<Shared>, source: &Place) -> Result<Ends, Error> {
     patiently(job, shared, || async move {
-        let target = match &job.group {
-            Some(group) => group.looking().await?,
-            None => open(job, &job.target.place, "").await?,
-        };
         Ok(Ends {
             source: open(job, source, "").await?,
-            target,
+            target: target_once(job).await?,
             carry: None,
             _feed: None,
         })
     })
     .await
+}
+
+/// Opens the target alone, to look and to change attributes.
+pub(crate) async fn target(job: &Job, shared: &Arc<Shared>) -> Result<Files, Error> {
+    patiently(job, shared, || target_once(job)).await
+}
+
+async fn target_once(job: &Job) -> Result<Files, Error> {
+    match &job.group {
+        Some(group) => group.looking().await,
+        None => open(job, &job.target.place, "").await,
+    }
 }
 
 /// Opens both ends, to move contents: between machines, by the relay.
@@ -112,17 +120,17 @@ async fn carrying_once(job: &Job, source: &Place) -> Result<Ends, Error> {
 }
 
 /// Tries again while the connection is away, for as long as the caller is patient.
-async fn patiently<R: Future<Output = Result<Ends, Error>>>(
+async fn patiently<T, R: Future<Output = Result<T, Error>>>(
     job: &Job,
     shared: &Arc<Shared>,
     open: impl Fn() -> R,
-) -> Result<Ends, Error> {
+) -> Result<T, Error> {
     let begun = Instant::now();
     let mut backoff = Backoff::new();
     let mut wishes = shared.wishes();
     loop {
         let error = match open().await {
-            Ok(ends) => return Ok(ends),
+            Ok(opened) => return Ok(opened),
             Err(error) => error,
         };
         if !may_pass(&error) || begun.elapsed() > job.options.patience {
