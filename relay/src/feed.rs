@@ -22,9 +22,6 @@ use window::{ReaderId, Taken, Window};
 /// How often it is looked whether a reader holds up the others.
 const LOOK: Duration = Duration::from_millis(250);
 
-/// Pieces that are told together when they are past.
-const WORTH_TELLING: u64 = 4;
-
 /// Streams that take from one feed.
 pub(crate) const MAX_READERS: usize = 256;
 
@@ -229,12 +226,13 @@ impl Producer {
         Poll::Ready(())
     }
 
-    /// The number before which all is past, once that is worth telling after `told`.
+    /// The number before which all is past, once that is more than `told`. What is not told counts on the other side
+    /// as kept: where that side stops, the window here must count as full.
     pub(crate) fn poll_past(&mut self, cx: &mut Context<'_>, told: u64) -> Poll<u64> {
         loop {
             let mut state = self.feed.lock();
             let past = state.window.past();
-            if past >= told + WORTH_TELLING || (past > told && state.window.is_empty()) {
+            if past > told {
                 return Poll::Ready(past);
             }
             state.wait(cx.waker());

@@ -174,7 +174,7 @@ async fn every_change_is_recorded_by_the_relay_and_by_the_agent() {
     let refused = world.cmdop(&["fs", "rm", &at("nothing")]).await;
     refused.refused(69, &["no such file"]);
     let logs = world.directory().join("logs");
-    for log in ["relay", "web-1"] {
+    for log in ["relay", "cmdopd-web-1"] {
         let recorded = |verb: &str, name: &str, outcome: &str| {
             let text = std::fs::read_to_string(logs.join(log)).unwrap();
             let path = top.join(name).display().to_string();

@@ -17,8 +17,8 @@ use tokio::time::Instant;
 const WINDOW: usize = limits::FEED_WINDOW;
 
 /// Where less room is left than a piece may take, the window counts as full: whoever adds to it stops before it
-/// really is.
-const FULL: usize = WINDOW - limits::MAX_FRAME;
+/// really is, and counts a little more for each piece.
+const FULL: usize = WINDOW - limits::MAX_FRAME - (64 << 10);
 
 /// For so long a reader may hold up the others at any time: a moment without network.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -84,11 +84,6 @@ impl Window {
     /// The number before which all is past.
     pub(crate) fn past(&self) -> u64 {
         self.first
-    }
-
-    /// Whether nothing is kept.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.pieces.is_empty()
     }
 
     /// Whether somebody may be held up.
