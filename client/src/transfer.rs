@@ -81,6 +81,8 @@ pub struct Options {
     pub keep_existing: bool,
     /// Also set-id bits, which otherwise stay behind.
     pub all_modes: bool,
+    /// Prove the whole by MD5 too, not only each chunk by BLAKE3. It takes about half of all processor time.
+    pub md5: bool,
     /// Globs of what is left out, by name or by path from the source.
     pub exclude: Vec<String>,
     /// Bytes a second, over all streams.
@@ -100,6 +102,7 @@ impl Default for Options {
             dry_run: false,
             keep_existing: false,
             all_modes: false,
+            md5: true,
             exclude: Vec::new(),
             limit: None,
             streams: STREAMS,

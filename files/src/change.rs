@@ -118,10 +118,12 @@ pub(crate) fn remove(
         answers: &*answers,
         count: 0,
     };
-    removal.tree(parent.as_fd(), &name, 0).map_err(|end| match end {
-        End::Failed(errno) => say(errno).into(),
-        End::Gone => Stop::Gone,
-    })?;
+    removal
+        .tree(parent.as_fd(), &name, 0)
+        .map_err(|end| match end {
+            End::Failed(errno) => say(errno).into(),
+            End::Gone => Stop::Gone,
+        })?;
     let count = removal.count;
     answers.done(count)
 }

@@ -39,7 +39,10 @@ pub fn requests(bytes: &[u8]) {
         };
         let mut lasts = 0;
         let listens = service.handle(request, &mut |answer: v1::FileResponse| {
-            assert!(lasts == 0 && answer.id == id, "an answer after the last one");
+            assert!(
+                lasts == 0 && answer.id == id,
+                "an answer after the last one"
+            );
             lasts += u32::from(answer.last);
             assert!(
                 !carries(&answer.response, SECRET),
@@ -113,7 +116,11 @@ impl Input<'_> {
                 recursive: flag,
                 exclude: vec![text()],
             }),
-            2 => Ask::Reader(v1::FileReader { handle, path }),
+            2 => Ask::Reader(v1::FileReader {
+                handle,
+                path,
+                without_md5: flag,
+            }),
             3 => Ask::Read(v1::FileRead {
                 handle,
                 offset,
@@ -133,6 +140,7 @@ impl Input<'_> {
                 key: format!("{:x}", other % 5),
                 resume: length % 2 == 1,
                 replace,
+                without_md5: flag,
             }),
             8 => Ask::Write(v1::FileWrite {
                 handle,

@@ -96,7 +96,7 @@ impl Service {
         match ask {
             Ask::Reader(open) => {
                 self.require_free(open.handle)?;
-                let reader = Reader::open(&self.roots, &open.path, answers)?;
+                let reader = Reader::open(&self.roots, &open, answers)?;
                 self.readers.insert(open.handle, reader);
                 Ok(())
             }

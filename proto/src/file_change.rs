@@ -294,7 +294,11 @@ impl Waiting {
 fn reason(refused: &FileRefused) -> String {
     let reason = refused.detail.as_ref().map_or("", |d| d.reason.as_str());
     let reason = crate::text::shown(reason, limits::MAX_NAME);
-    if reason.is_empty() { "refused".into() } else { reason }
+    if reason.is_empty() {
+        "refused".into()
+    } else {
+        reason
+    }
 }
 
 fn too_many() -> Refusal {

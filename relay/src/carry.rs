@@ -141,7 +141,10 @@ impl Order {
 }
 
 fn unasked() -> Refusal {
-    Refusal::unavailable("bad-answer", "the machine sent a file that nobody asked for")
+    Refusal::unavailable(
+        "bad-answer",
+        "the machine sent a file that nobody asked for",
+    )
 }
 
 /// The way of a stream's answers into its feed.

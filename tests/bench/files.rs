@@ -106,6 +106,11 @@ pub(crate) async fn measure(
     )
     .await;
 
+    let mut copiers = vec![Copier::cmdop(world, &["--no-md5"])];
+    copiers.extend(sshd.map(|sshd| Copier::scp(sshd, &[])));
+    let what = "1 GiB --no-md5 (ssh: scp)";
+    race(&copiers, (&large, &directory), rounds, what, "", table).await;
+
     let small = directory.join("small");
     write_small(&small);
     let mut copiers = vec![Copier::cmdop(world, &["-r"])];
@@ -145,14 +150,20 @@ async fn resumed(world: &World, large: &Path, directory: &Path) {
     let to = place.join("copy");
     let partial = || {
         let entries = std::fs::read_dir(&place).into_iter().flatten().flatten();
-        entries.filter_map(|entry| entry.metadata().ok()).map(|about| about.len()).max()
+        entries
+            .filter_map(|entry| entry.metadata().ok())
+            .map(|about| about.len())
+            .max()
     };
     let mut child = Copier::cmdop(world, &[])
         .command(large, &to)
         .spawn()
         .expect("the copier starts");
     while partial().unwrap_or(0) < LARGE / 10 * 7 {
-        assert!(child.try_wait().expect("a child").is_none(), "it was too quick");
+        assert!(
+            child.try_wait().expect("a child").is_none(),
+            "it was too quick"
+        );
         tokio::time::sleep(std::time::Duration::from_millis(1)).await;
     }
     child.kill().expect("a child");
@@ -286,7 +297,9 @@ async fn memory(world: &World, large: &Path, directory: &Path) {
     }
     remove(&to);
     remove(&from);
-    println!("\nmemory while one transfer of {TIMES} GiB passes, resident, KiB (goal: at most 32768 more)");
+    println!(
+        "\nmemory while one transfer of {TIMES} GiB passes, resident, KiB (goal: at most 32768 more)"
+    );
     for ((name, before), most) in ["relay", "agent"].into_iter().zip(before).zip(most) {
         println!(
             "  {name:<6} {before:>7} before  {most:>7} at most  {:>7} more",

@@ -47,7 +47,12 @@ fn assert_same(one: &Path, other: &Path) {
         .args([one, other])
         .status()
         .unwrap();
-    assert!(status.success(), "{} and {}", one.display(), other.display());
+    assert!(
+        status.success(),
+        "{} and {}",
+        one.display(),
+        other.display()
+    );
 }
 
 #[tokio::test]
@@ -85,7 +90,15 @@ async fn a_machine_that_stands_still_stops_nobody_and_gets_the_rest_later() {
     std::fs::write(&file, noise(40 << 20)).unwrap();
     let stuck = home(&mut world, "web-4");
     let worker = world.machine("web-4").worker().await;
-    let args = ["cp", "--bwlimit", "20M", "-l", "role=web", text(&file), ":to"];
+    let args = [
+        "cp",
+        "--bwlimit",
+        "20M",
+        "-l",
+        "role=web",
+        text(&file),
+        ":to",
+    ];
     let child = world.owner.cli.start(&args);
     wait::until_true("the copy has begun", || {
         std::fs::read_dir(&stuck).unwrap().flatten().any(|entry| {
@@ -121,7 +134,15 @@ async fn a_machine_that_dies_is_named_and_the_others_get_everything() {
     machine.stop().await;
     machine.configure("[files]\nowner = []\n");
     machine.run().await;
-    let args = ["cp", "--bwlimit", "10M", "-l", "role=web", text(&file), ":to"];
+    let args = [
+        "cp",
+        "--bwlimit",
+        "10M",
+        "-l",
+        "role=web",
+        text(&file),
+        ":to",
+    ];
     let child = world.owner.cli.start(&args);
     let dying = home(&mut world, "web-4");
     wait::until_true("the copy has begun", || {
@@ -136,7 +157,10 @@ async fn a_machine_that_dies_is_named_and_the_others_get_everything() {
     let ended = wait::within_times("the copy ends", 6, cmdop_tests::cli::finish(child, &[])).await;
     assert_eq!(ended.status, 1, "{ended:?}");
     let said = ended.err();
-    assert!(said.contains("web-3: ") && said.contains("no files"), "{said}");
+    assert!(
+        said.contains("web-3: ") && said.contains("no files"),
+        "{said}"
+    );
     for name in ["web-2", "web-4"] {
         assert!(said.contains(&format!("{name}: 1 copied")), "{said}");
         assert_same(&file, &home(&mut world, name).join("to"));
@@ -187,7 +211,13 @@ async fn a_copy_between_machines_survives_cuts_and_the_death_of_either_end() {
     let directory = world.directory().join("there");
     std::fs::create_dir(&directory).unwrap();
     let to = directory.join("to");
-    let args = ["cp", "--bwlimit", "16M", &on("web-1", &from), &on("web-2", &to)];
+    let args = [
+        "cp",
+        "--bwlimit",
+        "16M",
+        &on("web-1", &from),
+        &on("web-2", &to),
+    ];
     let child = world.owner.cli.start(&args);
     let has = |bytes: u64| {
         let directory = directory.clone();

@@ -46,7 +46,9 @@ impl Raw {
         };
         self.requests.send(request).await.unwrap();
         let answer = wait::within("an answer", self.answers.message()).await;
-        Ok(answer.map_err(Refusal::from)?.and_then(|answer| answer.response))
+        Ok(answer
+            .map_err(Refusal::from)?
+            .and_then(|answer| answer.response))
     }
 }
 

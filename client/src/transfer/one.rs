@@ -47,6 +47,7 @@ pub(super) async fn copy(
     let reader = v1::FileReader {
         handle: HANDLE,
         path: item.from.clone(),
+        without_md5: !options.md5,
     };
     let Response::Entry(entry) = ends.source.ask(Ask::Reader(reader)).await? else {
         return Err(unexpected());
@@ -59,6 +60,7 @@ pub(super) async fn copy(
         key: item.key(source),
         resume: start == Start::Resume,
         replace: replace(options).into(),
+        without_md5: !options.md5,
     };
     let Response::Created(created) = ends.target.ask(Ask::Create(create)).await? else {
         return Err(unexpected());
@@ -132,7 +134,7 @@ async fn finish(
 ) -> Result<(), Error> {
     let close = v1::FileClose {
         handle: HANDLE,
-        md5: true,
+        md5: options.md5,
     };
     let Response::Closed(closed) = ends.source.ask(Ask::Close(close)).await? else {
         return Err(unexpected());
@@ -251,10 +253,8 @@ impl<'a> Pump<'a> {
             window = window.min(limits::FEED_WINDOW as u64);
         }
         let is_free = self.free_at.is_none_or(|free_at| free_at <= now);
-        let asks = wish == Wish::Run
-            && is_free
-            && !self.ranges.is_empty()
-            && self.under_way < window;
+        let asks =
+            wish == Wish::Run && is_free && !self.ranges.is_empty() && self.under_way < window;
         let free_at = self.free_at.filter(|free_at| *free_at > now);
         let Ends { source, target, .. } = &mut *self.ends;
         tokio::select! {

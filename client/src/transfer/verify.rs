@@ -42,6 +42,7 @@ async fn hashes(files: &mut Files, path: &[u8]) -> Result<(u64, Vec<u8>), Error>
     let reader = v1::FileReader {
         handle: HANDLE,
         path: Bytes::copy_from_slice(path),
+        without_md5: true,
     };
     let Response::Entry(entry) = files.ask(Ask::Reader(reader)).await? else {
         return Err(unexpected());

@@ -33,12 +33,14 @@ impl Ground {
             id: 7,
             request: Some(ask),
         };
-        let listens = self.service.handle(request, &mut |answer: v1::FileResponse| {
-            assert_eq!((answer.id, lasts), (7, 0), "an answer after the last one");
-            lasts += u32::from(answer.last);
-            answers.extend(answer.response);
-            true
-        });
+        let listens = self
+            .service
+            .handle(request, &mut |answer: v1::FileResponse| {
+                assert_eq!((answer.id, lasts), (7, 0), "an answer after the last one");
+                lasts += u32::from(answer.last);
+                answers.extend(answer.response);
+                true
+            });
         assert!(listens);
         answers
     }
@@ -171,6 +173,7 @@ fn holes_are_proved_too() {
     let reader = v1::FileReader {
         handle: 2,
         path: "file".into(),
+        without_md5: false,
     };
     ground.ask(Ask::Reader(reader));
     let answers = ground.ask(Ask::Map(v1::FileMap { handle: 2 }));
@@ -343,7 +346,11 @@ fn hostile_request() -> impl Strategy<Value = Ask> {
                     recursive: flag,
                     exclude: Vec::new(),
                 }),
-                2 => Ask::Reader(v1::FileReader { handle, path }),
+                2 => Ask::Reader(v1::FileReader {
+                    handle,
+                    path,
+                    without_md5: flag,
+                }),
                 3 => Ask::Read(v1::FileRead {
                     handle,
                     offset,

@@ -47,12 +47,19 @@ fn files_get_the_paths_that_their_caller_chose_and_no_set_id_bits() {
     let Some(Ask::Fetch(passed)) = &request.request else {
         panic!("{request:?}")
     };
-    assert_eq!(passed.carry, None, "the machine does not learn where it goes");
+    assert_eq!(
+        passed.carry, None,
+        "the machine does not learn where it goes"
+    );
     let mut answer = batch(1, &["b"]);
     let load = carried.order(&mut answer).unwrap().unwrap();
     let Ask::Put(put) = load.ask else { panic!() };
     assert_eq!(
-        (&put.files[0].path[..], put.files[0].mode, &put.files[0].data[..]),
+        (
+            &put.files[0].path[..],
+            put.files[0].mode,
+            &put.files[0].data[..]
+        ),
         (&b"/to/b"[..], 0o755, &b"content"[..])
     );
     let Some(Response::Batch(told)) = answer.response else {

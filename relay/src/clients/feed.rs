@@ -66,7 +66,9 @@ pub(crate) struct Feeding {
 
 impl std::fmt::Debug for Feeding {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Feeding").field(&self.producer.feed()).finish()
+        f.debug_tuple("Feeding")
+            .field(&self.producer.feed())
+            .finish()
     }
 }
 

@@ -132,7 +132,9 @@ impl Question {
     /// Since when somebody waits for the others, and for whom.
     pub(super) fn late(&self) -> Option<(Instant, &BTreeSet<usize>)> {
         let is_open = self.counts.is_none() && !self.waiting.is_empty();
-        self.since.filter(|_| is_open).map(|since| (since, &self.waiting))
+        self.since
+            .filter(|_| is_open)
+            .map(|since| (since, &self.waiting))
     }
 
     /// All members are done with it.

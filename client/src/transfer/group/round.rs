@@ -205,7 +205,9 @@ impl Round {
                 Verdict::Silence => {}
                 Verdict::Answer(parts) => {
                     let id = question.id;
-                    let own = parts.into_iter().map(|part| v1::FileResponse { id, ..part });
+                    let own = parts
+                        .into_iter()
+                        .map(|part| v1::FileResponse { id, ..part });
                     self.outbox.extend(own);
                 }
             }

@@ -1,10 +1,12 @@
 //! One source to many machines: sent once, and given to all by the relay. Whoever cannot keep up with the others, or
 //! differs from them, is copied to on its own afterwards; and all are where it is to be resumed or compared.
 
+use cmdop_client::connection::Connection;
 use cmdop_client::files::Place;
 use cmdop_client::machines;
-use cmdop_client::connection::Connection;
-use cmdop_client::transfer::{Location, MAX_MACHINES, Options, Report, Spread, Spreading, Transfer};
+use cmdop_client::transfer::{
+    Location, MAX_MACHINES, Options, Report, Spread, Spreading, Transfer,
+};
 use tokio_util::task::TaskTracker;
 
 use super::Args;

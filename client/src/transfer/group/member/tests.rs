@@ -33,7 +33,11 @@ fn the_first_yes_counts_and_a_later_no_leaves() {
     let now = Instant::now();
     let mut question = question(Quorum::First);
     question.said(2, no("disk-full"), now);
-    assert_eq!(question.verdict(), Verdict::Open, "perhaps it is the only one");
+    assert_eq!(
+        question.verdict(),
+        Verdict::Open,
+        "perhaps it is the only one"
+    );
     question.said(0, yes(), now);
     assert_eq!(question.verdict(), Verdict::Answer(yes()));
     assert_eq!(question.different(), [2]);
