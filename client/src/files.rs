@@ -5,6 +5,7 @@
 //! stream; whoever wants two things at the same time opens two. A lost stream is not repaired here.
 
 mod calls;
+mod feed;
 
 use std::path::Path;
 
@@ -21,6 +22,7 @@ use crate::dial::Lane;
 use crate::error::Error;
 
 pub use calls::{Follow, Listing};
+pub(crate) use feed::Feed;
 
 /// Where files are.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -38,6 +40,16 @@ pub struct Files {
     pub(crate) answers: Answers,
     home: Vec<u8>,
     access: v1::FileAccess,
+}
+
+/// How a stream to a machine's files is opened.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Opening<'a> {
+    pub(crate) machine: &'a str,
+    /// The feed that it takes from; empty: none.
+    pub(crate) feed: &'a str,
+    /// Requests that may wait here.
+    pub(crate) queue: usize,
 }
 
 /// Where requests go.
@@ -69,11 +81,34 @@ struct Remote {
 impl Files {
     /// Opens a stream to where the files are.
     pub async fn open(connection: &Connection, place: &Place) -> Result<Self, Error> {
-        let (requests, answers) = match place {
-            Place::Here => here(),
-            Place::Machine(machine) => remote(connection, machine).await?,
-        };
+        match place {
+            Place::Here => Self::here().await,
+            Place::Machine(machine) => {
+                let open = Opening {
+                    machine,
+                    feed: "",
+                    queue: cmdop_files::QUEUE,
+                };
+                Self::remote(connection, open).await
+            }
+        }
+    }
+
+    /// Opens a stream to a machine's files.
+    pub(crate) async fn remote(connection: &Connection, open: Opening<'_>) -> Result<Self, Error> {
+        let (requests, answers) = remote(connection, open).await?;
         Self::opened(Asker { requests, count: 0 }, answers).await
+    }
+
+    /// Whoever answers these requests: the first of them is `open`.
+    pub(crate) async fn of(
+        requests: mpsc::Sender<v1::FileRequest>,
+        answers: mpsc::Receiver<v1::FileResponse>,
+    ) -> Result<Self, Error> {
+        // It cannot fail: the queue is new.
+        let _ = requests.try_send(open_request("", ""));
+        let source = Source::Here(answers);
+        Self::opened(Asker { requests, count: 0 }, Answers { source }).await
     }
 
     /// This computer's files; needs no connection.
@@ -120,6 +155,17 @@ impl Asker {
     /// Sends a request; waits for room.
     pub(crate) async fn ask(&mut self, ask: Ask) -> Result<(), Error> {
         let permit = self.requests.reserve().await.map_err(|_| lost())?;
+        self.count += 1;
+        permit.send(v1::FileRequest {
+            id: self.count,
+            request: Some(ask),
+        });
+        Ok(())
+    }
+
+    /// Sends a request if there is room for it.
+    pub(crate) fn try_ask(&mut self, ask: Ask) -> Result<(), Error> {
+        let permit = self.requests.try_reserve().map_err(|_| lost())?;
         self.count += 1;
         permit.send(v1::FileRequest {
             id: self.count,
@@ -183,7 +229,7 @@ fn here() -> (mpsc::Sender<v1::FileRequest>, Answers) {
     let (requests, asked) = mpsc::channel(cmdop_files::QUEUE);
     let (answers, answered) = mpsc::channel(cmdop_files::QUEUE);
     // It cannot fail: the queue is new.
-    let _ = requests.try_send(open_request(""));
+    let _ = requests.try_send(open_request("", ""));
     tokio::task::spawn_blocking(move || {
         let roots = Roots::open(Path::new("."), &Scope::Whole);
         let service = Service::new(roots, v1::FileAccess::Write);
@@ -195,13 +241,13 @@ fn here() -> (mpsc::Sender<v1::FileRequest>, Answers) {
 
 async fn remote(
     connection: &Connection,
-    machine: &str,
+    open: Opening<'_>,
 ) -> Result<(mpsc::Sender<v1::FileRequest>, Answers), Error> {
     let newest = std::sync::Mutex::new(None);
     let opened = connection.stream(Lane::Bulk, "reaching the machine's files", |relay| {
-        let (requests, stream) = mpsc::channel(cmdop_files::QUEUE);
+        let (requests, stream) = mpsc::channel(open.queue);
         // It cannot fail: the queue is new.
-        let _ = requests.try_send(open_request(machine));
+        let _ = requests.try_send(open_request(open.machine, open.feed));
         *newest.lock().expect("nobody panics while holding it") = Some(requests);
         async move { relay.files().open(ReceiverStream::new(stream)).await }
     });
@@ -216,11 +262,12 @@ async fn remote(
     Ok((requests, Answers { source }))
 }
 
-fn open_request(machine: &str) -> v1::FileRequest {
+fn open_request(machine: &str, feed: &str) -> v1::FileRequest {
     v1::FileRequest {
         id: 0,
         request: Some(Ask::Open(v1::FilesOpen {
             machine: machine.to_owned(),
+            feed: feed.to_owned(),
         })),
     }
 }

@@ -9,6 +9,9 @@
 //!                                                                            └─► batch: many small files
 //! ```
 //!
+//! Between machines the relay carries the contents from one stream to the other, and to several machines they
+//! are sent once ([`Spread`]): only messages about them pass here.
+//!
 //! Invariants:
 //! * A file appears at its destination whole and proved, or not at all.
 //! * A lost stream is opened again, and what it was doing goes on with what is there.
@@ -16,12 +19,14 @@
 
 mod batch;
 pub mod chunk;
+mod group;
 mod item;
 mod limit;
 mod one;
 mod progress;
 pub mod ranges;
 mod scout;
+mod spread;
 mod streams;
 mod verify;
 mod worker;
@@ -36,10 +41,12 @@ use tokio_util::task::TaskTracker;
 use crate::connection::Connection;
 use crate::error::Error;
 use crate::files::Place;
+use group::Group;
 use limit::Limit;
 use progress::Shared;
 
 pub use progress::{Progress, Wish};
+pub use spread::{MAX_MACHINES, Spread, Spreading};
 pub use verify::{Difference, verify};
 
 /// Streams that copy at the same time unless the caller says otherwise: enough to hide a round trip and the
@@ -74,6 +81,8 @@ pub struct Options {
     pub keep_existing: bool,
     /// Also set-id bits, which otherwise stay behind.
     pub all_modes: bool,
+    /// Prove the whole by MD5 too, not only each chunk by BLAKE3. It takes about half of all processor time.
+    pub md5: bool,
     /// Globs of what is left out, by name or by path from the source.
     pub exclude: Vec<String>,
     /// Bytes a second, over all streams.
@@ -93,6 +102,7 @@ impl Default for Options {
             dry_run: false,
             keep_existing: false,
             all_modes: false,
+            md5: true,
             exclude: Vec::new(),
             limit: None,
             streams: STREAMS,
@@ -138,6 +148,8 @@ pub(crate) struct Job {
     pub(crate) connection: Option<Connection>,
     pub(crate) sources: Vec<Location>,
     pub(crate) target: Location,
+    /// The machines of the target, where they are several.
+    pub(crate) group: Option<Arc<Group>>,
     pub(crate) options: Options,
 }
 
@@ -151,13 +163,18 @@ impl Transfer {
         options: Options,
         owner: &TaskTracker,
     ) -> Self {
-        let shared = Shared::new(Limit::new(options.limit));
         let job = Job {
             connection: connection.cloned(),
             sources,
             target,
+            group: None,
             options,
         };
+        Self::run(job, owner)
+    }
+
+    fn run(job: Job, owner: &TaskTracker) -> Self {
+        let shared = Shared::new(Limit::new(job.options.limit));
         let task = owner.spawn(scout::run(job, shared.clone(), owner.clone()));
         Self { shared, task }
     }

@@ -81,6 +81,7 @@ impl ControlPlane {
             role: None,
             sid: None,
             name: name.to_owned(),
+            scope: None,
         }
     }
 

@@ -4,11 +4,13 @@
 //! which directories a role may reach.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use cmdop_files::{Roots, Scope, Service};
+use cmdop_proto::file_change::Trail;
 use cmdop_proto::v1::files_up::Message as Up;
-use cmdop_proto::{Refusal, v1};
+use cmdop_proto::{Refusal, limits, text, v1};
+use cmdop_service::audit::{self, Actor};
 use serde::Deserialize;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -59,6 +61,8 @@ pub(crate) struct Job {
     pub(crate) lane: BulkLane,
     pub(crate) tokens: Tokens,
     pub(crate) user: Arc<User>,
+    /// This machine's, for the record of changes.
+    pub(crate) hostname: String,
     pub(crate) places: Arc<Places>,
     /// Back to the link that asked.
     pub(crate) link: mpsc::Sender<v1::AgentMessage>,
@@ -96,11 +100,17 @@ async fn serve(job: &Job) -> Result<(), Refusal> {
         let service = Service::new(Roots::open(&user.home, &scope), access);
         cmdop_files::serve(service, requests, &answers);
     });
+    let changes = Changes::of(job);
     let asking = async {
         while let Ok(Some(message)) = down.message().await {
-            if let Some(request) = message.request
-                && asked.send(request).await.is_err()
-            {
+            let Some(request) = message.request else {
+                continue;
+            };
+            if let Err(refusal) = changes.asked(&request) {
+                tracing::info!(reason = refusal.reason, "no further request: {refusal}");
+                break;
+            }
+            if asked.send(request).await.is_err() {
                 break;
             }
         }
@@ -109,7 +119,12 @@ async fn serve(job: &Job) -> Result<(), Refusal> {
         down
     };
     let answering = async {
-        while let Some(response) = answered.recv().await {
+        // Both only wait. A caller that left ends what is under way: the thread sees that nobody listens.
+        while let Some(response) = tokio::select! {
+            response = answered.recv() => response,
+            () = up.closed() => None,
+        } {
+            changes.answered(&response);
             let message = Some(Up::Response(response));
             if up.send(v1::FilesUp { message }).await.is_err() {
                 break;
@@ -125,6 +140,51 @@ async fn serve(job: &Job) -> Result<(), Refusal> {
     }
     drop(disk);
     Ok(())
+}
+
+/// The record of what one stream changes; what was not answered is told when it is dropped.
+struct Changes {
+    actor: Actor,
+    trail: Mutex<Trail>,
+}
+
+impl Changes {
+    fn of(job: &Job) -> Self {
+        let shown = |text: &str| text::shown(text, limits::MAX_NAME);
+        Self {
+            actor: Actor {
+                account_id: shown(&job.start.account_id),
+                account: shown(&job.start.account),
+                machine: job.hostname.clone(),
+                stream: shown(&job.start.stream_id),
+            },
+            trail: Mutex::default(),
+        }
+    }
+
+    fn trail(&self) -> MutexGuard<'_, Trail> {
+        self.trail.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn asked(&self, request: &v1::FileRequest) -> Result<(), Refusal> {
+        self.trail().asked(request)
+    }
+
+    fn answered(&self, response: &v1::FileResponse) {
+        let known = self.trail().answered(response);
+        for record in known {
+            audit::file_changed(&self.actor, &record);
+        }
+    }
+}
+
+impl Drop for Changes {
+    fn drop(&mut self) {
+        let left = self.trail().ended();
+        for record in left {
+            audit::file_changed(&self.actor, &record);
+        }
+    }
 }
 
 /// A stream that is dropped before the relay has ended its side is cut off with what is under way.

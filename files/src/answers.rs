@@ -18,16 +18,43 @@ impl From<Refusal> for Stop {
     }
 }
 
+/// Whoever asked.
+pub trait Caller {
+    /// Tells an answer; `false`: nobody listens.
+    fn tell(&mut self, response: v1::FileResponse) -> bool;
+
+    /// Whether nobody listens any more: what takes long and says nothing meanwhile looks now and then.
+    fn is_gone(&self) -> bool;
+}
+
+/// One that listens as long as it is told something.
+impl<F: FnMut(v1::FileResponse) -> bool> Caller for F {
+    fn tell(&mut self, response: v1::FileResponse) -> bool {
+        self(response)
+    }
+
+    fn is_gone(&self) -> bool {
+        false
+    }
+}
+
 /// Where the answers to one request go.
 pub(crate) struct Answers<'a> {
     id: u64,
-    /// `false`: nobody listens.
-    tell: &'a mut dyn FnMut(v1::FileResponse) -> bool,
+    caller: &'a mut dyn Caller,
 }
 
 impl<'a> Answers<'a> {
-    pub(crate) fn new(id: u64, tell: &'a mut dyn FnMut(v1::FileResponse) -> bool) -> Self {
-        Self { id, tell }
+    pub(crate) fn new(id: u64, caller: &'a mut dyn Caller) -> Self {
+        Self { id, caller }
+    }
+
+    /// Stops what nobody waits for.
+    pub(crate) fn wanted(&self) -> Result<(), Stop> {
+        if self.caller.is_gone() {
+            return Err(Stop::Gone);
+        }
+        Ok(())
     }
 
     /// One of several.
@@ -56,7 +83,7 @@ impl<'a> Answers<'a> {
             last,
             response: Some(response),
         };
-        if (self.tell)(response) {
+        if self.caller.tell(response) {
             Ok(())
         } else {
             Err(Stop::Gone)

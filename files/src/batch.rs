@@ -212,7 +212,10 @@ pub(crate) fn fetch(
                 let size = file.data.len() + path.len() + file.target.len() + 128;
                 if bytes + size > limits::FILE_BATCH && !batch.is_empty() {
                     let files = std::mem::take(&mut batch);
-                    answers.part(Response::Batch(v1::FileBatch { files }))?;
+                    answers.part(Response::Batch(v1::FileBatch {
+                        files,
+                        carried: None,
+                    }))?;
                     bytes = 0;
                 }
                 bytes += size;
@@ -223,7 +226,10 @@ pub(crate) fn fetch(
         }
     }
     if !batch.is_empty() {
-        answers.part(Response::Batch(v1::FileBatch { files: batch }))?;
+        answers.part(Response::Batch(v1::FileBatch {
+            files: batch,
+            carried: None,
+        }))?;
     }
     outcomes.tell(answers)
 }

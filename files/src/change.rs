@@ -114,42 +114,67 @@ pub(crate) fn remove(
         return answers.done(1);
     }
     let name = CString::new(name.as_bytes()).map_err(|_| bad("a path holds a NUL byte"))?;
-    let mut count = 0;
-    remove_tree(parent.as_fd(), &name, 0, &mut count).map_err(say)?;
+    let mut removal = Removal {
+        answers: &*answers,
+        count: 0,
+    };
+    removal
+        .tree(parent.as_fd(), &name, 0)
+        .map_err(|end| match end {
+            End::Failed(errno) => say(errno).into(),
+            End::Gone => Stop::Gone,
+        })?;
+    let count = removal.count;
     answers.done(count)
 }
 
-fn remove_tree(
-    parent: BorrowedFd<'_>,
-    name: &CStr,
-    depth: usize,
-    count: &mut u64,
-) -> Result<(), Errno> {
-    if depth >= MAX_DEPTH {
-        return Err(Errno::NAMETOOLONG);
+/// Removes trees for as long as somebody waits for it.
+struct Removal<'a, 'b> {
+    answers: &'a Answers<'b>,
+    count: u64,
+}
+
+/// Why a removal did not go on.
+enum End {
+    Failed(Errno),
+    Gone,
+}
+
+impl From<Errno> for End {
+    fn from(errno: Errno) -> Self {
+        Self::Failed(errno)
     }
-    let directory = open_child(parent, name)?;
-    // What is removed while it is read may or may not be listed: look until nothing is left.
-    loop {
-        let names = names(&directory)?;
-        if names.is_empty() {
-            break;
+}
+
+impl Removal<'_, '_> {
+    fn tree(&mut self, parent: BorrowedFd<'_>, name: &CStr, depth: usize) -> Result<(), End> {
+        if depth >= MAX_DEPTH {
+            return Err(Errno::NAMETOOLONG.into());
         }
-        for (name, is_directory) in names {
-            if is_directory {
-                remove_tree(directory.as_fd(), &name, depth + 1, count)?;
-                continue;
+        let directory = open_child(parent, name)?;
+        // What is removed while it is read may or may not be listed: look until nothing is left.
+        loop {
+            let names = names(&directory)?;
+            if names.is_empty() {
+                break;
             }
-            match rustix::fs::unlinkat(&directory, &*name, AtFlags::empty()) {
-                Ok(()) => *count += 1,
-                Err(Errno::NOENT) => {}
-                Err(errno) => return Err(errno),
+            for (name, is_directory) in names {
+                self.answers.wanted().map_err(|_| End::Gone)?;
+                if is_directory {
+                    self.tree(directory.as_fd(), &name, depth + 1)?;
+                    continue;
+                }
+                match rustix::fs::unlinkat(&directory, &*name, AtFlags::empty()) {
+                    Ok(()) => self.count += 1,
+                    Err(Errno::NOENT) => {}
+                    Err(errno) => return Err(errno.into()),
+                }
             }
         }
+        rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR)?;
+        self.count += 1;
+        Ok(())
     }
-    rustix::fs::unlinkat(parent, name, AtFlags::REMOVEDIR)?;
-    *count += 1;
-    Ok(())
 }
 
 /// Some of the names in a directory, and which of them are directories.

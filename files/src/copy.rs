@@ -38,11 +38,13 @@ pub(crate) fn copy(
             let mut copier = Copier {
                 roots_to: vec![to],
                 request,
+                answers: &*answers,
                 count: 1,
                 finished: vec![(mode(&stat), mtime_ns(&stat))],
             };
             walk(from, &mut copier)?;
-            answers.done(copier.count)
+            let count = copier.count;
+            answers.done(count)
         }
         v1::FileKind::Symlink | v1::FileKind::File => {
             let (from_parent, from_name) = roots.parent(&request.from)?;
@@ -54,7 +56,7 @@ pub(crate) fn copy(
                 &stat,
                 (parent.as_fd(), &c_name),
                 expected,
-                &request.to,
+                (&request.to, answers),
             )?;
             answers.done(1)
         }
@@ -99,17 +101,19 @@ fn make_directory(parent: &OwnedFd, name: &CStr, path: &[u8]) -> Result<OwnedFd,
         .map_err(|errno| fault("make the directory", path, errno))
 }
 
-struct Copier<'a> {
+struct Copier<'a, 'b> {
     /// The copies of the directories on the way, from the top.
     roots_to: Vec<OwnedFd>,
     /// Their attributes, which are set when nothing is written to them any more.
     finished: Vec<(u32, i64)>,
     request: &'a v1::FileCopy,
+    answers: &'a Answers<'b>,
     count: u64,
 }
 
-impl Visitor for Copier<'_> {
+impl Visitor for Copier<'_, '_> {
     fn step(&mut self, step: &Step<'_>) -> Result<Go, Stop> {
+        self.answers.wanted()?;
         let Some(to) = self.roots_to.last() else {
             return Ok(Go::Stop);
         };
@@ -124,7 +128,8 @@ impl Visitor for Copier<'_> {
                 let name = std::ffi::OsStr::from_bytes(step.name.to_bytes());
                 let expected = Expected::find(to, name, &path, self.request.replace())?;
                 let from = (step.directory, step.name);
-                one(from, step.stat, (to.as_fd(), step.name), expected, &path)?;
+                let to = (to.as_fd(), step.name);
+                one(from, step.stat, to, expected, (&path, self.answers))?;
             }
             // A device is not copied: it would not be the same device.
             _ => return Ok(Go::Past),
@@ -153,8 +158,8 @@ fn one(
     stat: &Stat,
     (to, to_name): (BorrowedFd<'_>, &CStr),
     expected: Expected,
-    path: &[u8],
-) -> Result<(), Refusal> {
+    (path, answers): (&[u8], &Answers<'_>),
+) -> Result<(), Stop> {
     let say = |errno| fault("copy to", path, errno);
     let name = std::ffi::OsStr::from_bytes(to_name.to_bytes());
     let temporary = temporary_name(
@@ -171,28 +176,28 @@ fn one(
             AtFlags::SYMLINK_NOFOLLOW,
         );
     } else {
-        contents(from, from_name, to, &temporary, path).inspect_err(|_| {
+        contents((from, from_name), (to, &temporary), path, answers).inspect_err(|_| {
             let _ = rustix::fs::unlinkat(to, &temporary, AtFlags::empty());
         })?;
     }
     put_in_place(to, &temporary, name, expected, path).inspect_err(|_| {
         let _ = rustix::fs::unlinkat(to, &temporary, AtFlags::empty());
-    })
+    })?;
+    Ok(())
 }
 
 fn contents(
-    from: BorrowedFd<'_>,
-    from_name: &CStr,
-    to: BorrowedFd<'_>,
-    temporary: &std::ffi::OsStr,
+    (from, from_name): (BorrowedFd<'_>, &CStr),
+    (to, temporary): (BorrowedFd<'_>, &std::ffi::OsStr),
     path: &[u8],
-) -> Result<(), Refusal> {
+    answers: &Answers<'_>,
+) -> Result<(), Stop> {
     let say = |errno| fault("copy to", path, errno);
     let reading = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let source = rustix::fs::openat(from, from_name, reading, Mode::empty()).map_err(say)?;
     let stat = rustix::fs::fstat(&source).map_err(say)?;
     if kind(&stat) != v1::FileKind::File {
-        return Err(not_a_file(path));
+        return Err(not_a_file(path).into());
     }
     let writing =
         OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -200,16 +205,28 @@ fn contents(
     let target = rustix::fs::openat(to, temporary, writing, private).map_err(say)?;
     if rustix::fs::ioctl_ficlone(&target, &source).is_err() {
         require_room(&target, crate::entry::allocated(&stat), path)?;
-        copy_data(&source, &target, stat.st_size as u64).map_err(say)?;
+        copy_data(&source, &target, stat.st_size as u64, |errno| match errno {
+            Some(errno) => Err(say(errno).into()),
+            None => answers.wanted(),
+        })?;
     }
     rustix::fs::fchmod(&target, Mode::from_raw_mode(mode(&stat))).map_err(say)?;
     set_mtime(&target, mtime_ns(&stat)).map_err(say)?;
-    rustix::fs::fsync(&target).map_err(say)
+    rustix::fs::fsync(&target).map_err(say)?;
+    Ok(())
 }
 
-/// Data only: holes stay holes.
-fn copy_data(source: &OwnedFd, target: &OwnedFd, size: u64) -> Result<(), Errno> {
-    rustix::fs::ftruncate(target, size)?;
+/// Data only: holes stay holes. `go` is asked before each stride, and told what failed.
+fn copy_data(
+    source: &OwnedFd,
+    target: &OwnedFd,
+    size: u64,
+    go: impl Fn(Option<Errno>) -> Result<(), Stop>,
+) -> Result<(), Stop> {
+    let or_stop = |errno| go(Some(errno));
+    if let Err(errno) = rustix::fs::ftruncate(target, size) {
+        return or_stop(errno);
+    }
     let mut at = 0;
     while at < size {
         let start = match rustix::fs::seek(source, rustix::fs::SeekFrom::Data(at)) {
@@ -223,10 +240,12 @@ fn copy_data(source: &OwnedFd, target: &OwnedFd, size: u64) -> Result<(), Errno>
         };
         let (mut off_in, mut off_out) = (start, start);
         while off_in < end {
+            go(None)?;
             let length = (end - off_in).min(STRIDE as u64) as usize;
-            let copied = copy_range(source, &mut off_in, target, &mut off_out, length)?;
-            if copied == 0 {
-                return Ok(());
+            match copy_range(source, &mut off_in, target, &mut off_out, length) {
+                Ok(0) => return Ok(()),
+                Ok(_) => {}
+                Err(errno) => return or_stop(errno),
             }
         }
         at = end.max(start + 1);

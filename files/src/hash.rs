@@ -44,6 +44,13 @@ impl Running {
         self.at += data.len() as u64;
     }
 
+    /// None is wanted.
+    pub(crate) fn none() -> Self {
+        let mut running = Self::new();
+        running.give_up();
+        running
+    }
+
     /// Nothing that follows can be trusted to be in order.
     pub(crate) fn give_up(&mut self) {
         self.is_broken = true;
@@ -136,6 +143,22 @@ pub(crate) fn read_up_to(file: impl AsFd, buffer: &mut [u8], offset: u64) -> Res
         }
     }
     Ok(filled)
+}
+
+/// The same into a buffer that holds nothing yet, up to `length` bytes.
+pub(crate) fn read_new(file: impl AsFd, length: usize, offset: u64) -> Result<Vec<u8>, Errno> {
+    let mut buffer = Vec::with_capacity(length);
+    while buffer.len() < length {
+        let at = offset + buffer.len() as u64;
+        match rustix::io::pread(&file, rustix::buffer::spare_capacity(&mut buffer), at) {
+            Ok(0) => break,
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    // The buffer may be larger than it was asked to be.
+    buffer.truncate(length);
+    Ok(buffer)
 }
 
 /// The BLAKE3 of each chunk of a file, told as they come: `(hashes, bytes hashed, last)`.

@@ -21,6 +21,8 @@ mod confine;
 mod copy;
 mod entry;
 mod fault;
+#[cfg(any(test, fuzzing))]
+pub mod fuzzed;
 mod hash;
 mod listing;
 mod reader;
@@ -32,6 +34,7 @@ mod tree;
 mod watch;
 mod writer;
 
+pub use answers::Caller;
 pub use confine::{Roots, Scope};
 pub use serve::{QUEUE, serve};
 pub use service::Service;

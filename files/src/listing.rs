@@ -185,7 +185,7 @@ pub(crate) fn usage(
 /// Files with several names that are remembered, so that each counts once: 24 MiB at most.
 const MAX_LINKED: usize = 1 << 20;
 
-/// The sum so far is told after so many entries: that also finds out whether anybody still waits for it.
+/// The sum so far is told after so many entries.
 const TELL_EVERY: u64 = 16_384;
 
 struct Sum<'a, 'b> {
@@ -213,6 +213,7 @@ impl Sum<'_, '_> {
 
 impl Visitor for Sum<'_, '_> {
     fn step(&mut self, step: &Step<'_>) -> Result<Go, Stop> {
+        self.answers.wanted()?;
         self.add(step.stat);
         if (self.usage.files + self.usage.directories).is_multiple_of(TELL_EVERY) {
             self.answers.part(Response::Usage(self.usage))?;

@@ -2,7 +2,7 @@
 
 use std::os::fd::OwnedFd;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use cmdop_proto::v1::file_response::Response;
 use cmdop_proto::{Refusal, limits, v1};
 use rustix::fs::SeekFrom;
@@ -28,16 +28,21 @@ pub(crate) struct Reader {
 impl Reader {
     pub(crate) fn open(
         roots: &Roots,
-        path: &Bytes,
+        request: &v1::FileReader,
         answers: &mut Answers<'_>,
     ) -> Result<Self, Stop> {
+        let path = &request.path;
         let (file, stat) = roots.open_regular(path)?;
         answers.last(Response::Entry(entry(path, &stat)))?;
         Ok(Self {
             file,
             path: path.clone(),
             opened: version(&stat),
-            running: Running::new(),
+            running: if request.without_md5 {
+                Running::none()
+            } else {
+                Running::new()
+            },
         })
     }
 
@@ -68,6 +73,7 @@ impl Reader {
                 } else {
                     Bytes::new()
                 },
+                carried: None,
             };
             if is_last {
                 return answers.last(Response::Data(part));
@@ -77,11 +83,9 @@ impl Reader {
     }
 
     fn piece(&self, offset: u64, length: usize) -> Result<Bytes, Refusal> {
-        let mut buffer = BytesMut::zeroed(length);
-        let read = hash::read_up_to(&self.file, &mut buffer, offset)
-            .map_err(|errno| fault("read", &self.path, errno))?;
-        buffer.truncate(read);
-        Ok(buffer.freeze())
+        hash::read_new(&self.file, length, offset)
+            .map(Bytes::from)
+            .map_err(|errno| fault("read", &self.path, errno))
     }
 
     pub(crate) fn map(&self, answers: &mut Answers<'_>) -> Result<(), Stop> {

@@ -166,6 +166,7 @@ impl Searcher<'_, '_> {
         let mut buffer = vec![0; WINDOW];
         let (mut offset, mut number) = (0u64, 0u64);
         loop {
+            self.answers.wanted()?;
             let read = match read_up_to(&file, &mut buffer, offset) {
                 Ok(read) => read,
                 Err(errno) => return self.unreadable(step.path, errno),
@@ -203,6 +204,7 @@ impl Searcher<'_, '_> {
 
 impl Visitor for Searcher<'_, '_> {
     fn step(&mut self, step: &Step<'_>) -> Result<Go, Stop> {
+        self.answers.wanted()?;
         if self.left == 0 {
             return Ok(Go::Stop);
         }

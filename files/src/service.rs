@@ -5,9 +5,9 @@ use std::os::unix::ffi::OsStrExt as _;
 
 use cmdop_proto::v1::file_request::Request as Ask;
 use cmdop_proto::v1::file_response::Response;
-use cmdop_proto::{Refusal, limits, v1};
+use cmdop_proto::{Refusal, file_change, limits, v1};
 
-use crate::answers::{Answers, Stop};
+use crate::answers::{Answers, Caller, Stop};
 use crate::batch::{self, Staging};
 use crate::confine::Roots;
 use crate::fault::bad;
@@ -33,24 +33,6 @@ impl std::fmt::Debug for Service {
     }
 }
 
-/// Whether a request changes anything on the machine.
-pub(crate) fn writes(ask: &Ask) -> bool {
-    matches!(
-        ask,
-        Ask::Create(_)
-            | Ask::Write(_)
-            | Ask::Commit(_)
-            | Ask::Put(_)
-            | Ask::Settle(_)
-            | Ask::Mkdir(_)
-            | Ask::Remove(_)
-            | Ask::Rename(_)
-            | Ask::Copy(_)
-            | Ask::Attributes(_)
-            | Ask::Symlink(_)
-    )
-}
-
 impl Service {
     /// A stream of somebody who may do this, there.
     pub fn new(roots: Roots, access: v1::FileAccess) -> Self {
@@ -63,13 +45,9 @@ impl Service {
         }
     }
 
-    /// Does one request; its answers go to `tell`, which says whether anybody listens. `false`: nobody does.
-    pub fn handle(
-        &mut self,
-        request: v1::FileRequest,
-        tell: &mut dyn FnMut(v1::FileResponse) -> bool,
-    ) -> bool {
-        let mut answers = Answers::new(request.id, tell);
+    /// Does one request and tells its caller. `false`: nobody listens any more.
+    pub fn handle(&mut self, request: v1::FileRequest, caller: &mut dyn Caller) -> bool {
+        let mut answers = Answers::new(request.id, caller);
         match self.operate(request.request, &mut answers) {
             Ok(()) => true,
             Err(Stop::Refused(refusal)) => answers.refuse(&refusal).is_ok(),
@@ -86,7 +64,7 @@ impl Service {
             .hint("it may be older than the client: upgrade it")
             .into());
         };
-        if writes(&ask) && self.access != v1::FileAccess::Write {
+        if file_change::verb(&ask).is_some() && self.access != v1::FileAccess::Write {
             return Err(Refusal::denied("read-only", "the caller may only read files here").into());
         }
         let roots = &self.roots;
@@ -118,7 +96,7 @@ impl Service {
         match ask {
             Ask::Reader(open) => {
                 self.require_free(open.handle)?;
-                let reader = Reader::open(&self.roots, &open.path, answers)?;
+                let reader = Reader::open(&self.roots, &open, answers)?;
                 self.readers.insert(open.handle, reader);
                 Ok(())
             }

@@ -30,6 +30,9 @@ const MAX_NAME: usize = 255;
 /// The file system's room is asked for again after so many bytes.
 const LOOK_EVERY: u64 = 64 << 20;
 
+/// The disk is set to work after so many bytes, so that little is left to wait for when the file is made durable.
+const START_EVERY: u64 = 16 << 20;
+
 /// What is left to others: a file system that is full to the last block harms everybody on it.
 pub(crate) const KEEP_FREE: u64 = 16 << 20;
 
@@ -46,6 +49,8 @@ pub(crate) struct Writer {
     /// Where the next piece of the chunk belongs.
     next: u64,
     unlooked: u64,
+    /// Bytes before `next` that the disk was not set to work on.
+    unstarted: u64,
 }
 
 impl Writer {
@@ -67,7 +72,7 @@ impl Writer {
         require_room(&file, missing, path)?;
         let present = crate::entry::present(&directory, &name).ok().flatten();
         let mut running = Running::new();
-        if stat.st_size > 0 {
+        if stat.st_size > 0 || request.without_md5 {
             running.give_up();
         }
         answers.last(Response::Created(v1::FileCreated {
@@ -85,6 +90,7 @@ impl Writer {
             chunk: blake3::Hasher::new(),
             next: 0,
             unlooked: 0,
+            unstarted: 0,
         })
     }
 
@@ -99,6 +105,7 @@ impl Writer {
         }
         if request.offset != self.next {
             self.chunk.reset();
+            self.unstarted = 0;
         }
         self.room_for(data.len())?;
         write_all(&self.file, data, request.offset)
@@ -106,6 +113,7 @@ impl Writer {
         self.chunk.update(data);
         self.running.add(&self.file, request.offset, data);
         self.next = request.offset.saturating_add(data.len() as u64);
+        self.start_disk(data.len());
         if request.blake3.is_empty() {
             return Ok(());
         }
@@ -120,6 +128,26 @@ impl Writer {
             .into());
         }
         answers.done(1)
+    }
+
+    /// Linux begins to write what is dirty when it is told that nobody needs it (posix_fadvise(2)).
+    fn start_disk(&mut self, bytes: usize) {
+        self.unstarted += bytes as u64;
+        let Some(length) = std::num::NonZeroU64::new(self.unstarted) else {
+            return;
+        };
+        if self.unstarted < START_EVERY {
+            return;
+        }
+        let offset = self.next.saturating_sub(self.unstarted);
+        self.unstarted = 0;
+        // A file system that does not care writes later.
+        let _ = rustix::fs::fadvise(
+            &self.file,
+            offset,
+            Some(length),
+            rustix::fs::Advice::DontNeed,
+        );
     }
 
     fn room_for(&mut self, bytes: usize) -> Result<(), Refusal> {

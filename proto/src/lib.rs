@@ -4,6 +4,7 @@
 //! this crate adds the types that make a wrong value hard to write.
 
 pub mod error;
+pub mod file_change;
 pub mod ids;
 pub mod limits;
 pub mod offset;

@@ -93,4 +93,18 @@ pub struct Claims {
     pub sid: Option<LoginId>,
     /// The account's or machine's name, for records and messages.
     pub name: String,
+    /// What the token is restricted to: words with spaces between them (RFC 8693, section 4.2). Absent: all
+    /// that the role may.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<String>,
+}
+
+impl Claims {
+    /// Whether the token's scope, if it has one, holds this word.
+    pub fn is_scoped_for(&self, word: &str) -> bool {
+        let Some(scope) = &self.scope else {
+            return true;
+        };
+        scope.split(' ').any(|one| one == word)
+    }
 }

@@ -3,6 +3,7 @@
 mod attach;
 mod create;
 mod exec;
+mod feed;
 mod files;
 mod fleet;
 mod one_shot;
@@ -150,12 +151,20 @@ impl ExecService for Clients {
 #[tonic::async_trait]
 impl FileService for Clients {
     type OpenStream = files::Answers;
+    type FeedStream = feed::Feeding;
 
     async fn open(
         &self,
         request: Request<Streaming<v1::FileRequest>>,
     ) -> Result<Response<Self::OpenStream>, Status> {
         self.answer(files::open(&self.relay, request).await)
+    }
+
+    async fn feed(
+        &self,
+        request: Request<Streaming<v1::FeedUp>>,
+    ) -> Result<Response<Self::FeedStream>, Status> {
+        self.answer(feed::feed(&self.relay, request).await)
     }
 }
 

@@ -91,6 +91,9 @@ pub struct Limits {
     pub execs_per_machine: usize,
     /// Streams to the files of one machine at the same time.
     pub file_streams_per_machine: usize,
+    /// Feeds of one workspace at the same time: each keeps up to 4 MiB for copies to several machines, or between
+    /// two.
+    pub feeds_per_workspace: usize,
 }
 
 impl Default for Limits {
@@ -109,6 +112,7 @@ impl Default for Limits {
             clients_per_session: 64,
             execs_per_machine: 256,
             file_streams_per_machine: limits::FILE_STREAMS,
+            feeds_per_workspace: 64,
         }
     }
 }

@@ -1,27 +1,57 @@
-//! Who may do what with files, and what is said of it in the log. The one place of the relay that looks
-//! into a request: whether it writes, and which paths it names.
+//! Who may do what with files: by role, and by the scope of the token. Each message is checked here, whichever
+//! way it came; the agent checks again.
 
 use cmdop_proto::token::Role;
-use cmdop_proto::{Refusal, limits, text, v1};
+use cmdop_proto::{Refusal, file_change, v1};
 use v1::file_request::Request as Ask;
 
 use crate::caller::Account;
+use crate::feed::Owner;
 use crate::file_streams::{Caller, FileStream};
 
-/// What the account may do: a member reads and writes, a guest reads what its machine lets guests read.
-pub(crate) fn caller(account: &Account) -> Caller {
-    let writes = account.claims.role.is_some_and(Role::can_operate);
-    Caller {
+/// The scopes of tokens that are about files. Whoever may write may read what is there.
+const READ: &str = "files:read";
+const WRITE: &str = "files:write";
+
+/// What the account may do, if anything: a member reads and writes, a guest reads what its machine lets guests
+/// read; a token with a scope, no more than that says.
+pub(crate) fn caller(account: &Account) -> Result<Caller, Refusal> {
+    let claims = &account.claims;
+    let writes = claims.is_scoped_for(WRITE);
+    if !writes && !claims.is_scoped_for(READ) {
+        return Err(out_of_scope(account, READ));
+    }
+    let operates = claims.role.is_some_and(Role::can_operate);
+    Ok(Caller {
         account: account.name(),
-        access: if writes {
+        owner: owner(account),
+        is_narrowed: operates && !writes,
+        access: if operates && writes {
             v1::FileAccess::Write
         } else {
             v1::FileAccess::Read
         },
+    })
+}
+
+/// Whose streams and feeds belong together.
+pub(crate) fn owner(account: &Account) -> Owner {
+    Owner {
+        workspace: account.workspace(),
+        account: account.claims.sub.clone(),
     }
 }
 
-/// Refuses what the caller may not, or what no client of ours sends; puts changes into the log.
+/// Refuses whoever may not write anywhere.
+pub(crate) fn require_write(account: &Account) -> Result<(), Refusal> {
+    let caller = caller(account)?;
+    if caller.access == v1::FileAccess::Write {
+        return Ok(());
+    }
+    Err(may_only_read(&caller, "writing"))
+}
+
+/// Refuses what the caller may not, or what no client of ours sends.
 pub(crate) fn check(stream: &FileStream, request: &v1::FileRequest) -> Result<(), Refusal> {
     let Some(ask) = &request.request else {
         // An operation of a newer client: the agent says that it does not know it.
@@ -33,66 +63,97 @@ pub(crate) fn check(stream: &FileStream, request: &v1::FileRequest) -> Result<()
             "`open` can only come first",
         ));
     }
-    let Some((operation, paths)) = change(ask) else {
-        return Ok(());
-    };
-    if stream.caller.access != v1::FileAccess::Write {
-        return Err(Refusal::denied(
-            "role-too-low",
+    match file_change::verb(ask) {
+        Some(verb) if stream.caller.access != v1::FileAccess::Write => {
+            Err(may_only_read(&stream.caller, verb))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn may_only_read(caller: &Caller, verb: &str) -> Refusal {
+    if caller.is_narrowed {
+        return Refusal::denied(
+            "scope-missing",
             format!(
-                "{} may only read files: {operation} takes a member",
-                stream.caller.account
+                "the key of {} may only read files: {verb} takes the scope {WRITE}",
+                caller.account
             ),
         )
-        .hint("ask an administrator of the workspace for another role"));
+        .hint("use a key that was issued with this scope");
     }
-    for path in paths {
-        tracing::info!(
-            target: "audit",
-            stream = %stream.id,
-            account = %stream.caller.account,
-            machine = %stream.machine_name,
-            operation,
-            path = shown(path),
-            "a file is changed"
-        );
-    }
-    Ok(())
+    Refusal::denied(
+        "role-too-low",
+        format!(
+            "{} may only read files: {verb} takes a member",
+            caller.account
+        ),
+    )
+    .hint("ask an administrator of the workspace for another role")
 }
 
-fn shown(path: &[u8]) -> String {
-    text::shown(&String::from_utf8_lossy(path), limits::MAX_PATH)
+fn out_of_scope(account: &Account, scope: &str) -> Refusal {
+    Refusal::denied(
+        "scope-missing",
+        format!(
+            "the key of {} is not for files: it takes the scope {scope}",
+            account.name()
+        ),
+    )
+    .hint("use a key that was issued with this scope")
 }
 
-/// What a request changes: the operation's name and the paths. `None`: it reads.
-fn change(ask: &Ask) -> Option<(&'static str, Vec<&[u8]>)> {
-    Some(match ask {
-        Ask::Create(create) => ("write", vec![&create.path]),
-        // Of what was created: that was told.
-        Ask::Write(_) => ("write", Vec::new()),
-        Ask::Commit(_) | Ask::Settle(_) => ("commit", Vec::new()),
-        Ask::Put(put) => ("put", put.files.iter().map(|file| &file.path[..]).collect()),
-        Ask::Mkdir(mkdir) => ("mkdir", mkdir.paths.iter().map(|path| &path[..]).collect()),
-        Ask::Remove(remove) => ("remove", vec![&remove.path]),
-        Ask::Rename(rename) => ("rename", vec![&rename.from, &rename.to]),
-        Ask::Copy(copy) => ("copy", vec![&copy.to]),
-        Ask::Attributes(attributes) => {
-            let paths = attributes.attributes.iter().map(|one| &one.path[..]);
-            ("attributes", paths.collect())
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use cmdop_proto::token::{Bearer, Claims};
+    use cmdop_proto::{AccountId, WorkspaceId};
+
+    use super::*;
+
+    fn access(role: Option<Role>, scope: Option<&str>) -> Result<v1::FileAccess, String> {
+        let claims = Claims {
+            iss: String::new(),
+            sub: AccountId::new().to_string(),
+            aud: Vec::new(),
+            exp: 0,
+            iat: 0,
+            nbf: 0,
+            jti: String::new(),
+            wid: WorkspaceId::new(),
+            bearer: Bearer::Account,
+            role,
+            sid: None,
+            name: "ada".into(),
+            scope: scope.map(str::to_owned),
+        };
+        let account = Account {
+            claims: Arc::new(claims),
+        };
+        caller(&account)
+            .map(|caller| caller.access)
+            .map_err(|refusal| refusal.reason)
+    }
+
+    #[test]
+    fn a_token_may_what_its_role_and_its_scope_both_allow() {
+        use v1::FileAccess::{Read, Write};
+        let (member, guest) = (Some(Role::Member), Some(Role::Guest));
+        let missing = || Err("scope-missing".to_owned());
+        for (role, scope, expected) in [
+            (member, None, Ok(Write)),
+            (member, Some("files:write"), Ok(Write)),
+            (member, Some("exec files:read files:write"), Ok(Write)),
+            (member, Some("files:read"), Ok(Read)),
+            (member, Some("exec sessions:operate"), missing()),
+            (member, Some("files:readwrite xfiles:write"), missing()),
+            (member, Some(""), missing()),
+            (guest, None, Ok(Read)),
+            (guest, Some("files:write"), Ok(Read)),
+            (None, None, Ok(Read)),
+        ] {
+            assert_eq!(access(role, scope), expected, "{role:?} {scope:?}");
         }
-        Ask::Symlink(symlink) => ("symlink", vec![&symlink.path]),
-        // Closing gives up only what this stream was writing itself.
-        Ask::Open(_)
-        | Ask::Stat(_)
-        | Ask::List(_)
-        | Ask::Reader(_)
-        | Ask::Read(_)
-        | Ask::Map(_)
-        | Ask::Digest(_)
-        | Ask::Close(_)
-        | Ask::Fetch(_)
-        | Ask::Search(_)
-        | Ask::Watch(_)
-        | Ask::Usage(_) => return None,
-    })
+    }
 }

@@ -1,17 +1,23 @@
 //! Ways to machines' files that are open: where the client's stream and the agent's stream meet.
 //!
-//! As with runs, the two are handed to each other whole, and nothing is kept between them. What a caller
-//! may do on one is decided when it is opened, and looked up on every message.
+//! As with runs, the two are handed to each other whole, and nothing is kept between them but the changes that
+//! wait for their answers, for the record. What a caller may do on one is decided when it is opened, and looked
+//! up on every message.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use cmdop_proto::file_change::{Record, Trail};
 use cmdop_proto::{MachineId, Refusal, RunId, v1};
+use cmdop_service::audit::{self, Actor};
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tonic::Streaming;
 
 use crate::by_machine::ByMachine;
+use crate::carry::Carried;
+use crate::feed::{Owner, Reader};
+use crate::file_access;
 use crate::machines::Link;
 use crate::stream_token::StreamToken;
 
@@ -21,8 +27,11 @@ pub(crate) type Opened = Result<Streaming<v1::FilesUp>, Refusal>;
 /// Whose stream it is, and what they may do.
 #[derive(Clone, Debug)]
 pub(crate) struct Caller {
-    /// The account's name, for the log.
+    /// The account's name, for the record.
     pub(crate) account: String,
+    pub(crate) owner: Owner,
+    /// The role allows more than the token's scope.
+    pub(crate) is_narrowed: bool,
     pub(crate) access: v1::FileAccess,
 }
 
@@ -34,6 +43,12 @@ pub(crate) struct FileStream {
     pub(crate) caller: Caller,
     token: StreamToken,
     meeting: Mutex<Option<Meeting>>,
+    /// Its place in a feed.
+    pub(crate) reader: Option<Reader>,
+    /// Requests whose answers go into a feed.
+    pub(crate) carried: Carried,
+    trail: Mutex<Trail>,
+    actor: Actor,
     /// Cancelled when it is over, for whatever reason.
     pub(crate) over: CancellationToken,
     refusal: OnceLock<Refusal>,
@@ -86,6 +101,29 @@ impl FileStream {
         }
     }
 
+    /// A request of the client, wherever it came from, on its way to the agent: checked and remembered.
+    pub(crate) fn asks(&self, request: &mut v1::FileRequest) -> Result<(), Refusal> {
+        file_access::check(self, request)?;
+        self.trail().asked(request)?;
+        self.carried.asked(request)
+    }
+
+    /// An answer of the agent: what is known now goes on record.
+    pub(crate) fn answers(&self, response: &v1::FileResponse) {
+        let known = self.trail().answered(response);
+        self.record(&known);
+    }
+
+    fn record(&self, records: &[Record]) {
+        for record in records {
+            audit::file_changed(&self.actor, record);
+        }
+    }
+
+    fn trail(&self) -> std::sync::MutexGuard<'_, Trail> {
+        self.trail.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Ends it because of what somebody did.
     pub(crate) fn end(&self, refusal: Refusal) {
         // The first reason counts.
@@ -104,11 +142,20 @@ impl FileStream {
 
     /// Why it was ended; a stream that is cut for no reason of its own was revoked.
     pub(crate) fn reason(&self) -> Refusal {
-        self.refusal
-            .get()
-            .cloned()
-            .unwrap_or_else(crate::directory::revoked)
+        let behind = || self.reader.as_ref().and_then(Reader::refusal);
+        let refusal = self.refusal.get().cloned().or_else(behind);
+        refusal.unwrap_or_else(crate::directory::revoked)
     }
+}
+
+/// What a stream is made of.
+pub(crate) struct New<'a> {
+    pub(crate) machine_name: &'a str,
+    pub(crate) caller: Caller,
+    pub(crate) meeting: Meeting,
+    /// The feed that it takes from; `over` is what ends it.
+    pub(crate) reader: Option<Reader>,
+    pub(crate) over: CancellationToken,
 }
 
 /// All that are open.
@@ -122,20 +169,29 @@ impl FileStreams {
     pub(crate) fn enter(
         &self,
         link: &Arc<Link>,
-        machine_name: &str,
-        caller: Caller,
-        meeting: Meeting,
+        new: New<'_>,
         most: usize,
     ) -> Result<(FileStreamGuard, String), Refusal> {
         let token = StreamToken::random();
         let exposed = token.expose();
+        let machine_name = new.machine_name;
+        let id = RunId::new();
         let stream = Arc::new(FileStream {
-            id: RunId::new(),
+            id,
             machine_name: machine_name.to_owned(),
-            caller,
+            actor: Actor {
+                account_id: new.caller.owner.account.clone(),
+                account: new.caller.account.clone(),
+                machine: machine_name.to_owned(),
+                stream: id.to_string(),
+            },
+            caller: new.caller,
             token,
-            meeting: Mutex::new(Some(meeting)),
-            over: CancellationToken::new(),
+            meeting: Mutex::new(Some(new.meeting)),
+            reader: new.reader,
+            carried: Carried::default(),
+            trail: Mutex::default(),
+            over: new.over,
             refusal: OnceLock::new(),
             is_closed: AtomicBool::new(false),
         });
@@ -189,5 +245,7 @@ impl Drop for FileStreamGuard {
         self.stream.over.cancel();
         let key = (self.link.machine, self.stream.id);
         self.streams.open.remove(key);
+        let left = self.stream.trail().ended();
+        self.stream.record(&left);
     }
 }

@@ -8,6 +8,7 @@
 mod agents;
 mod by_machine;
 mod caller;
+mod carry;
 pub mod cli;
 mod clients;
 pub mod config;
@@ -16,6 +17,7 @@ mod control;
 mod deadlines;
 mod detached;
 pub mod directory;
+mod feed;
 mod file_access;
 mod file_streams;
 mod frame;

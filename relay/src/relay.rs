@@ -14,6 +14,7 @@ use crate::caller::{Account, Agent};
 use crate::context::Context;
 use crate::detached::DetachedRuns;
 use crate::directory::{Change, Enrolled};
+use crate::feed::Feeds;
 use crate::file_streams::FileStreams;
 use crate::live::{LiveStream, LiveStreams};
 use crate::runs::Runs;
@@ -30,6 +31,7 @@ pub(crate) struct Relay {
     pub(crate) runs: Runs,
     pub(crate) detached: DetachedRuns,
     pub(crate) file_streams: FileStreams,
+    pub(crate) feeds: Feeds,
     pub(crate) live: LiveStreams,
     /// Owns every task that a call needs.
     pub(crate) tasks: TaskTracker,
@@ -47,6 +49,7 @@ impl Relay {
             runs: Runs::default(),
             detached: DetachedRuns::default(),
             file_streams: FileStreams::default(),
+            feeds: Feeds::default(),
             live: LiveStreams::default(),
             tasks: TaskTracker::new(),
             draining: CancellationToken::new(),

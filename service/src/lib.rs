@@ -2,6 +2,7 @@
 //! loop, token checks, logs and shutdown. It knows no session, no account and no machine.
 
 pub mod admission;
+pub mod audit;
 pub mod config;
 pub mod data_dir;
 pub mod descriptors;

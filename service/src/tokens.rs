@@ -154,6 +154,7 @@ mod tests {
             role: None,
             sid: None,
             name: "someone".into(),
+            scope: None,
         }
     }
 

@@ -1,4 +1,5 @@
-//! Files: one large, many small, what a transfer does to an echo and to the memory of those it passes.
+//! Files: one large, many small, a copy that is cut and resumed, and what a transfer does to an echo and to the
+//! memory of those it passes.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -105,6 +106,11 @@ pub(crate) async fn measure(
     )
     .await;
 
+    let mut copiers = vec![Copier::cmdop(world, &["--no-md5"])];
+    copiers.extend(sshd.map(|sshd| Copier::scp(sshd, &[])));
+    let what = "1 GiB --no-md5 (ssh: scp)";
+    race(&copiers, (&large, &directory), rounds, what, "", table).await;
+
     let small = directory.join("small");
     write_small(&small);
     let mut copiers = vec![Copier::cmdop(world, &["-r"])];
@@ -132,8 +138,52 @@ pub(crate) async fn measure(
         )
         .await;
     }
+    resumed(world, &large, &directory).await;
     beside(world, sshd, candidates, (&large, &directory), rounds, table).await;
     memory(world, &large, &directory).await;
+}
+
+/// How much of a file travels again when its copy is killed at 70 % and resumed.
+async fn resumed(world: &World, large: &Path, directory: &Path) {
+    let place = directory.join("resumed");
+    std::fs::create_dir(&place).expect("a directory");
+    let to = place.join("copy");
+    let partial = || {
+        let entries = std::fs::read_dir(&place).into_iter().flatten().flatten();
+        entries
+            .filter_map(|entry| entry.metadata().ok())
+            .map(|about| about.len())
+            .max()
+    };
+    let mut child = Copier::cmdop(world, &[])
+        .command(large, &to)
+        .spawn()
+        .expect("the copier starts");
+    while partial().unwrap_or(0) < LARGE / 10 * 7 {
+        assert!(
+            child.try_wait().expect("a child").is_none(),
+            "it was too quick"
+        );
+        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+    }
+    child.kill().expect("a child");
+    child.wait().expect("a child");
+    let before = Instant::now();
+    let output = Copier::cmdop(world, &["--resume", "--json"])
+        .command(large, &to)
+        .stdout(Stdio::piped())
+        .output()
+        .expect("the copier starts");
+    let took = before.elapsed();
+    assert!(output.status.success(), "{output:?}");
+    let result: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let sent = result["bytes_sent"].as_u64().expect("a number");
+    println!(
+        "\nresume after a cut at 70 % of 1 GiB: {:.1} % of the bytes travelled, in {:.1} s (goal: under 31 %)",
+        sent as f64 * 100.0 / LARGE as f64,
+        took.as_secs_f64()
+    );
+    remove(&place);
 }
 
 async fn race(
@@ -221,28 +271,35 @@ async fn beside(
     );
 }
 
-/// How the relay and the agent grow while ten times the large file passes them.
+/// How the relay and the agent grow while one transfer of ten times the large file passes them.
 async fn memory(world: &World, large: &Path, directory: &Path) {
     const TIMES: usize = 10;
+    let from = directory.join("ten");
+    std::fs::create_dir(&from).expect("a directory");
+    for number in 0..TIMES {
+        // The same content under ten names: it is read, sent and written ten times.
+        std::fs::hard_link(large, from.join(format!("{number}"))).expect("a link");
+    }
     let relay = world.relay.program.pid();
     let agent = world.machines[0].worker().await;
     let before = [relay, agent].map(|pid| rollup(pid, "Rss:"));
     let to = directory.join("to-memory");
     let mut most = before;
-    for _ in 0..TIMES {
-        let mut child = Copier::cmdop(world, &[])
-            .command(large, &to)
-            .spawn()
-            .expect("the copier starts");
-        while child.try_wait().expect("a child").is_none() {
-            for (most, pid) in most.iter_mut().zip([relay, agent]) {
-                *most = rollup(pid, "Rss:").max(*most);
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    let mut child = Copier::cmdop(world, &["-r"])
+        .command(&from, &to)
+        .spawn()
+        .expect("the copier starts");
+    while child.try_wait().expect("a child").is_none() {
+        for (most, pid) in most.iter_mut().zip([relay, agent]) {
+            *most = rollup(pid, "Rss:").max(*most);
         }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
     remove(&to);
-    println!("\nmemory while {TIMES} GiB pass, resident, KiB (goal: at most 32768 more)");
+    remove(&from);
+    println!(
+        "\nmemory while one transfer of {TIMES} GiB passes, resident, KiB (goal: at most 32768 more)"
+    );
     for ((name, before), most) in ["relay", "agent"].into_iter().zip(before).zip(most) {
         println!(
             "  {name:<6} {before:>7} before  {most:>7} at most  {:>7} more",

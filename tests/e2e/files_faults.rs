@@ -266,3 +266,56 @@ async fn a_full_disk_is_said_before_or_while_it_is_written_and_no_half_file_gets
     assert!(outcome.out().contains("disk-full"), "{outcome:?}");
     assert!(!copy.copy.exists());
 }
+
+/// A directory that nobody may write into, not even its owner or root, for as long as this lives.
+struct Shut<'a>(&'a Path);
+
+impl<'a> Shut<'a> {
+    fn new(directory: &'a Path) -> Option<Self> {
+        if !rustix::process::geteuid().is_root() {
+            let mode = std::os::unix::fs::PermissionsExt::from_mode(0o500);
+            std::fs::set_permissions(directory, mode).unwrap();
+            return Some(Self(directory));
+        }
+        Self::immutable(directory, "+i").then_some(Self(directory))
+    }
+
+    fn immutable(directory: &Path, how: &str) -> bool {
+        let mut chattr = std::process::Command::new("chattr");
+        let output = chattr.arg(how).arg(directory).output();
+        output.is_ok_and(|output| output.status.success())
+    }
+}
+
+impl Drop for Shut<'_> {
+    fn drop(&mut self) {
+        if rustix::process::geteuid().is_root() {
+            Self::immutable(self.0, "-i");
+        } else {
+            let mode = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+            let _ = std::fs::set_permissions(self.0, mode);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_right_that_is_taken_away_meanwhile_is_said_and_no_half_file_gets_the_name() {
+    let world = World::start().await;
+    let copy = Copy::up(&world);
+    let child = copy.start(&world, &[]);
+    copy.has(0.3).await;
+    let directory = copy.copy.parent().unwrap().to_owned();
+    let Some(shut) = Shut::new(&directory) else {
+        println!("this user cannot take a right away: left out");
+        return;
+    };
+    let outcome = end(child).await;
+    drop(shut);
+    assert_eq!(outcome.status, 77, "{outcome:?}");
+    assert!(outcome.out().contains("file-denied"), "{outcome:?}");
+    assert!(!copy.copy.exists());
+    end(copy.start(&world, &["--resume", "--no-md5"]))
+        .await
+        .ok();
+    copy.assert_whole();
+}

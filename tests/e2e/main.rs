@@ -19,6 +19,8 @@ mod exec_streams;
 mod files;
 mod files_access;
 mod files_faults;
+mod files_many;
+mod files_rights;
 mod files_verbs;
 mod fleet;
 mod flood;

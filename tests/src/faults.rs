@@ -2,9 +2,13 @@
 //! network can get another address.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use socket2::SockRef;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -14,6 +18,7 @@ use tokio::task::JoinSet;
 pub struct Proxy {
     address: SocketAddr,
     state: watch::Sender<State>,
+    carried: Arc<AtomicU64>,
     _tasks: JoinSet<()>,
 }
 
@@ -49,10 +54,12 @@ impl Proxy {
             moved: false,
         });
         let mut tasks = JoinSet::new();
-        tasks.spawn(accept(listener, target, state.clone()));
+        let carried = Arc::new(AtomicU64::new(0));
+        tasks.spawn(accept(listener, target, state.clone(), carried.clone()));
         Self {
             address,
             state,
+            carried,
             _tasks: tasks,
         }
     }
@@ -92,13 +99,23 @@ impl Proxy {
         self.state.send_modify(|state| state.closed = false);
     }
 
+    /// How many bytes passed, both ways together.
+    pub fn carried(&self) -> u64 {
+        self.carried.load(Ordering::Relaxed)
+    }
+
     /// How many connections were ever let through.
     pub fn connections(&self) -> u64 {
         self.state.borrow().made
     }
 }
 
-async fn accept(listener: TcpListener, target: SocketAddr, state: watch::Sender<State>) {
+async fn accept(
+    listener: TcpListener,
+    target: SocketAddr,
+    state: watch::Sender<State>,
+    carried: Arc<AtomicU64>,
+) {
     let mut tasks = JoinSet::new();
     while let Ok((near, _)) = listener.accept().await {
         while tasks.try_join_next().is_some() {}
@@ -107,11 +124,17 @@ async fn accept(listener: TcpListener, target: SocketAddr, state: watch::Sender<
             continue;
         }
         state.send_modify(|state| state.made += 1);
-        tasks.spawn(forward(near, target, state.subscribe()));
+        let carried = carried.clone();
+        tasks.spawn(forward(near, target, state.subscribe(), carried));
     }
 }
 
-async fn forward(mut near: TcpStream, target: SocketAddr, state: watch::Receiver<State>) {
+async fn forward(
+    mut near: TcpStream,
+    target: SocketAddr,
+    state: watch::Receiver<State>,
+    carried: Arc<AtomicU64>,
+) {
     let State {
         generation, source, ..
     } = *state.borrow();
@@ -126,7 +149,7 @@ async fn forward(mut near: TcpStream, target: SocketAddr, state: watch::Receiver
     };
     // Dropping the copy loses bytes on their way: that is what a cut is.
     tokio::select! {
-        _ = tokio::io::copy_bidirectional_with_sizes(&mut near, &mut far, 64 << 10, 64 << 10) => {}
+        _ = both_ways(&mut near, &mut far, &carried) => {}
         has_moved = cut => {
             reset(&near);
             drop(near);
@@ -136,6 +159,33 @@ async fn forward(mut near: TcpStream, target: SocketAddr, state: watch::Receiver
             }
             reset(&far);
         }
+    }
+}
+
+async fn both_ways(
+    near: &mut TcpStream,
+    far: &mut TcpStream,
+    carried: &AtomicU64,
+) -> std::io::Result<((), ())> {
+    let ((near_read, near_write), (far_read, far_write)) = (near.split(), far.split());
+    let there = one_way(near_read, far_write, carried);
+    let back = one_way(far_read, near_write, carried);
+    tokio::try_join!(there, back)
+}
+
+async fn one_way(
+    mut from: ReadHalf<'_>,
+    mut to: WriteHalf<'_>,
+    carried: &AtomicU64,
+) -> std::io::Result<()> {
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        let count = from.read(&mut buffer).await?;
+        if count == 0 {
+            return to.shutdown().await;
+        }
+        to.write_all(&buffer[..count]).await?;
+        carried.fetch_add(count as u64, Ordering::Relaxed);
     }
 }
 
@@ -152,8 +202,6 @@ fn reset(stream: &TcpStream) {
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-
     use super::*;
 
     #[tokio::test]
@@ -164,6 +212,7 @@ mod tests {
         let (mut far, _) = target.accept().await.unwrap();
         near.write_all(b"x").await.unwrap();
         assert_eq!(far.read_u8().await.unwrap(), b'x');
+        assert_eq!(proxy.carried(), 1);
         proxy.cut();
         near.read_u8().await.unwrap_err();
         far.read_u8().await.unwrap_err();

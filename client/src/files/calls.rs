@@ -163,6 +163,7 @@ impl Files {
         let reader = v1::FileReader {
             handle: HANDLE,
             path: Bytes::copy_from_slice(path),
+            without_md5: true,
         };
         self.ask(Ask::Reader(reader)).await?;
         let (mut at, end) = (offset, offset.saturating_add(length));
@@ -193,6 +194,7 @@ impl Files {
             handle,
             offset,
             length,
+            carry: None,
         };
         self.asker.ask(Ask::Read(read_range)).await?;
         let mut hasher = blake3::Hasher::new();

@@ -9,7 +9,7 @@ use cmdop_proto::v1::file_request::Request as Ask;
 use cmdop_proto::v1::file_response::Response;
 
 use super::Options;
-use super::item::Item;
+use super::item::{self, Item};
 use super::one::replace;
 use super::streams::Ends;
 use crate::error::Error;
@@ -35,8 +35,17 @@ pub(super) async fn put(
         .into_iter()
         .map(|item| (item.from.clone(), item))
         .collect();
-    let paths = by_source.keys().cloned().collect();
-    let fetch = Ask::Fetch(v1::FileFetch { paths });
+    let (paths, to) = by_source
+        .values()
+        .map(|item| (item.from.clone(), item.to.clone()))
+        .unzip();
+    let carry = ends.carry(0).map(|carry| v1::FileCarry {
+        to,
+        replace: replace(options).into(),
+        modes: item::modes(options.all_modes),
+        ..carry
+    });
+    let fetch = Ask::Fetch(v1::FileFetch { paths, carry });
     ends.source.asker.ask(fetch).await?;
     loop {
         let (response, last) = read(ends.source.answers.next().await?)?;
@@ -52,10 +61,14 @@ pub(super) async fn put(
                     files.push(as_copy(file, &item, options));
                     by_target.insert(item.to.clone(), item);
                 }
-                let refused = ends
-                    .target
-                    .outcomes(Ask::Put(v1::FilePut { files }))
-                    .await?;
+                let put = match batch.carried {
+                    Some(to) => Ask::Piece(v1::FilePiece {
+                        number: to.piece,
+                        is_silent: false,
+                    }),
+                    None => Ask::Put(v1::FilePut { files }),
+                };
+                let refused = ends.target.outcomes(put).await?;
                 take_refused(refused, &mut by_target, &mut outcome.failed);
                 outcome.put.extend(by_target.into_values());
             }
@@ -78,9 +91,7 @@ fn as_copy(file: v1::SmallFile, item: &Item, options: &Options) -> v1::SmallFile
     let mut copy = file;
     copy.path = item.to.clone();
     copy.replace = replace(options).into();
-    if !options.all_modes {
-        copy.mode &= 0o777;
-    }
+    copy.mode &= item::modes(options.all_modes);
     copy
 }
 

@@ -6,6 +6,9 @@ use cmdop_proto::v1;
 /// Permission bits without set-id bits.
 const PLAIN: u32 = 0o777;
 
+/// And with them.
+const ALL: u32 = 0o7777;
+
 /// A file or link that is to be copied.
 #[derive(Clone, Debug)]
 pub(crate) struct Item {
@@ -49,11 +52,12 @@ impl Item {
 
 /// The mode that the copy of an entry gets.
 pub(crate) fn mode(entry: &v1::FileEntry, all_modes: bool) -> u32 {
-    if all_modes {
-        entry.mode
-    } else {
-        entry.mode & PLAIN
-    }
+    entry.mode & modes(all_modes)
+}
+
+/// The bits of a mode that are copied.
+pub(crate) fn modes(all_modes: bool) -> u32 {
+    if all_modes { ALL } else { PLAIN }
 }
 
 /// A path in a directory.

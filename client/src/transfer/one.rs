@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use cmdop_proto::v1::file_request::Request as Ask;
 use cmdop_proto::v1::file_response::Response;
-use cmdop_proto::{Refusal, v1};
+use cmdop_proto::{Refusal, limits, v1};
 use std::collections::VecDeque;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -47,6 +47,7 @@ pub(super) async fn copy(
     let reader = v1::FileReader {
         handle: HANDLE,
         path: item.from.clone(),
+        without_md5: !options.md5,
     };
     let Response::Entry(entry) = ends.source.ask(Ask::Reader(reader)).await? else {
         return Err(unexpected());
@@ -59,6 +60,7 @@ pub(super) async fn copy(
         key: item.key(source),
         resume: start == Start::Resume,
         replace: replace(options).into(),
+        without_md5: !options.md5,
     };
     let Response::Created(created) = ends.target.ask(Ask::Create(create)).await? else {
         return Err(unexpected());
@@ -98,7 +100,7 @@ async fn data(ends: &mut Ends, entry: &v1::FileEntry) -> Result<Ranges, Error> {
 
 /// What differs between the source and what an earlier try left; both ends hash at the same time.
 async fn different(ends: &mut Ends, size: u64) -> Result<Ranges, Error> {
-    let Ends { source, target } = ends;
+    let Ends { source, target, .. } = ends;
     let (ours, theirs) = tokio::try_join!(digest(source), digest(target))?;
     Ok(Ranges::different(&ours, &theirs, u64::from(COMPARED), size))
 }
@@ -132,7 +134,7 @@ async fn finish(
 ) -> Result<(), Error> {
     let close = v1::FileClose {
         handle: HANDLE,
-        md5: true,
+        md5: options.md5,
     };
     let Response::Closed(closed) = ends.source.ask(Ask::Close(close)).await? else {
         return Err(unexpected());
@@ -188,7 +190,7 @@ struct Pump<'a> {
     /// All written, and not acknowledged.
     writing: VecDeque<Chunk>,
     /// A piece that waits for room.
-    piece: Option<v1::FileWrite>,
+    piece: Option<Ask>,
     under_way: u64,
     /// Nothing is asked for before then.
     free_at: Option<Instant>,
@@ -245,13 +247,16 @@ impl<'a> Pump<'a> {
     /// Waits for whatever can be done next. All branches are cancel-safe.
     async fn next(&mut self, wish: Wish) -> Result<Event, Error> {
         let now = Instant::now();
+        let mut window = self.sizer.window();
+        if self.ends.is_carried() {
+            // What does not fit into the feed would stand in the way of other streams of the machine.
+            window = window.min(limits::FEED_WINDOW as u64);
+        }
         let is_free = self.free_at.is_none_or(|free_at| free_at <= now);
-        let asks = wish == Wish::Run
-            && is_free
-            && !self.ranges.is_empty()
-            && self.under_way < self.sizer.window();
+        let asks =
+            wish == Wish::Run && is_free && !self.ranges.is_empty() && self.under_way < window;
         let free_at = self.free_at.filter(|free_at| *free_at > now);
-        let Ends { source, target } = &mut *self.ends;
+        let Ends { source, target, .. } = &mut *self.ends;
         tokio::select! {
             biased;
             answer = target.answers.next(), if !self.writing.is_empty() => Ok(Event::Acknowledged(answer?)),
@@ -275,6 +280,7 @@ impl<'a> Pump<'a> {
             handle: HANDLE,
             offset,
             length: length as u32,
+            carry: self.ends.carry(HANDLE),
         };
         self.ends.source.asker.ask(Ask::Read(range)).await?;
         self.under_way += length;
@@ -293,7 +299,8 @@ impl<'a> Pump<'a> {
             return Err(unexpected());
         };
         let chunk = *self.reading.front().ok_or_else(unexpected)?;
-        let end = data.offset.saturating_add(data.data.len() as u64);
+        let length = data.carried.map_or(data.data.len() as u64, |to| to.bytes);
+        let end = data.offset.saturating_add(length);
         if data.offset < chunk.offset || end > chunk.offset + chunk.length {
             return Err(unexpected());
         }
@@ -310,18 +317,24 @@ impl<'a> Pump<'a> {
                 ..chunk
             });
         }
-        self.piece = Some(v1::FileWrite {
-            handle: HANDLE,
-            offset: data.offset,
-            data: data.data,
-            blake3: if last { data.blake3 } else { Bytes::new() },
+        self.piece = Some(match data.carried {
+            Some(to) => Ask::Piece(v1::FilePiece {
+                number: to.piece,
+                is_silent: !last,
+            }),
+            None => Ask::Write(v1::FileWrite {
+                handle: HANDLE,
+                offset: data.offset,
+                data: data.data,
+                blake3: if last { data.blake3 } else { Bytes::new() },
+            }),
         });
         Ok(())
     }
 
     async fn send(&mut self) -> Result<(), Error> {
         match self.piece.take() {
-            Some(piece) => self.ends.target.asker.ask(Ask::Write(piece)).await,
+            Some(piece) => self.ends.target.asker.ask(piece).await,
             None => Ok(()),
         }
     }

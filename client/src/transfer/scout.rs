@@ -66,6 +66,10 @@ pub(super) async fn run(
             // A worker that panicked has told no failures: the totals do not add up, which is seen.
             let _ = worker.await;
         }
+        if let (Some(group), Ok(())) = (&job.group, &dealt) {
+            // Their directories get their attributes when nothing is written into them any more.
+            group.written().await;
+        }
         match dealt {
             Ok(()) => scout.finish_directories().await,
             Err(error) if is_cancelled(&error) => cancelled = true,
@@ -97,7 +101,7 @@ enum Into {
 
 async fn target_kind(job: &Job, shared: &Arc<Shared>) -> Result<Into, Error> {
     let target = &job.target;
-    let mut files = streams::both(job, shared, &target.place).await?.target;
+    let mut files = streams::target(job, shared).await?;
     let found = match files.stat(&target.path, Follow::Yes).await {
         Ok(entry) => Some(entry.kind()),
         Err(Error::Refused(refusal)) if refusal.reason == "file-unknown" => None,

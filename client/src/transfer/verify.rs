@@ -42,6 +42,7 @@ async fn hashes(files: &mut Files, path: &[u8]) -> Result<(u64, Vec<u8>), Error>
     let reader = v1::FileReader {
         handle: HANDLE,
         path: Bytes::copy_from_slice(path),
+        without_md5: true,
     };
     let Response::Entry(entry) = files.ask(Ask::Reader(reader)).await? else {
         return Err(unexpected());
@@ -57,7 +58,7 @@ async fn hashes(files: &mut Files, path: &[u8]) -> Result<(u64, Vec<u8>), Error>
 
 /// Whether a file is at its destination already. What cannot be compared is not the same.
 pub(super) async fn is_there(ends: &mut Ends, from: &[u8], to: &[u8]) -> Result<bool, Error> {
-    let Ends { source, target } = ends;
+    let Ends { source, target, .. } = ends;
     match verify((source, from), (target, to)).await {
         Ok(difference) => Ok(difference == Difference::Same),
         Err(Error::Refused(_)) => {

@@ -79,7 +79,7 @@ impl Worker {
     async fn ends(&mut self) -> Result<Ends, Error> {
         match self.ends.take() {
             Some(ends) => Ok(ends),
-            None => streams::both(&self.job, &self.shared, &self.place).await,
+            None => streams::carrying(&self.job, &self.shared, &self.place).await,
         }
     }
 

@@ -242,6 +242,7 @@ impl Linker {
             lane: link.file_lane.clone(),
             tokens: self.tokens.clone(),
             user: self.work.user.clone(),
+            hostname: self.work.hostname.clone(),
             places: self.work.places.clone(),
             link: link.up.clone(),
             stop: self.work.stop.clone(),

@@ -33,12 +33,14 @@ impl Ground {
             id: 7,
             request: Some(ask),
         };
-        let listens = self.service.handle(request, &mut |answer| {
-            assert_eq!((answer.id, lasts), (7, 0), "an answer after the last one");
-            lasts += u32::from(answer.last);
-            answers.extend(answer.response);
-            true
-        });
+        let listens = self
+            .service
+            .handle(request, &mut |answer: v1::FileResponse| {
+                assert_eq!((answer.id, lasts), (7, 0), "an answer after the last one");
+                lasts += u32::from(answer.last);
+                answers.extend(answer.response);
+                true
+            });
         assert!(listens);
         answers
     }
@@ -171,6 +173,7 @@ fn holes_are_proved_too() {
     let reader = v1::FileReader {
         handle: 2,
         path: "file".into(),
+        without_md5: false,
     };
     ground.ask(Ask::Reader(reader));
     let answers = ground.ask(Ask::Map(v1::FileMap { handle: 2 }));
@@ -343,11 +346,16 @@ fn hostile_request() -> impl Strategy<Value = Ask> {
                     recursive: flag,
                     exclude: Vec::new(),
                 }),
-                2 => Ask::Reader(v1::FileReader { handle, path }),
+                2 => Ask::Reader(v1::FileReader {
+                    handle,
+                    path,
+                    without_md5: flag,
+                }),
                 3 => Ask::Read(v1::FileRead {
                     handle,
                     offset,
                     length,
+                    carry: None,
                 }),
                 4 => Ask::Create(v1::FileCreate {
                     handle,
@@ -408,6 +416,7 @@ fn hostile_request() -> impl Strategy<Value = Ask> {
                 }),
                 14 => Ask::Fetch(v1::FileFetch {
                     paths: vec![path, other],
+                    carry: None,
                 }),
                 15 => Ask::Close(v1::FileClose { handle, md5: flag }),
                 16 => Ask::Digest(v1::FileDigest {
@@ -449,4 +458,82 @@ proptest! {
         prop_assert_eq!(names(&victim), ["secret"]);
         prop_assert_eq!(std::fs::read(victim.join("secret")).unwrap(), b"secret");
     }
+}
+
+/// A caller that leaves after having been asked for so many times whether it is still there.
+struct Leaving {
+    looks: std::cell::Cell<u32>,
+    told: u32,
+}
+
+impl Caller for Leaving {
+    fn tell(&mut self, _response: v1::FileResponse) -> bool {
+        self.told += 1;
+        true
+    }
+
+    fn is_gone(&self) -> bool {
+        let left = self.looks.get();
+        self.looks.set(left.saturating_sub(1));
+        left == 0
+    }
+}
+
+#[test]
+fn what_takes_long_ends_when_its_caller_leaves() {
+    let mut ground = ground();
+    let top = ground.directory.path().join("top");
+    for directory in ["a", "b/c"] {
+        std::fs::create_dir_all(top.join(directory)).unwrap();
+        for file in 0..20 {
+            std::fs::write(top.join(directory).join(file.to_string()), "x").unwrap();
+        }
+    }
+    let (path, to) = (Bytes::from_static(b"top"), Bytes::from_static(b"copy"));
+    let copy = Ask::Copy(v1::FileCopy {
+        from: path.clone(),
+        to: to.clone(),
+        recursive: true,
+        ..v1::FileCopy::default()
+    });
+    let recursive = true;
+    let remove = Ask::Remove(v1::FileRemove {
+        path: path.clone(),
+        recursive,
+    });
+    let search = Ask::Search(v1::FileSearch {
+        path: path.clone(),
+        content_regex: "nowhere".into(),
+        ..v1::FileSearch::default()
+    });
+    for ask in [search, copy, remove] {
+        let request = v1::FileRequest {
+            id: 1,
+            request: Some(ask),
+        };
+        let mut leaving = Leaving {
+            looks: 10.into(),
+            told: 0,
+        };
+        assert!(!ground.service.handle(request, &mut leaving));
+        assert_eq!(leaving.told, 0);
+    }
+    let count = |name: &[u8]| {
+        let name = String::from_utf8(name.to_vec()).unwrap();
+        let mut left = vec![ground.directory.path().join(name)];
+        let mut files = 0;
+        while let Some(at) = left.pop() {
+            for entry in std::fs::read_dir(at).unwrap().flatten() {
+                let path = entry.path();
+                if path.is_dir() {
+                    left.push(path);
+                } else {
+                    files += 1;
+                }
+            }
+        }
+        files
+    };
+    assert!((1..40).contains(&count(&to)), "{} were copied", count(&to));
+    assert!((1..40).contains(&count(&path)), "{} are left", count(&path));
 }

@@ -9,9 +9,9 @@ use cmdop_proto::{Refusal, RunId, v1};
 use futures_util::Stream;
 use tokio_util::sync::WaitForCancellationFutureOwned;
 use tonic::{Request, Status, Streaming};
+use v1::file_request::Request as Ask;
 
 use super::stream_token;
-use crate::file_access;
 use crate::file_streams::FileStream;
 use crate::incoming;
 use crate::live::LiveStream;
@@ -40,6 +40,7 @@ pub(super) async fn open(
     Ok(Requests {
         first: Some(meeting.first),
         requests: meeting.requests,
+        wanted: None,
         over: Box::pin(stream.over.clone().cancelled_owned()),
         stream,
         _live: live,
@@ -50,6 +51,8 @@ pub(super) async fn open(
 pub(crate) struct Requests {
     first: Option<v1::FileRequest>,
     requests: Streaming<v1::FileRequest>,
+    /// A piece of the feed that is to come next, and the number of the request that it is.
+    wanted: Option<(u64, u64)>,
     over: Pin<Box<WaitForCancellationFutureOwned>>,
     stream: Arc<FileStream>,
     _live: LiveStream,
@@ -58,6 +61,39 @@ pub(crate) struct Requests {
 impl std::fmt::Debug for Requests {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("Requests").field(&self.stream.id).finish()
+    }
+}
+
+impl Requests {
+    /// The next request, a piece of a feed in the place of its number.
+    fn poll_request(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<v1::FileRequest, Refusal>>> {
+        loop {
+            if let Some((id, number)) = self.wanted {
+                let Some(reader) = &self.stream.reader else {
+                    let refusal = Refusal::invalid("bad-request", "the stream takes from no feed");
+                    return Poll::Ready(Some(Err(refusal)));
+                };
+                let piece = ready!(reader.poll_take(cx, number));
+                self.wanted = None;
+                return Poll::Ready(Some(piece.map(|ask| v1::FileRequest {
+                    id,
+                    request: Some(ask),
+                })));
+            }
+            match ready!(Pin::new(&mut self.requests).poll_next(cx)) {
+                Some(Ok(request)) => {
+                    let Some(Ask::Piece(piece)) = &request.request else {
+                        return Poll::Ready(Some(Ok(request)));
+                    };
+                    self.wanted = Some((request.id, piece.number));
+                }
+                Some(Err(status)) => return Poll::Ready(Some(Err(incoming::broken(&status)))),
+                None => return Poll::Ready(None),
+            }
+        }
     }
 }
 
@@ -72,16 +108,16 @@ impl Stream for Requests {
         if let Some(first) = this.first.take() {
             return Poll::Ready(Some(Ok(down(first))));
         }
-        let request = match ready!(Pin::new(&mut this.requests).poll_next(cx)) {
-            Some(Ok(request)) => file_access::check(&this.stream, &request).map(|()| request),
-            Some(Err(status)) => Err(incoming::broken(&status)),
-            // The client has nothing more to ask; its answers are still to come.
-            None => {
-                this.stream.closed();
-                return Poll::Ready(None);
-            }
+        // The client has nothing more to ask: its answers are still to come.
+        let Some(request) = ready!(this.poll_request(cx)) else {
+            this.stream.closed();
+            return Poll::Ready(None);
         };
-        match request {
+        let checked = request.and_then(|mut request| {
+            this.stream.asks(&mut request)?;
+            Ok(request)
+        });
+        match checked {
             Ok(request) => Poll::Ready(Some(Ok(down(request)))),
             Err(refusal) => {
                 this.stream.end(refusal);

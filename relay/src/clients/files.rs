@@ -9,13 +9,14 @@ use cmdop_proto::token::Role;
 use cmdop_proto::{Refusal, v1};
 use futures_util::Stream;
 use tokio::sync::oneshot;
-use tokio_util::sync::WaitForCancellationFutureOwned;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::{Request, Status, Streaming};
 use v1::control_message::Message as Control;
 use v1::file_request::Request as Ask;
 
+use crate::carry::Carrier;
 use crate::file_access;
-use crate::file_streams::{FileStreamGuard, Meeting, Opened};
+use crate::file_streams::{FileStreamGuard, Meeting, New, Opened};
 use crate::incoming;
 use crate::live::LiveStream;
 use crate::machines::Purpose;
@@ -34,17 +35,28 @@ pub(super) async fn open(
     let directory = &relay.context.directory;
     let machine = directory.find(account.workspace(), &open.machine)?;
     let link = relay.context.machines.online(machine.id, &machine.name)?;
-    let caller = file_access::caller(&account);
-    let access = caller.access;
+    let caller = file_access::caller(&account)?;
+    let (access, account_id) = (caller.access, caller.owner.account.clone());
+    let over = CancellationToken::new();
+    let reader = match open.feed.as_str() {
+        "" => None,
+        feed => Some(relay.feeds.find(feed, &caller.owner)?.join(over.clone())?),
+    };
     let (opened, wait) = oneshot::channel();
     let meeting = Meeting {
         first,
         requests,
         opened,
     };
+    let new = New {
+        machine_name: &machine.name,
+        caller,
+        meeting,
+        reader,
+        over,
+    };
     let most = relay.context.limits.file_streams_per_machine;
-    let streams = &relay.file_streams;
-    let (guard, stream_token) = streams.enter(&link, &machine.name, caller, meeting, most)?;
+    let (guard, stream_token) = relay.file_streams.enter(&link, new, most)?;
     let live = relay.enter(&account.claims, guard.stream.over.clone())?;
     relay.context.meters.file_streams.increment(1);
     let id = guard.stream.id;
@@ -53,12 +65,16 @@ pub(super) async fn open(
         stream_token,
         access: access.into(),
         role: account.claims.role.map_or("", Role::as_str).to_owned(),
+        account_id,
+        account: account.name(),
     });
     link.tell_for(order, Some(Purpose::Files(id)))?;
     let up = opened_by_agent(relay, &guard, wait).await?;
     Ok(Answers {
         over: Box::pin(guard.stream.over.clone().cancelled_owned()),
         up,
+        carrier: Carrier::default(),
+        relay: relay.clone(),
         guard,
         is_done: false,
         _live: live,
@@ -91,6 +107,8 @@ async fn opened_by_agent(
 /// The agent's answers, pulled by the caller's flow control.
 pub(crate) struct Answers {
     up: Streaming<v1::FilesUp>,
+    carrier: Carrier,
+    relay: Arc<Relay>,
     over: Pin<Box<WaitForCancellationFutureOwned>>,
     guard: FileStreamGuard,
     is_done: bool,
@@ -105,27 +123,52 @@ impl std::fmt::Debug for Answers {
     }
 }
 
+impl Answers {
+    /// The next answer for the caller; what is carried waits for room in its feed first. `None`: the agent has
+    /// ended its stream.
+    fn poll_answer(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<v1::FileResponse, Refusal>>> {
+        let stream = &self.guard.stream;
+        loop {
+            if self.carrier.is_loaded() {
+                return self.carrier.poll(cx).map(Some);
+            }
+            let up = ready!(Pin::new(&mut self.up).poll_next(cx));
+            let message = up.and_then(Result::ok).and_then(|up| up.message);
+            let Some(v1::files_up::Message::Response(response)) = message else {
+                return Poll::Ready(None);
+            };
+            stream.answers(&response);
+            let feeds = (&self.relay.feeds, &stream.caller.owner);
+            match self.carrier.load(&stream.carried, feeds, response) {
+                Ok(Some(response)) => return Poll::Ready(Some(Ok(response))),
+                Ok(None) => {}
+                Err(refusal) => return Poll::Ready(Some(Err(refusal))),
+            }
+        }
+    }
+}
+
 impl Stream for Answers {
     type Item = Result<v1::FileResponse, Status>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
-        let stream = &this.guard.stream;
         if this.is_done {
             return Poll::Ready(None);
         }
         if this.over.as_mut().poll(cx).is_ready() {
             this.is_done = true;
-            return Poll::Ready(Some(Err(stream.reason().into())));
+            return Poll::Ready(Some(Err(this.guard.stream.reason().into())));
         }
-        let up = ready!(Pin::new(&mut this.up).poll_next(cx));
-        let message = up.and_then(Result::ok).and_then(|up| up.message);
-        Poll::Ready(match message {
-            Some(v1::files_up::Message::Response(response)) => Some(Ok(response)),
-            Some(v1::files_up::Message::Hello(_)) | None => {
-                this.is_done = true;
-                (!stream.is_closed()).then(|| Err(lost(&stream.machine_name).into()))
-            }
+        let answer = ready!(this.poll_answer(cx));
+        this.is_done = !matches!(answer, Some(Ok(_)));
+        let stream = &this.guard.stream;
+        Poll::Ready(match answer {
+            Some(answer) => Some(answer.map_err(Status::from)),
+            None => (!stream.is_closed()).then(|| Err(lost(&stream.machine_name).into())),
         })
     }
 }

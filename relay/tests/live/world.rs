@@ -200,6 +200,7 @@ impl World {
             role,
             sid: Some(LoginId::new()),
             name: "ada".into(),
+            scope: None,
         }
     }
 

@@ -54,6 +54,9 @@ pub(super) struct Args {
     /// Keep set-user-id, set-group-id and sticky bits too
     #[arg(short = 'p', long)]
     preserve: bool,
+    /// Prove each part by BLAKE3 alone, without the MD5 of the whole: that is half of the work
+    #[arg(long)]
+    no_md5: bool,
     /// How many files are copied at the same time
     #[arg(short = 'j', long, value_name = "N", default_value_t = STREAMS as u8,
           value_parser = clap::value_parser!(u8).range(1..=MAX_STREAMS as i64))]
@@ -76,6 +79,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
         dry_run: args.dry_run,
         keep_existing: args.no_clobber,
         all_modes: args.preserve,
+        md5: !args.no_md5,
         exclude: args.exclude.clone(),
         limit: args.bwlimit,
         streams: args.streams.into(),

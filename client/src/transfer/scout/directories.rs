@@ -126,8 +126,7 @@ impl Scout {
         match self.ends.target.outcomes(ask.clone()).await {
             Err(error) if streams::may_pass(&error) => {
                 let target: &mut Files = &mut self.ends.target;
-                let fresh = streams::both(&self.job, &self.shared, &self.job.target.place).await?;
-                *target = fresh.target;
+                *target = streams::target(&self.job, &self.shared).await?;
                 target.outcomes(ask).await
             }
             done => done,

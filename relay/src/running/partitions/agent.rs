@@ -295,6 +295,7 @@ fn names() -> Names {
         role: None,
         sid: Some(LoginId::new()),
         name: "web-1".into(),
+        scope: None,
     };
     let mut header = Header::new(Algorithm::EdDSA);
     header.kid = Some("k1".into());
