@@ -84,7 +84,12 @@ async fn a_new_pane_is_in_the_directory_of_the_one_beside_it() {
     let world = world().await;
     let person = at_the_fleet(&world).await;
     opens_a_shell(&person).await;
-    person.enter("mkdir -p deep/er && cd deep/er && echo moved-$((1 + 1))");
+    let directory = world.directory().join("deep/er");
+    std::fs::create_dir_all(&directory).unwrap();
+    person.enter(&format!(
+        "cd {} && echo moved-$((1 + 1))",
+        directory.display()
+    ));
     person.sees("moved-2").await;
     person.type_keys(&format!("{PREFIX}\""));
     sees_times(&person, " web-1/", 2).await;

@@ -1,7 +1,7 @@
 //! Texts that are only read: the help, made from the keys as they are bound, the messages so far, and
 //! what was asked for.
 
-use super::model::Model;
+use super::model::{Model, Page};
 use super::overlay::Overlay;
 use super::toasts::Level;
 use crate::browser::command::{CLASH_KEYS, FOUND_KEYS, SIDES_KEYS, TRANSFERS_KEYS};
@@ -55,7 +55,7 @@ fn help(model: &Model) -> Vec<Row> {
         )),
         Row::Text("In a pane every other key is its program's.".to_owned()),
     ];
-    for category in Category::ALL {
+    for category in categories(model.page) {
         let mut actions: Vec<(Action, Vec<String>)> = Vec::new();
         let copy = match model.setup.config.copy_keys {
             CopyKeys::Vi => Keys::Vi.table(),
@@ -100,6 +100,18 @@ fn help(model: &Model) -> Vec<Row> {
         rows.extend(actions.into_iter().map(row));
     }
     rows
+}
+
+/// The keys of what somebody looks at come first.
+fn categories(page: Page) -> impl Iterator<Item = Category> {
+    let first = match page {
+        Page::Fleet => Category::Fleet,
+        Page::Dashboard => Category::Dashboard,
+        Page::Files => Category::Files,
+        Page::Tabs => Category::Panes,
+    };
+    let others = Category::ALL.into_iter();
+    std::iter::once(first).chain(others.filter(move |other| *other != first))
 }
 
 fn messages(model: &Model) -> Vec<Row> {
