@@ -11,10 +11,14 @@ use std::time::Duration;
 use cmdop_proto::limits::MAX_FRAME;
 use cmdop_proto::v1;
 use cmdop_proto::v1::account_service_client::AccountServiceClient;
+use cmdop_proto::v1::audit_service_client::AuditServiceClient;
 use cmdop_proto::v1::exec_service_client::ExecServiceClient;
 use cmdop_proto::v1::file_service_client::FileServiceClient;
+use cmdop_proto::v1::fleet_admin_service_client::FleetAdminServiceClient;
 use cmdop_proto::v1::fleet_service_client::FleetServiceClient;
+use cmdop_proto::v1::key_service_client::KeyServiceClient;
 use cmdop_proto::v1::machine_service_client::MachineServiceClient;
+use cmdop_proto::v1::member_service_client::MemberServiceClient;
 use cmdop_proto::v1::session_service_client::SessionServiceClient;
 use tokio::sync::OnceCell;
 use tokio_util::task::TaskTracker;
@@ -94,6 +98,26 @@ impl Relay {
     /// The machines that are enrolled; only on [`Connection::control`].
     pub fn machines(&self) -> MachineServiceClient<Authorised> {
         MachineServiceClient::new(self.channel.clone()).max_decoding_message_size(MAX_FRAME)
+    }
+
+    /// The members; only on [`Connection::control`].
+    pub fn members(&self) -> MemberServiceClient<Authorised> {
+        MemberServiceClient::new(self.channel.clone()).max_decoding_message_size(MAX_FRAME)
+    }
+
+    /// The fleets and what is in them; only on [`Connection::control`].
+    pub fn fleet_admin(&self) -> FleetAdminServiceClient<Authorised> {
+        FleetAdminServiceClient::new(self.channel.clone()).max_decoding_message_size(MAX_FRAME)
+    }
+
+    /// API keys; only on [`Connection::control`].
+    pub fn keys(&self) -> KeyServiceClient<Authorised> {
+        KeyServiceClient::new(self.channel.clone()).max_decoding_message_size(MAX_FRAME)
+    }
+
+    /// The audit log; only on [`Connection::control`].
+    pub fn audit(&self) -> AuditServiceClient<Authorised> {
+        AuditServiceClient::new(self.channel.clone()).max_decoding_message_size(MAX_FRAME)
     }
 
     /// The account; only on [`Connection::control`].
@@ -357,6 +381,13 @@ impl Connection {
             Error::Refused(refusal) if refusal.reason == "token-expired" => {
                 self.inner.tokens.instead_of(&relay.token).await?
             }
+            // Void because the account's role is another one now; or the login is over.
+            Error::Refused(refusal) if refusal.reason == "token-revoked" => {
+                match self.inner.tokens.instead_of(&relay.token).await {
+                    Ok(token) if token != relay.token => token,
+                    _ => return Err(error),
+                }
+            }
             _ => return Err(error),
         };
         let relay = self.open_with(target, token).await?;
@@ -369,7 +400,7 @@ impl Connection {
         self.open_with(Target::Relay(lane), token).await
     }
 
-    /// Opens a server's stream: the call itself is under the time limit, the stream is not.
+    /// Opens a relay's stream: the call itself is under the time limit, the stream is not.
     pub(crate) async fn stream<A, F, R>(
         &self,
         lane: Lane,
@@ -380,9 +411,23 @@ impl Connection {
         F: Fn(Relay) -> R,
         R: Future<Output = Result<Response<tonic::Streaming<A>>, Status>>,
     {
+        self.stream_from(Target::Relay(lane), what, open).await
+    }
+
+    /// The same on any server.
+    pub(crate) async fn stream_from<A, F, R>(
+        &self,
+        target: Target,
+        what: &str,
+        open: F,
+    ) -> Result<(Relay, tonic::Streaming<A>), Error>
+    where
+        F: Fn(Relay) -> R,
+        R: Future<Output = Result<Response<tonic::Streaming<A>>, Status>>,
+    {
         let timeout = self.inner.timeout;
         let attempt = async {
-            let relay = self.relay(lane).await?;
+            let relay = self.open(target).await?;
             let error = match open(relay.clone()).await {
                 Ok(response) => return Ok((relay, response.into_inner())),
                 Err(status) => Error::from(status),
@@ -390,10 +435,11 @@ impl Connection {
             let relay = match &error {
                 Error::Lost(_) => {
                     self.lost(&relay);
-                    self.relay(lane).await?
+                    self.open(target).await?
                 }
                 Error::Refused(refusal) if refusal.reason == "token-expired" => {
-                    self.renewed(lane, &relay).await?
+                    let token = self.inner.tokens.instead_of(&relay.token).await?;
+                    self.open_with(target, token).await?
                 }
                 _ => return Err(error),
             };

@@ -17,6 +17,7 @@
 
 pub mod account;
 pub mod attach;
+pub mod audit;
 pub mod backoff;
 pub mod clock;
 pub mod connection;
@@ -26,10 +27,13 @@ pub mod exec;
 #[cfg(test)]
 mod fake_control;
 pub mod files;
+pub mod fleets;
 pub mod follow;
 pub mod history;
 pub mod home;
+pub mod keys;
 pub mod machines;
+pub mod members;
 pub mod oauth;
 pub mod profile;
 mod secret_file;

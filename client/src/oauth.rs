@@ -20,6 +20,8 @@ pub const CLIENT_ID: &str = "cmdop-cli";
 
 const DEVICE_GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
 const LOCAL_SECRET_GRANT: &str = "urn:cmdop:params:oauth:grant-type:local-secret";
+const EXCHANGE_GRANT: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+const API_KEY_TYPE: &str = "urn:cmdop:params:oauth:token-type:api-key";
 const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 /// One request to the token endpoint.
@@ -263,6 +265,16 @@ impl Server {
             ("grant_type", "client_credentials"),
             ("client_assertion_type", ASSERTION_TYPE),
             ("client_assertion", assertion),
+        ])
+        .await
+    }
+
+    /// Trades an API key for an access token of minutes (RFC 8693).
+    pub async fn exchange_key(&self, key: &Secret) -> Result<Grant, Error> {
+        self.token(&[
+            ("grant_type", EXCHANGE_GRANT),
+            ("subject_token", key.expose().trim()),
+            ("subject_token_type", API_KEY_TYPE),
         ])
         .await
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::clock::{Skew, now_ms};
 use crate::error::Error;
 use crate::home::Home;
+use crate::keys;
 use crate::oauth::{self, Grant};
 use crate::profile::Profile;
 use crate::token_store::{self, Secret, Stored};
@@ -98,7 +99,13 @@ impl Tokens {
             return Ok(self.keep(stored));
         }
         let server = oauth::Server::new(&profile.control_url, &profile.trust())?;
-        match server.refresh(&stored.refresh_token).await {
+        // A profile that was made with an API key keeps it in the refresh token's place.
+        let granted = if stored.refresh_token.expose().starts_with(keys::PREFIX) {
+            server.exchange_key(&stored.refresh_token).await
+        } else {
+            server.refresh(&stored.refresh_token).await
+        };
+        match granted {
             Ok(grant) => self.granted(home, profile, grant, stored).await,
             Err(error) if error.is_void() => Err(Error::NotLoggedIn {
                 profile: profile.name.clone(),

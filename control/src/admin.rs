@@ -1,24 +1,24 @@
 //! What an administrator does on the control plane's own computer: straight on the database, also while
 //! the server runs. Whoever may read the data directory may do all this; there is nothing to log in to.
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use cmdop_proto::token::Role;
 use cmdop_proto::{AccountId, Refusal, WorkspaceId};
 use cmdop_service::data_dir::{self, DataDir};
 
+use crate::args::Place;
 use crate::bootstrap::LOGIN_PREFIX;
 use crate::clock::Clock;
 use crate::enrollment::{self, Guest};
 use crate::grpc::refusal;
 use crate::secret::Secret;
-use crate::serve::DATABASE;
 use crate::store::{
-    self, Account, AddAccountError, AddWorkspaceError, Known, Machine, NamedWorkspace, Schema,
-    Store,
+    self, Account, Actor, AddAccountError, AddWorkspaceError, Database, DatabaseUrl, Known,
+    Machine, NamedWorkspace, Schema, Store, Workspace,
 };
-use crate::{ca, names, password};
+use crate::{ca, config, names, password};
 
 mod cli;
 
@@ -87,25 +87,35 @@ pub struct PlacedAccount {
 }
 
 /// Brings the database in `data_dir` up to this version; nobody may serve from it.
-pub async fn migrate(data_dir: &Path) -> Result<(), Error> {
-    let data = DataDir::open(data_dir, "cmdop-control")?;
-    let store = store::open(&data.join(DATABASE), Schema::Migrate).await?;
+pub async fn migrate(place: &Place) -> Result<(), Error> {
+    let (directory, database) = located(place)?;
+    let _alone = DataDir::open(&directory, "cmdop-control")?;
+    let store = store::open(&database, Schema::Migrate).await?;
     store.close().await;
     Ok(())
 }
 
+/// The data directory and the database of a place.
+fn located(place: &Place) -> Result<(PathBuf, Database), Error> {
+    let directory = config::directory(place.data_dir.as_deref())?;
+    let url = place.database.as_deref().map(DatabaseUrl::parse);
+    let database = config::database(&directory, url.transpose()?);
+    Ok((directory, database))
+}
+
 impl Admin {
     /// Opens the database of a control plane that has been started at least once.
-    pub async fn open(data_dir: &Path) -> Result<Self, Error> {
-        Self::open_at(data_dir, Clock::default()).await
+    pub async fn open(place: &Place) -> Result<Self, Error> {
+        Self::open_at(place, Clock::default()).await
     }
 
     /// The same, with the clock of a control plane that a test runs.
-    pub async fn open_at(data_dir: &Path, clock: Clock) -> Result<Self, Error> {
-        let store = store::open(&data_dir.join(DATABASE), Schema::Expect).await?;
+    pub async fn open_at(place: &Place, clock: Clock) -> Result<Self, Error> {
+        let (directory, database) = located(place)?;
+        let store = store::open(&database, Schema::Expect).await?;
         Ok(Self {
             store,
-            ca_fingerprint: ca::fingerprint_in(data_dir)?,
+            ca_fingerprint: ca::fingerprint_in(&directory)?,
             clock,
         })
     }
@@ -142,7 +152,7 @@ impl Admin {
     ) -> Result<AccountId, Error> {
         let name = names::account(name)?;
         let hash = password.map(password::hash).transpose()?;
-        let workspace = self.store.workspace(self.workspace(workspace).await?);
+        let workspace = self.in_hand(self.workspace(workspace).await?);
         let made = workspace.add_account(name, role, self.clock.now_ms()).await;
         let account = made.map_err(|error| match error {
             AddAccountError::NameTaken { .. } => {
@@ -153,7 +163,9 @@ impl Admin {
             AddAccountError::Store(error) => error.into(),
         })?;
         if let Some(hash) = hash {
-            workspace.set_password(account, &hash).await?;
+            workspace
+                .set_password(account, &hash, self.clock.now_ms())
+                .await?;
         }
         Ok(account)
     }
@@ -162,7 +174,7 @@ impl Admin {
     pub async fn accounts(&self, workspace: Option<&str>) -> Result<Vec<PlacedAccount>, Error> {
         let mut found = Vec::new();
         for workspace in self.chosen(workspace).await? {
-            let accounts = self.store.workspace(workspace.id).accounts().await?;
+            let accounts = self.in_hand(workspace.id).accounts().await?;
             found.extend(accounts.into_iter().map(|account| PlacedAccount {
                 workspace: workspace.clone(),
                 account,
@@ -175,14 +187,16 @@ impl Admin {
     pub async fn set_password(&self, name: &str, password: &str) -> Result<(), Error> {
         let hash = password::hash(password)?;
         let known = self.account(name).await?;
-        let workspace = self.store.workspace(known.workspace);
-        Ok(workspace.set_password(known.account, &hash).await?)
+        let workspace = self.in_hand(known.workspace);
+        Ok(workspace
+            .set_password(known.account, &hash, self.clock.now_ms())
+            .await?)
     }
 
     /// Refuses an account from now on.
     pub async fn disable_account(&self, name: &str) -> Result<(), Error> {
         let known = self.account(name).await?;
-        let workspace = self.store.workspace(known.workspace);
+        let workspace = self.in_hand(known.workspace);
         let now_ms = self.clock.now_ms();
         Ok(workspace.disable_account(known.account, now_ms).await?)
     }
@@ -190,15 +204,17 @@ impl Admin {
     /// Lets a disabled account log in again.
     pub async fn enable_account(&self, name: &str) -> Result<(), Error> {
         let known = self.account(name).await?;
-        let workspace = self.store.workspace(known.workspace);
-        Ok(workspace.enable_account(known.account).await?)
+        let workspace = self.in_hand(known.workspace);
+        Ok(workspace
+            .enable_account(known.account, self.clock.now_ms())
+            .await?)
     }
 
     /// A secret that logs an account in once.
     pub async fn login_secret(&self, name: &str, lifetime: Duration) -> Result<Secret, Error> {
         let lifetime = enrollment::checked_lifetime(lifetime)?;
         let known = self.account(name).await?;
-        let workspace = self.store.workspace(known.workspace);
+        let workspace = self.in_hand(known.workspace);
         let is_disabled = workspace
             .account(known.account)
             .await?
@@ -212,7 +228,12 @@ impl Admin {
         }
         let secret = Secret::random(LOGIN_PREFIX);
         workspace
-            .add_login_secret(&secret.hash(), known.account, Some(self.after(lifetime)))
+            .add_login_secret(
+                &secret.hash(),
+                known.account,
+                Some(self.after(lifetime)),
+                self.clock.now_ms(),
+            )
             .await?;
         Ok(secret)
     }
@@ -228,9 +249,8 @@ impl Admin {
         let labels = names::labels(labels.into_iter().collect())?;
         let workspace = self.workspace(workspace).await?;
         let (token, hash) = enrollment::new_token(Guest::Machine, &self.ca_fingerprint);
-        self.store
-            .workspace(workspace)
-            .add_machine_token(&hash, &labels, self.after(lifetime))
+        self.in_hand(workspace)
+            .add_machine_token(&hash, &labels, self.after(lifetime), self.clock.now_ms())
             .await?;
         Ok(token)
     }
@@ -249,7 +269,7 @@ impl Admin {
     pub async fn machines(&self, workspace: Option<&str>) -> Result<Vec<PlacedMachine>, Error> {
         let mut found = Vec::new();
         for workspace in self.chosen(workspace).await? {
-            let machines = self.store.workspace(workspace.id).machines().await?;
+            let machines = self.in_hand(workspace.id).machines().await?;
             found.extend(machines.into_iter().map(|machine| PlacedMachine {
                 workspace: workspace.clone(),
                 machine,
@@ -262,13 +282,17 @@ impl Admin {
     pub async fn remove_machine(&self, workspace: &str, machine: &str) -> Result<(), Error> {
         let workspace = self.workspace(workspace).await?;
         let removed = self
-            .store
-            .workspace(workspace)
+            .in_hand(workspace)
             .remove_machine(machine, self.clock.now_ms())
             .await;
         removed
             .map(drop)
             .map_err(|error| refusal(error, machine, "").into())
+    }
+
+    /// A workspace's rows in the administrator's hands.
+    fn in_hand(&self, workspace: WorkspaceId) -> Workspace<'_> {
+        self.store.workspace(workspace).by(Actor::admin())
     }
 
     fn after(&self, lifetime: Duration) -> u64 {

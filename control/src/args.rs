@@ -45,6 +45,15 @@ pub struct ServeFlags {
     /// Where state is kept [default: cmdop/control in the user's data directory].
     #[arg(long, value_name = "DIR", env = "CMDOP_CONTROL_DATA_DIR")]
     pub data_dir: Option<PathBuf>,
+    /// The PostgreSQL database, `postgres://user:password@host/database`; a password is better told in
+    /// the environment or the file [default: a file in the data directory].
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "CMDOP_CONTROL_DATABASE",
+        hide_env_values = true
+    )]
+    pub database: Option<String>,
     /// How people, machines and relays reach it [default: the address that it listens on].
     #[arg(long, value_name = "URL", env = "CMDOP_CONTROL_PUBLIC_URL")]
     pub public_url: Option<String>,
@@ -67,6 +76,16 @@ pub struct Place {
         global = true
     )]
     pub data_dir: Option<PathBuf>,
+    /// The PostgreSQL database, `postgres://user:password@host/database`; a password is better told in
+    /// the environment or the file [default: a file in the data directory].
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "CMDOP_CONTROL_DATABASE",
+        hide_env_values = true,
+        global = true
+    )]
+    pub database: Option<String>,
 }
 
 /// What `admin` takes.

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use cmdop_proto::Refusal;
 use cmdop_proto::token::Role;
+use cmdop_proto::{Refusal, WorkspaceId};
 use cmdop_service::private_file;
 use subtle::ConstantTimeEq as _;
 
@@ -51,11 +51,7 @@ pub(crate) async fn first_start(
     owner_login: &Path,
     now_ms: u64,
 ) -> Result<(), Error> {
-    let workspace = match store.workspaces().await?.first() {
-        Some(first) => first.id,
-        None => store.add_workspace(DEFAULT_WORKSPACE, now_ms).await?,
-    };
-    let workspace = store.workspace(workspace);
+    let workspace = store.workspace(first_workspace(store, now_ms).await?);
     if !workspace.accounts().await?.is_empty() {
         return Ok(());
     }
@@ -65,11 +61,28 @@ pub(crate) async fn first_start(
     };
     let secret = Secret::random(LOGIN_PREFIX);
     private_file::write(owner_login, secret.expose().as_bytes())?;
-    workspace
-        .add_account_with_secret(name, Role::Owner, &secret.hash(), now_ms)
-        .await?;
+    let hash = secret.hash();
+    let made = workspace.add_first_account(name, Role::Owner, &hash, now_ms);
+    if made.await?.is_none() {
+        // Another server on the same database was quicker: its secret is the one that counts.
+        remove_used(owner_login, secret.expose());
+        return Ok(());
+    }
     tracing::info!(owner = name, file = %owner_login.display(), "made the first workspace and its owner");
     Ok(())
+}
+
+async fn first_workspace(store: &Store, now_ms: u64) -> Result<WorkspaceId, Error> {
+    if let Some(first) = store.workspaces().await?.first() {
+        return Ok(first.id);
+    }
+    match store.add_workspace(DEFAULT_WORKSPACE, now_ms).await {
+        Err(AddWorkspaceError::NameTaken { .. }) => {
+            let made = store.workspace_named(DEFAULT_WORKSPACE).await?;
+            Ok(made.ok_or(store::Error::Unreadable { what: "workspace" })?)
+        }
+        made => Ok(made?),
+    }
 }
 
 /// The operating system's name for the user, if it can name an account.

@@ -14,6 +14,7 @@ use crate::args::ServeFlags;
 use crate::bootstrap::owner_from_system;
 use crate::clock::Clock;
 use crate::names;
+use crate::store::{self, Database, DatabaseUrl};
 
 /// Where it listens unless told otherwise.
 pub const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7443);
@@ -24,6 +25,7 @@ pub const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCA
 struct File {
     listen: Option<SocketAddr>,
     data_dir: Option<PathBuf>,
+    database: Option<String>,
     public_url: Option<String>,
     log_format: Option<LogFormat>,
     owner: Option<String>,
@@ -36,6 +38,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where state is kept.
     pub data_dir: PathBuf,
+    /// The PostgreSQL server that keeps the facts; without one, a file in `data_dir` does.
+    pub database: Option<DatabaseUrl>,
     /// How the world reaches it; without one, the address that it listens on.
     pub public_url: Option<PublicUrl>,
     /// The name of the account that the first start makes.
@@ -53,6 +57,9 @@ pub enum Error {
     /// No place for state.
     #[error(transparent)]
     DataDir(#[from] data_dir::Error),
+    /// The database's URL.
+    #[error(transparent)]
+    Database(#[from] store::OpenError),
     /// The public URL.
     #[error("`{url}` cannot be the public URL: it has the form https://host or https://host:port")]
     PublicUrl {
@@ -75,6 +82,7 @@ impl Config {
         Self {
             listen: DEFAULT_LISTEN,
             data_dir: data_dir.into(),
+            database: None,
             public_url: None,
             owner: None,
             clock: Clock::default(),
@@ -86,10 +94,12 @@ impl Config {
     pub fn load(flags: &ServeFlags, user: Option<String>) -> Result<(Self, LogFormat), Error> {
         let file: File = config::load(flags.config.as_deref())?;
         let public_url = flags.public_url.clone().or(file.public_url);
+        let database = flags.database.as_deref().or(file.database.as_deref());
         let owner = flags.owner.clone().or(file.owner);
         let config = Self {
             listen: flags.listen.or(file.listen).unwrap_or(DEFAULT_LISTEN),
             data_dir: directory(flags.data_dir.as_deref().or(file.data_dir.as_deref()))?,
+            database: database.map(DatabaseUrl::parse).transpose()?,
             public_url: public_url.map(|url| PublicUrl::parse(&url)).transpose()?,
             owner: match owner {
                 Some(name) => Some(checked_owner(name)?),
@@ -108,6 +118,17 @@ pub fn directory(named: Option<&Path>) -> Result<PathBuf, data_dir::Error> {
         Some(path) => Ok(path.to_owned()),
         None => data_dir::default_path("control"),
     }
+}
+
+/// The database's file in the data directory.
+const DATABASE: &str = "control.db";
+
+/// Where the facts are kept: on the server that was named, or in the data directory.
+pub fn database(data_dir: &Path, named: Option<DatabaseUrl>) -> Database {
+    named.map_or_else(
+        || Database::File(data_dir.join(DATABASE)),
+        Database::Postgres,
+    )
 }
 
 fn checked_owner(name: String) -> Result<String, Error> {

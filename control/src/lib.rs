@@ -11,15 +11,18 @@ pub mod config;
 pub mod lifetimes;
 pub mod store;
 
+mod api_key;
 mod assertion;
 mod bootstrap;
 mod ca;
 mod enrollment;
 mod grpc;
+mod invitation;
 mod names;
 mod oauth;
 mod pages;
 mod password;
+mod permission;
 mod plane;
 mod secret;
 mod serve;

@@ -30,6 +30,18 @@ pub const ENROLL_TOKEN: Duration = Duration::from_secs(60 * 60);
 /// The longest that an enrolment token may live: it lies in scripts and chat windows.
 pub const LONGEST_ENROLL_TOKEN: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
+/// An access token that an API key was exchanged for: its program can make a new one at any time.
+pub const KEY_TOKEN: Duration = Duration::from_secs(15 * 60);
+
+/// The record of a session after its end.
+pub const SESSION_RECORD: Duration = Duration::from_secs(90 * 24 * 60 * 60);
+
+/// An invitation unless asked otherwise: a weekend.
+pub const INVITATION: Duration = Duration::from_secs(3 * 24 * 60 * 60);
+
+/// The longest that an invitation may be open.
+pub const LONGEST_INVITATION: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
 /// A login secret that `admin` printed.
 pub const LOGIN_SECRET: Duration = Duration::from_secs(60 * 60);
 

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use cmdop_control::args::{Args, Verb};
-use cmdop_control::{Config, admin, config};
+use cmdop_control::{Config, admin};
 use cmdop_service::{descriptors, listen, shutdown, telemetry};
 
 fn main() -> ExitCode {
@@ -30,7 +30,7 @@ fn run(args: Args) -> anyhow::Result<()> {
                 running.ended().await?;
             }
             Verb::Migrate(place) => {
-                admin::migrate(&config::directory(place.data_dir.as_deref())?).await?;
+                admin::migrate(&place).await?;
             }
             Verb::Admin(args) => admin::run(args).await?,
         }

@@ -77,6 +77,22 @@ pub(crate) fn labels(labels: HashMap<String, String>) -> Result<BTreeMap<String,
     Ok(labels.into_iter().collect())
 }
 
+/// A fleet's name.
+pub(crate) fn fleet(name: &str) -> Result<&str, Refusal> {
+    if text::is_name(name) {
+        return Ok(name);
+    }
+    Err(bad_name("a fleet", name))
+}
+
+/// What somebody calls an API key: as a name.
+pub(crate) fn key(name: &str) -> Result<&str, Refusal> {
+    if text::is_name(name) {
+        return Ok(name);
+    }
+    Err(bad_name("an API key", name))
+}
+
 /// A label's key: as a name, and `/`.
 pub(crate) fn label_key(key: &str) -> Result<&str, Refusal> {
     if text::is_name(&key.replace('/', "-")) {

@@ -6,6 +6,7 @@
 
 mod device;
 mod html;
+mod invitation;
 mod login;
 mod session;
 
@@ -21,5 +22,9 @@ pub(crate) fn routes() -> Router<Shared> {
     Router::new()
         .route("/login", get(login::show).post(login::submit))
         .route("/device", get(device::show).post(device::submit))
+        .route(
+            "/invitation",
+            get(invitation::show).post(invitation::submit),
+        )
         .route("/style.css", get(html::style))
 }

@@ -60,6 +60,17 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
         .collect()
 }
 
+/// What [`hex`] wrote; nothing if it is something else.
+pub(crate) fn unhex(text: &str) -> Option<Vec<u8>> {
+    let digit = |byte: u8| char::from(byte).to_digit(16).map(|digit| digit as u8);
+    let mut pairs = text.as_bytes().chunks_exact(2);
+    let bytes = pairs
+        .by_ref()
+        .map(|pair| Some(digit(pair[0])? << 4 | digit(pair[1])?));
+    let bytes = bytes.collect::<Option<Vec<u8>>>()?;
+    pairs.remainder().is_empty().then_some(bytes)
+}
+
 /// 256 random bits as 64 hexadecimal digits.
 pub(crate) fn random_hex() -> String {
     let mut bytes = [0; 32];

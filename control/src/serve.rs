@@ -22,7 +22,8 @@ use tonic::service::Routes;
 
 use crate::assertion::Used;
 use crate::ca::{self, Ca, LOOPBACK};
-use crate::config::Config;
+use crate::config::{self, Config};
+use crate::lifetimes::SESSION_RECORD;
 use crate::pages::PageLogins;
 use crate::password::Passwords;
 use crate::plane::{ControlPlane, Shared};
@@ -39,9 +40,6 @@ const HOUSEKEEPING: Duration = Duration::from_secs(10 * 60);
 
 /// A form has a few short fields; the longest is a token.
 const MAX_FORM: usize = 64 << 10;
-
-/// The database's file in the data directory.
-pub(crate) const DATABASE: &str = "control.db";
 
 /// The file with the owner's first login secret.
 const OWNER_LOGIN: &str = "owner-login";
@@ -114,7 +112,8 @@ impl Running {
 pub async fn serve(config: Config, stop: CancellationToken) -> Result<Running, Error> {
     let data = DataDir::open(&config.data_dir, "cmdop-control")?;
     let now_ms = config.clock.now_ms();
-    let store = store::open(&data.join(DATABASE), Schema::Migrate).await?;
+    let database = config::database(data.path(), config.database.clone());
+    let store = store::open(&database, Schema::Migrate).await?;
     let (ca, signer) = keys(data.path(), now_ms).await?;
     let owner_login = data.join(OWNER_LOGIN);
     bootstrap::first_start(&store, config.owner.as_deref(), &owner_login, now_ms).await?;
@@ -194,7 +193,13 @@ async fn keep_house(plane: &ControlPlane) {
     let mut ticks = tokio::time::interval(HOUSEKEEPING);
     loop {
         ticks.tick().await;
-        if let Err(error) = plane.store.forget(plane.clock.now_ms()).await {
+        let now_ms = plane.clock.now_ms();
+        let ended_before = now_ms.saturating_sub(SESSION_RECORD.as_millis() as u64);
+        let forgotten = match plane.store.forget(now_ms).await {
+            Ok(()) => plane.store.forget_sessions(ended_before).await,
+            failed => failed,
+        };
+        if let Err(error) = forgotten {
             tracing::error!(%error, "what has expired could not be dropped");
         }
     }

@@ -6,35 +6,51 @@
 //! it belongs to. Nothing above this module sees SQL, and nothing here knows HTTP, gRPC or a clock.
 
 mod accounts;
+mod audit;
 mod changes;
 mod device_codes;
 mod doors;
 mod enroll;
+mod fleets;
+mod invitations;
+mod keys;
 mod logins;
 mod machines;
+mod members;
 mod open;
+mod query;
 mod relays;
+mod reports;
 mod revocations;
+mod sessions;
+mod transaction;
 mod workspaces;
 
+#[cfg(test)]
+mod scratch;
+
 use cmdop_proto::{Refusal, WorkspaceId};
-use sqlx::SqlitePool;
 use tokio::sync::watch;
 
 pub use accounts::{Account, AddAccountError};
+pub use audit::{Actor, AuditFilter, Event, Outcome, PAGE as AUDIT_PAGE};
 pub use changes::{Change, Snapshot};
 pub use device_codes::{DeviceCode, DeviceState, NewDeviceCode, Polled};
 pub use doors::{Credential, Known};
 pub use enroll::{EnrollError, NewMachine};
+pub use fleets::{Fleet, FleetError};
+pub use invitations::{AcceptError, Invitation, NewInvitation, Revoked};
+pub use keys::{ApiKey, KeyError, KeyLogin, NewKey};
 pub use logins::{Login, LoginError, Method, RefreshError};
 pub use machines::{Machine, MachineError};
-pub use open::{Error as OpenError, Schema, open};
+pub use members::MemberError;
+pub use open::{Database, DatabaseUrl, Error as OpenError, Schema, open};
 pub use relays::{NewRelay, Relay};
 pub use revocations::{Claim, Revocation};
+pub use sessions::{After, SessionFilter};
 pub use workspaces::{AddWorkspaceError, NamedWorkspace};
 
-/// A transaction that holds the write lock from its first statement on.
-type Transaction = sqlx::Transaction<'static, sqlx::Sqlite>;
+use transaction::{Pool, Purpose, Reach, Transaction};
 
 /// Why the database did not answer.
 #[derive(Debug, thiserror::Error)]
@@ -62,13 +78,13 @@ impl From<Error> for Refusal {
 /// The database.
 #[derive(Clone, Debug)]
 pub struct Store {
-    pool: SqlitePool,
+    pool: Pool,
     /// Counts the changes that this process committed: wakes those who follow.
     committed: watch::Sender<u64>,
 }
 
 impl Store {
-    fn new(pool: SqlitePool) -> Self {
+    fn new(pool: Pool) -> Self {
         Self {
             pool,
             committed: watch::Sender::new(0),
@@ -77,7 +93,17 @@ impl Store {
 
     /// The handle for one tenant's rows.
     pub fn workspace(&self, id: WorkspaceId) -> Workspace<'_> {
-        Workspace { store: self, id }
+        Workspace {
+            store: self,
+            id,
+            actor: Actor::control(),
+        }
+    }
+
+    /// The handle for what concerns no tenant: its chain of the audit log tells of relays and of the
+    /// control plane itself.
+    pub fn nobody(&self) -> Workspace<'_> {
+        self.workspace(WorkspaceId::from(uuid::Uuid::nil()))
     }
 
     /// Changes whenever this process has committed something that relays have to hear.
@@ -90,8 +116,14 @@ impl Store {
         self.pool.close().await;
     }
 
-    async fn begin(&self) -> Result<Transaction, Error> {
-        Ok(self.pool.begin_with("BEGIN IMMEDIATE").await?)
+    /// Sees the rows of all workspaces.
+    async fn read(&self) -> Result<Transaction, Error> {
+        self.pool.begin(Reach::All, Purpose::Read).await
+    }
+
+    /// Changes what belongs to no workspace.
+    async fn write(&self) -> Result<Transaction, Error> {
+        self.pool.begin(Reach::All, Purpose::Write).await
     }
 
     async fn commit(&self, transaction: Transaction) -> Result<(), Error> {
@@ -101,14 +133,34 @@ impl Store {
     }
 }
 
-/// One tenant's rows.
-#[derive(Clone, Copy, Debug)]
+/// One tenant's rows, in the hands of somebody: whatever they change is recorded as theirs.
+#[derive(Clone, Debug)]
 pub struct Workspace<'a> {
     store: &'a Store,
     id: WorkspaceId,
+    actor: Actor,
 }
 
 impl Workspace<'_> {
+    /// Sees this workspace's rows.
+    async fn read(&self) -> Result<Transaction, Error> {
+        let reach = Reach::One(self.id);
+        self.store.pool.begin(reach, Purpose::Read).await
+    }
+
+    /// Changes this workspace's rows, alone among those who do.
+    async fn write(&self) -> Result<Transaction, Error> {
+        let reach = Reach::One(self.id);
+        self.store.pool.begin(reach, Purpose::Write).await
+    }
+
+    /// The same rows in the hands of `actor`.
+    #[must_use]
+    pub fn by(mut self, actor: Actor) -> Self {
+        self.actor = actor;
+        self
+    }
+
     /// Which tenant.
     pub fn id(&self) -> WorkspaceId {
         self.id
@@ -122,133 +174,107 @@ fn id<T: std::str::FromStr>(text: &str) -> Result<T, Error> {
 
 #[cfg(test)]
 mod tests {
-    use cmdop_proto::AccountId;
     use cmdop_proto::token::Role;
-    use tempfile::TempDir;
 
+    use super::scratch::{NOW, Scratch};
     use super::*;
-
-    pub(super) const NOW: u64 = 1_800_000_000_000;
-
-    /// A database of its own, with a workspace and an account in it.
-    pub(super) struct Scratch {
-        pub(super) store: Store,
-        pub(super) workspace: WorkspaceId,
-        pub(super) account: AccountId,
-        _dir: TempDir,
-    }
-
-    impl Scratch {
-        pub(super) async fn new() -> Self {
-            let dir = tempfile::tempdir().unwrap();
-            let path = dir.path().join("control.db");
-            let store = open(&path, Schema::Migrate).await.unwrap();
-            let workspace = store.add_workspace("default", NOW).await.unwrap();
-            let handle = store.workspace(workspace);
-            let account = handle.add_account("ada", Role::Member, NOW).await.unwrap();
-            Self {
-                store,
-                workspace,
-                account,
-                _dir: dir,
-            }
-        }
-
-        pub(super) fn here(&self) -> Workspace<'_> {
-            self.store.workspace(self.workspace)
-        }
-
-        /// A handle for another tenant.
-        pub(super) async fn elsewhere(&self) -> Workspace<'_> {
-            let other = self.store.add_workspace("other", NOW).await.unwrap();
-            self.store.workspace(other)
-        }
-    }
 
     #[tokio::test]
     async fn a_name_is_taken_whatever_its_case_and_wherever_it_is() {
-        let scratch = Scratch::new().await;
-        let elsewhere = scratch.elsewhere().await;
-        let again = elsewhere.add_account("ADA", Role::Owner, NOW).await;
-        assert!(matches!(again, Err(AddAccountError::NameTaken { .. })));
-        let again = scratch.store.add_workspace("Default", NOW).await;
-        assert!(matches!(again, Err(AddWorkspaceError::NameTaken { .. })));
-        let known = scratch.store.account_named("Ada").await.unwrap().unwrap();
-        assert_eq!(known.account, scratch.account);
+        for scratch in Scratch::each().await {
+            let elsewhere = scratch.elsewhere().await;
+            let again = elsewhere.add_account("ADA", Role::Owner, NOW).await;
+            assert!(matches!(again, Err(AddAccountError::NameTaken { .. })));
+            let again = scratch.store.add_workspace("Default", NOW).await;
+            assert!(matches!(again, Err(AddWorkspaceError::NameTaken { .. })));
+            let known = scratch.store.account_named("Ada").await.unwrap().unwrap();
+            assert_eq!(known.account, scratch.account);
+        }
     }
 
     #[tokio::test]
-    async fn an_account_is_not_made_without_the_secret_that_lets_it_in() {
-        let scratch = Scratch::new().await;
-        let here = scratch.here();
-        here.add_login_secret("h", scratch.account, None)
-            .await
-            .unwrap();
-        // The secret cannot be kept: then there is no account either.
-        let failed = here.add_account_with_secret("eve", Role::Owner, "h", NOW);
-        assert!(failed.await.is_err());
-        assert_eq!(scratch.store.account_named("eve").await.unwrap(), None);
-        let made = here.add_account_with_secret("eve", Role::Owner, "other", NOW);
-        let account = made.await.unwrap();
-        assert!(here.account(account).await.unwrap().is_some());
-        let door = Credential::LoginSecret("other");
-        assert!(scratch.store.workspace_of(door).await.unwrap().is_some());
+    async fn the_first_account_is_not_made_without_the_secret_that_lets_it_in() {
+        for scratch in Scratch::each().await {
+            let kept = scratch.here();
+            kept.add_login_secret("h", scratch.account, None, NOW)
+                .await
+                .unwrap();
+            let here = scratch.elsewhere().await;
+            // The secret cannot be kept: then there is no account either.
+            let failed = here.add_first_account("eve", Role::Owner, "h", NOW);
+            assert!(failed.await.is_err());
+            assert_eq!(scratch.store.account_named("eve").await.unwrap(), None);
+            let made = here.add_first_account("eve", Role::Owner, "other", NOW);
+            let account = made.await.unwrap().unwrap();
+            assert!(here.account(account).await.unwrap().is_some());
+            let door = Credential::LoginSecret("other");
+            assert!(scratch.store.workspace_of(door).await.unwrap().is_some());
+            let second = here.add_first_account("mallory", Role::Owner, "third", NOW);
+            assert_eq!(second.await.unwrap(), None);
+        }
     }
 
     #[tokio::test]
     async fn a_handle_reaches_nothing_of_another_workspace() {
-        let scratch = Scratch::new().await;
-        let elsewhere = scratch.elsewhere().await;
-        assert_eq!(elsewhere.account(scratch.account).await.unwrap(), None);
-        elsewhere.set_password(scratch.account, "$x").await.unwrap();
-        elsewhere
-            .disable_account(scratch.account, NOW)
-            .await
-            .unwrap();
-        let account = scratch
-            .here()
-            .account(scratch.account)
-            .await
-            .unwrap()
-            .unwrap();
-        assert!(!account.has_password && !account.is_disabled);
-        // The database refuses it too: a reference never leaves its workspace.
-        let secret = elsewhere.add_login_secret("h", scratch.account, None).await;
-        assert!(secret.is_err());
+        for scratch in Scratch::each().await {
+            let elsewhere = scratch.elsewhere().await;
+            assert_eq!(elsewhere.account(scratch.account).await.unwrap(), None);
+            elsewhere
+                .set_password(scratch.account, "$x", NOW)
+                .await
+                .unwrap();
+            elsewhere
+                .disable_account(scratch.account, NOW)
+                .await
+                .unwrap();
+            let account = scratch
+                .here()
+                .account(scratch.account)
+                .await
+                .unwrap()
+                .unwrap();
+            assert!(!account.has_password && !account.is_disabled);
+            // The database refuses it too: a reference never leaves its workspace.
+            let secret = elsewhere
+                .add_login_secret("h", scratch.account, None, NOW)
+                .await;
+            assert!(secret.is_err());
+        }
     }
 
     #[tokio::test]
     async fn what_has_expired_is_forgotten_and_what_has_not_is_kept() {
-        let scratch = Scratch::new().await;
-        scratch
-            .here()
-            .add_login_secret("kept", scratch.account, None)
-            .await
-            .unwrap();
-        let soon = Some(NOW + 1);
-        scratch
-            .here()
-            .add_login_secret("gone", scratch.account, soon)
-            .await
-            .unwrap();
-        scratch
-            .here()
-            .disable_account(scratch.account, NOW)
-            .await
-            .unwrap();
-        let snapshot = scratch.store.snapshot(NOW).await.unwrap();
-        assert_eq!((snapshot.seq, snapshot.revocations.len()), (1, 1));
-        scratch.store.forget(NOW).await.unwrap();
-        assert_eq!(scratch.store.changes_after(0).await.unwrap().len(), 1);
-        scratch
-            .store
-            .forget(NOW + 3 * 24 * 3_600_000)
-            .await
-            .unwrap();
-        let door = |hash| scratch.store.workspace_of(Credential::LoginSecret(hash));
-        assert!(door("kept").await.unwrap().is_some());
-        assert!(door("gone").await.unwrap().is_none());
-        assert!(scratch.store.changes_after(0).await.unwrap().is_empty());
-        assert_eq!(scratch.store.last_change().await.unwrap(), 1);
+        for scratch in Scratch::each().await {
+            scratch
+                .here()
+                .add_login_secret("kept", scratch.account, None, NOW)
+                .await
+                .unwrap();
+            let soon = Some(NOW + 1);
+            scratch
+                .here()
+                .add_login_secret("gone", scratch.account, soon, NOW)
+                .await
+                .unwrap();
+            scratch
+                .here()
+                .disable_account(scratch.account, NOW)
+                .await
+                .unwrap();
+            let snapshot = scratch.store.snapshot(NOW).await.unwrap();
+            assert_eq!((snapshot.seq, snapshot.revocations.len()), (1, 1));
+            scratch.store.forget(NOW).await.unwrap();
+            assert_eq!(scratch.store.changes_after(0).await.unwrap().len(), 1);
+            scratch
+                .store
+                .forget(NOW + 3 * 24 * 3_600_000)
+                .await
+                .unwrap();
+            let door = |hash| scratch.store.workspace_of(Credential::LoginSecret(hash));
+            assert!(door("kept").await.unwrap().is_some());
+            assert!(door("gone").await.unwrap().is_none());
+            assert!(scratch.store.changes_after(0).await.unwrap().is_empty());
+            assert_eq!(scratch.store.last_change().await.unwrap(), 1);
+        }
     }
 }

@@ -57,6 +57,13 @@ pub(crate) const TOKENS: Rule = Rule {
     refill: Duration::from_millis(50),
 };
 
+/// Refusals of one account that are recorded: enough for a program that was set up wrongly, too little
+/// to fill a disk with.
+pub(crate) const DENIALS: Rule = Rule {
+    burst: 100,
+    refill: Duration::from_secs(10),
+};
+
 /// The buckets.
 #[derive(Debug, Default)]
 pub(crate) struct Throttle {

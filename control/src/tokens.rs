@@ -6,13 +6,16 @@ use cmdop_proto::{Refusal, WorkspaceId};
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::lifetimes::{ACCESS_TOKEN, MACHINE_TOKEN};
+use crate::lifetimes::{ACCESS_TOKEN, KEY_TOKEN, MACHINE_TOKEN};
 use crate::plane::ControlPlane;
 use crate::secret::Secret;
-use crate::store::{Login, Machine, Relay};
+use crate::store::{KeyLogin, Login, Machine, Relay};
 
-/// The one scope that there is.
+/// The scope of a login: all that its account's role allows. Tokens of keys name what they are good for.
 pub(crate) const SCOPE: &str = "cmdop";
+
+/// RFC 8693, section 3.
+const ACCESS_TOKEN_TYPE: &str = "urn:ietf:params:oauth:token-type:access_token";
 
 /// The answer of the token endpoint. It carries our time, so that a client whose clock is off can say
 /// so, and where relays listen, so that nobody has to ask for that again.
@@ -23,7 +26,9 @@ pub(crate) struct TokenResponse {
     expires_in: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     refresh_token: Option<String>,
-    scope: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    issued_token_type: Option<&'static str>,
+    scope: String,
     server_time_ms: u64,
     relay_urls: Vec<String>,
 }
@@ -41,13 +46,38 @@ impl ControlPlane {
         claims.role = Some(account.role);
         claims.sid = Some(login.id);
         claims.exp = claims.iat + ACCESS_TOKEN.as_secs() as i64;
+        self.date_after_revocation(&mut claims).await?;
+        self.respond(&claims, Some(refresh)).await
+    }
+
+    /// The token of an API key: its account's, narrowed, and void when the key is.
+    pub(crate) async fn token_for_key(
+        &self,
+        workspace: WorkspaceId,
+        login: &KeyLogin,
+    ) -> Result<TokenResponse, Refusal> {
+        let account = &login.account;
+        let mut claims = self.claims(Bearer::Account, account.id.to_string(), &account.name);
+        claims.wid = workspace;
+        claims.role = Some(account.role);
+        claims.sid = Some(login.id);
+        claims.scope = Some(login.scopes);
+        let end = login
+            .expires_at_ms
+            .map_or(i64::MAX, |ms| (ms / 1000) as i64);
+        claims.exp = end.min(claims.iat + KEY_TOKEN.as_secs() as i64);
+        self.date_after_revocation(&mut claims).await?;
+        self.respond(&claims, None).await
+    }
+
+    async fn date_after_revocation(&self, claims: &mut Claims) -> Result<(), Refusal> {
         // An account that was disabled and enabled again in this very second: tokens count in seconds,
         // so this one is dated to the next, or the old revocation would hit it too.
         let revoked_until = self.store.revoked_until_ms(&claims.sub).await? as i64;
         if revoked_until >= claims.iat * 1000 {
             claims.iat = revoked_until / 1000 + 1;
         }
-        self.respond(&claims, Some(refresh)).await
+        Ok(())
     }
 
     /// The token of an enrolled machine.
@@ -79,9 +109,9 @@ impl ControlPlane {
             wid: WorkspaceId::from(Uuid::nil()),
             bearer,
             role: None,
+            scope: None,
             sid: None,
             name: name.to_owned(),
-            scope: None,
         }
     }
 
@@ -95,7 +125,10 @@ impl ControlPlane {
             token_type: "Bearer",
             expires_in: (claims.exp - claims.iat).max(0) as u64,
             refresh_token: refresh.map(|token| token.expose().to_owned()),
-            scope: SCOPE,
+            issued_token_type: claims.scope.map(|_| ACCESS_TOKEN_TYPE),
+            scope: claims
+                .scope
+                .map_or_else(|| SCOPE.to_owned(), |scopes| scopes.to_string()),
             server_time_ms: self.clock.now_ms(),
             relay_urls: self.store.relay_urls().await?,
         })

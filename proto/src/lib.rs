@@ -3,11 +3,13 @@
 //! Nothing here does IO or reads a clock. The field-level reference is in `cmdop/v1/*.proto`;
 //! this crate adds the types that make a wrong value hard to write.
 
+pub mod audit;
 pub mod error;
 pub mod file_change;
 pub mod ids;
 pub mod limits;
 pub mod offset;
+pub mod scope;
 pub mod size;
 pub mod text;
 pub mod token;

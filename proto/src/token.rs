@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{LoginId, WorkspaceId};
+use crate::scope::{Scope, Scopes};
 
 /// The `aud` of every token that a relay accepts.
 pub const RELAY_AUDIENCE: &str = "cmdop-relay";
@@ -88,23 +89,20 @@ pub struct Claims {
     /// The account's role; absent for machines and relays.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role: Option<Role>,
-    /// The login that it came from; absent for machines and relays.
+    /// What of that it is good for (RFC 8693, section 4.2; RFC 9068): words between spaces. Absent: all
+    /// that the role allows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<Scopes>,
+    /// The login or API key that it came from; absent for machines and relays.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sid: Option<LoginId>,
     /// The account's or machine's name, for records and messages.
     pub name: String,
-    /// What the token is restricted to: words with spaces between them (RFC 8693, section 4.2). Absent: all
-    /// that the role may.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub scope: Option<String>,
 }
 
 impl Claims {
     /// Whether the token's scope, if it has one, holds this word.
-    pub fn is_scoped_for(&self, word: &str) -> bool {
-        let Some(scope) = &self.scope else {
-            return true;
-        };
-        scope.split(' ').any(|one| one == word)
+    pub fn is_scoped_for(&self, scope: Scope) -> bool {
+        self.scope.is_none_or(|given| given.contains(scope))
     }
 }

@@ -7,6 +7,7 @@ use cmdop_proto::{MachineId, Refusal, WorkspaceId};
 use tonic::metadata::MetadataMap;
 
 use crate::directory::Directory;
+use crate::permission::{self, Action, Denied};
 
 /// A person, or a program that acts as one.
 #[derive(Clone, Debug)]
@@ -45,21 +46,35 @@ impl Account {
         self.claims.role.is_some_and(Role::can_govern)
     }
 
-    /// Refuses `what` to a guest.
-    pub(crate) fn require_operator(&self, what: &str) -> Result<(), Refusal> {
-        // A token without a role is nobody's operator.
-        match self.claims.role {
-            Some(role) if role.can_operate() => Ok(()),
-            role => Err(Refusal::denied(
+    /// Refuses what the table of permissions does not allow; `what` is how the refusal says it.
+    pub(crate) fn must_be_allowed(&self, action: Action, what: &str) -> Result<(), Refusal> {
+        let (role, scopes) = (self.claims.role, self.claims.scope);
+        let Err(denied) = permission::check(action, role, scopes) else {
+            return Ok(());
+        };
+        Err(match denied {
+            Denied::Role(least) => Refusal::denied(
                 "role-too-low",
                 format!(
-                    "{} may not {what}: the role is {}, and it takes a member",
+                    "{} may not {what}: the role is {}, and it takes a {}",
                     self.name(),
                     role.map_or("missing", Role::as_str),
+                    least.as_str(),
                 ),
             )
-            .hint("ask an administrator of the workspace for another role")),
-        }
+            .hint("ask an administrator of the workspace for another role"),
+            Denied::Scope(one_of) => {
+                let words: Vec<_> = one_of.iter().map(|scope| scope.as_str()).collect();
+                Refusal::denied(
+                    "scope-missing",
+                    format!(
+                        "this token may not {what}: it takes the scope {}",
+                        words.join(" or ")
+                    ),
+                )
+                .hint("use a key that was issued with that scope")
+            }
+        })
     }
 }
 

@@ -94,6 +94,8 @@ pub struct Limits {
     /// Feeds of one workspace at the same time: each keeps up to 4 MiB for copies to several machines, or between
     /// two.
     pub feeds_per_workspace: usize,
+    /// Bytes of reports that wait on the disk while the control plane is away.
+    pub spool_bytes: u64,
 }
 
 impl Default for Limits {
@@ -113,6 +115,7 @@ impl Default for Limits {
             execs_per_machine: 256,
             file_streams_per_machine: limits::FILE_STREAMS,
             feeds_per_workspace: 64,
+            spool_bytes: 64 << 20,
         }
     }
 }

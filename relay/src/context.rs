@@ -6,6 +6,7 @@ use crate::directory::Directory;
 use crate::lingering::Lingering;
 use crate::machines::Machines;
 use crate::meters::Meters;
+use crate::report::Reporter;
 
 /// The shared parts. None of them refers back to a session's owner.
 #[derive(Debug)]
@@ -16,4 +17,5 @@ pub(crate) struct Context {
     pub(crate) deadlines: Deadlines,
     pub(crate) lingering: Lingering,
     pub(crate) meters: Meters,
+    pub(crate) reporter: Reporter,
 }

@@ -3,7 +3,7 @@
 
 mod enrol;
 mod follow;
-mod token;
+pub(crate) mod token;
 
 use std::net::SocketAddr;
 
@@ -13,6 +13,7 @@ use cmdop_service::private_file;
 pub use enrol::EnrolError;
 pub(crate) use enrol::{Identity, identity, listen_address};
 pub(crate) use follow::follow;
+pub(crate) use token::TokenError;
 
 use crate::directory::Directory;
 

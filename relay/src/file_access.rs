@@ -1,6 +1,7 @@
 //! Who may do what with files: by role, and by the scope of the token. Each message is checked here, whichever
 //! way it came; the agent checks again.
 
+use cmdop_proto::scope::Scope;
 use cmdop_proto::token::Role;
 use cmdop_proto::{Refusal, file_change, v1};
 use v1::file_request::Request as Ask;
@@ -10,8 +11,8 @@ use crate::feed::Owner;
 use crate::file_streams::{Caller, FileStream};
 
 /// The scopes of tokens that are about files. Whoever may write may read what is there.
-const READ: &str = "files:read";
-const WRITE: &str = "files:write";
+const READ: Scope = Scope::FilesRead;
+const WRITE: Scope = Scope::FilesWrite;
 
 /// What the account may do, if anything: a member reads and writes, a guest reads what its machine lets guests
 /// read; a token with a scope, no more than that says.
@@ -76,8 +77,9 @@ fn may_only_read(caller: &Caller, verb: &str) -> Refusal {
         return Refusal::denied(
             "scope-missing",
             format!(
-                "the key of {} may only read files: {verb} takes the scope {WRITE}",
-                caller.account
+                "the key of {} may only read files: {verb} takes the scope {}",
+                caller.account,
+                WRITE.as_str()
             ),
         )
         .hint("use a key that was issued with this scope");
@@ -92,12 +94,13 @@ fn may_only_read(caller: &Caller, verb: &str) -> Refusal {
     .hint("ask an administrator of the workspace for another role")
 }
 
-fn out_of_scope(account: &Account, scope: &str) -> Refusal {
+fn out_of_scope(account: &Account, scope: Scope) -> Refusal {
     Refusal::denied(
         "scope-missing",
         format!(
-            "the key of {} is not for files: it takes the scope {scope}",
-            account.name()
+            "the key of {} is not for files: it takes the scope {}",
+            account.name(),
+            scope.as_str()
         ),
     )
     .hint("use a key that was issued with this scope")
@@ -126,7 +129,7 @@ mod tests {
             role,
             sid: None,
             name: "ada".into(),
-            scope: scope.map(str::to_owned),
+            scope: scope.map(cmdop_proto::scope::Scopes::read),
         };
         let account = Account {
             claims: Arc::new(claims),

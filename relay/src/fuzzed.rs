@@ -53,6 +53,7 @@ impl Stage {
             deadlines: Deadlines::default(),
             lingering: Lingering::default(),
             meters: Meters::new(),
+            reporter: crate::report::Reporter::nowhere(),
         });
         let workspace = Workspaces::default().of(WorkspaceId::new());
         let facts = Facts {

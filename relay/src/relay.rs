@@ -17,6 +17,7 @@ use crate::directory::{Change, Enrolled};
 use crate::feed::Feeds;
 use crate::file_streams::FileStreams;
 use crate::live::{LiveStream, LiveStreams};
+use crate::permission::Action;
 use crate::runs::Runs;
 use crate::workspace::{Workspace, Workspaces};
 
@@ -57,10 +58,20 @@ impl Relay {
         })
     }
 
-    /// The account that calls, unless the relay is leaving.
-    pub(crate) fn account<T>(&self, request: &tonic::Request<T>) -> Result<Account, Refusal> {
+    /// The account that calls, if it may, unless the relay is leaving. `what` is how a refusal says it.
+    pub(crate) fn account<T>(
+        &self,
+        request: &tonic::Request<T>,
+        action: Action,
+        what: &str,
+    ) -> Result<Account, Refusal> {
         self.require_serving()?;
-        Account::of(&self.context.directory, request.metadata())
+        let account = Account::of(&self.context.directory, request.metadata())?;
+        if let Err(refusal) = account.must_be_allowed(action, what) {
+            self.context.reporter.denied(&account, what, &refusal);
+            return Err(refusal);
+        }
+        Ok(account)
     }
 
     /// The agent that calls, unless the relay is leaving, with its entry in the directory.

@@ -32,6 +32,9 @@ use crate::lingering::Lingering;
 use crate::machines::Machines;
 use crate::meters::Meters;
 use crate::relay::{Relay, draining};
+use crate::report::deliver::deliver;
+use crate::report::spool::Spool;
+use crate::report::{Reporter, Writer};
 
 /// A relay without anything cached waits so long for its control plane before it serves all the same.
 const FIRST_SYNC: Duration = Duration::from_secs(5);
@@ -51,6 +54,9 @@ pub enum Error {
     /// It has no identity and could not get one.
     #[error(transparent)]
     Enrol(#[from] control::EnrolError),
+    /// The spool of its reports cannot be used.
+    #[error("the spool of reports cannot be used: {0}")]
+    Spool(#[from] std::io::Error),
     /// Its certificate cannot be used.
     #[error(transparent)]
     Tls(#[from] cmdop_service::tls::Error),
@@ -115,8 +121,18 @@ pub async fn start(config: Config, stop: CancellationToken) -> Result<Running, E
         None => None,
         Some(address) => Some(listen::bind_for("--metrics-listen", address).await?),
     };
+    let spool = Spool::open(&data_dir.join("spool"), parts.limits.spool_bytes)?;
+    let deliver = deliver(identity.clone(), spool.clone());
     let follow = control::follow(identity, directory.clone(), data_dir);
-    let running = assemble(parts, stop, metrics, Some(Box::pin(follow)));
+    let duties = async move {
+        tokio::join!(follow, deliver);
+    };
+    let (reporter, writer) = Reporter::spooled(spool);
+    let towards_control = TowardsControl {
+        duties: Box::pin(duties),
+        writer,
+    };
+    let running = assemble(parts, stop, metrics, reporter, Some(towards_control));
     // Nobody may be turned away because it asked a moment too early.
     let _ = tokio::time::timeout(FIRST_SYNC, directory.known()).await;
     Ok(running)
@@ -124,16 +140,23 @@ pub async fn start(config: Config, stop: CancellationToken) -> Result<Running, E
 
 /// Starts a relay from its parts.
 pub fn start_with(parts: Parts, stop: CancellationToken) -> Running {
-    assemble(parts, stop, None, None)
+    assemble(parts, stop, None, Reporter::nowhere(), None)
 }
 
-type Follow = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
+/// A relay's dealings with its control plane.
+struct TowardsControl {
+    /// Follows it, and delivers what is in the spool; for ever.
+    duties: std::pin::Pin<Box<dyn Future<Output = ()> + Send>>,
+    /// Writes into the spool what is told.
+    writer: Writer,
+}
 
 fn assemble(
     parts: Parts,
     stop: CancellationToken,
     metrics: Option<TcpListener>,
-    follow: Option<Follow>,
+    reporter: Reporter,
+    control: Option<TowardsControl>,
 ) -> Running {
     let address = parts
         .listener
@@ -146,6 +169,7 @@ fn assemble(
         deadlines: Deadlines::default(),
         lingering: Lingering::default(),
         meters: Meters::new(),
+        reporter,
     });
     let served = run(
         relay.clone(),
@@ -153,7 +177,7 @@ fn assemble(
         parts.tls,
         stop,
         metrics,
-        follow,
+        control,
     );
     Running {
         address,
@@ -167,24 +191,41 @@ async fn run(
     tls: Arc<ServerConfig>,
     stop: CancellationToken,
     metrics: Option<TcpListener>,
-    follow: Option<Follow>,
+    control: Option<TowardsControl>,
+) -> Result<(), Error> {
+    let Some(TowardsControl { duties, mut writer }) = control else {
+        return serve_until(relay, listener, tls, stop, metrics, std::future::pending()).await;
+    };
+    let towards_control = async {
+        tokio::join!(duties, writer.run());
+    };
+    let served = serve_until(relay, listener, tls, stop, metrics, towards_control).await;
+    // What was told last is on the disk before the process ends; the next life delivers it.
+    writer.finish().await;
+    served
+}
+
+/// Serves until `stop`, then leaves; `duties` go on all the while.
+async fn serve_until(
+    relay: Arc<Relay>,
+    listener: TcpListener,
+    tls: Arc<ServerConfig>,
+    stop: CancellationToken,
+    metrics: Option<TcpListener>,
+    duties: impl Future<Output = ()>,
 ) -> Result<(), Error> {
     let (health, routes) = routes(&relay).await;
     let stop_serving = CancellationToken::new();
     let drain = relay.context.limits.drain + CLOSE;
     let server = serve::serve(listener, tls, routes, stop_serving.clone(), drain);
     let mut server = std::pin::pin!(server);
+    let more_duties = duties;
     let duties = async {
         tokio::join!(
             relay.context.deadlines.run(),
             relay.obey(),
             serve_metrics(&relay, metrics),
-            async {
-                match follow {
-                    Some(follow) => follow.await,
-                    None => std::future::pending().await,
-                }
-            },
+            more_duties,
         )
     };
     let mut duties = std::pin::pin!(duties);

@@ -22,6 +22,7 @@ mod owed;
 mod pace;
 mod size;
 mod state;
+mod told;
 mod wakes;
 
 use std::sync::{Arc, Weak};
@@ -73,6 +74,7 @@ pub(crate) struct Session {
     input_moves: Notify,
     /// Told when the status changes.
     status_moves: Notify,
+    told: Lock<told::Told>,
 }
 
 impl Session {
@@ -134,6 +136,7 @@ impl Session {
             state: Lock::new(state),
             input_moves: Notify::new(),
             status_moves: Notify::new(),
+            told: Lock::default(),
         });
         context.meters.sessions.increment(1.0);
         // Arms its first deadline.
@@ -197,6 +200,7 @@ impl Session {
             self.context.meters.sessions.decrement(1.0);
             workspace.session_ended(self);
         }
+        self.tell_control(&workspace);
         if after.forget {
             workspace.forget(self.id);
         } else {

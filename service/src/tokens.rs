@@ -152,9 +152,9 @@ mod tests {
             wid: WorkspaceId::new(),
             bearer: Bearer::Account,
             role: None,
+            scope: None,
             sid: None,
             name: "someone".into(),
-            scope: None,
         }
     }
 

@@ -78,7 +78,7 @@ async fn scoped(world: &World, scope: &str) -> Wire {
     let genuine = world.owner.access_token().await;
     let forge = Forge::of_control(world.control.data(), &genuine);
     let token = forge.sign(&cmdop_proto::token::Claims {
-        scope: Some(scope.into()),
+        scope: Some(cmdop_proto::scope::Scopes::read(scope)),
         ..forge::claims(&genuine)
     });
     Wire::dial(&world.relay.url(), &world.control.ca_pem(), &token).await

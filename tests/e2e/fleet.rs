@@ -13,12 +13,10 @@ use cmdop_tui::dashboard::run;
 use tokio::sync::mpsc;
 
 #[tokio::test]
-async fn a_label_puts_a_machine_into_a_fleet_and_commands_find_it_there() {
+async fn a_machine_that_is_put_into_a_fleet_is_found_there_by_commands() {
     let world = World::with().machines(&["a-1", "a-2"]).start().await;
-    world
-        .cmdop(&["machines", "label", "a-1", "fleet=eu"])
-        .await
-        .ok();
+    world.cmdop(&["fleets", "create", "eu"]).await.ok();
+    world.cmdop(&["fleets", "add", "eu", "a-1"]).await.ok();
     let mut follow = machines::watch(&world.owner.connection());
     let followed = async {
         loop {

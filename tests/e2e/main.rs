@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "what a test unwraps it asserts")]
 
 mod absence;
+mod audit;
 mod browsing;
 mod clock;
 mod credentials;
@@ -29,6 +30,7 @@ mod holder;
 mod hostile;
 mod in_tmux;
 mod keyboard;
+mod keys;
 mod login;
 mod operators;
 mod panes;

@@ -5,6 +5,7 @@
 //! hand through on purpose.
 
 mod attach;
+mod audit;
 mod capture;
 mod completions;
 mod context;
@@ -13,13 +14,16 @@ mod detached;
 mod down;
 pub(crate) mod exec;
 mod failure;
+mod fleets;
 mod fs;
 mod keyboard;
+mod keys;
 mod location;
 mod login;
 mod logout;
 mod machines;
 mod man;
+mod members;
 mod new;
 mod output;
 mod play;
@@ -87,6 +91,10 @@ enum Command {
     Exec(exec::Args),
     Cp(cp::Args),
     Fs(fs::Args),
+    Fleets(fleets::Args),
+    Members(members::Args),
+    Keys(keys::Args),
+    Audit(audit::Args),
     Completions(completions::Args),
     Man(man::Args),
     #[command(name = "__detached", hide = true)]
@@ -158,6 +166,10 @@ pub async fn run(cli: Cli, environment: &Environment) -> Result<u8, Failure> {
         Command::Exec(args) => exec::run(&context, args).await,
         Command::Cp(args) => cp::run(&context, args).await,
         Command::Fs(args) => fs::run(&context, args).await,
+        Command::Fleets(args) => fleets::run(&context, args).await,
+        Command::Members(args) => members::run(&context, args).await,
+        Command::Keys(args) => keys::run(&context, args).await,
+        Command::Audit(args) => audit::run(&context, args).await,
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),
         Command::Supervise(args) => up::supervise::run(&context, args).await,

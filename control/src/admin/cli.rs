@@ -8,15 +8,13 @@ use time::format_description::well_known::Rfc3339;
 
 use super::{Admin, Error, PlacedAccount, PlacedMachine};
 use crate::args::{AdminArgs, Task};
-use crate::config;
 
 /// More than any password that is taken.
 const MAX_STDIN: u64 = 8 << 10;
 
 /// Does one task, and prints its result.
 pub async fn run(args: AdminArgs) -> Result<(), Error> {
-    let dir = config::directory(args.place.data_dir.as_deref())?;
-    let admin = Admin::open(&dir).await?;
+    let admin = Admin::open(&args.place).await?;
     let done = perform(&admin, args.task).await;
     admin.close().await;
     let text = done?;

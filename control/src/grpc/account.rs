@@ -6,6 +6,7 @@ use tonic::{Request, Response, Status};
 
 use cmdop_proto::Refusal;
 
+use crate::permission::Action;
 use crate::plane::Shared;
 
 /// The service.
@@ -19,7 +20,9 @@ impl AccountService for Accounts {
         request: Request<WhoAmIRequest>,
     ) -> Result<Response<WhoAmIResponse>, Status> {
         let plane = &self.0;
-        let caller = plane.caller(request.metadata()).await?;
+        let caller = plane
+            .caller(request.metadata(), Action::KnowOneself)
+            .await?;
         let name = caller.workspace.name().await.map_err(Refusal::from)?;
         Ok(Response::new(WhoAmIResponse {
             account_id: caller.account.id.to_string(),

@@ -1,44 +1,69 @@
-//! Who calls: the bearer token of a request, checked with our own keys, our list of revocations, and
-//! against the account as it is now.
+//! Who calls, and whether they may: the bearer token of a request, checked with our own keys, our list of
+//! revocations and the account as it is now; then the one table of [`crate::permission`].
 
+use cmdop_proto::scope::Scopes;
 use cmdop_proto::token::{Bearer, CONTROL_AUDIENCE, Claims, Role};
 use cmdop_proto::{Refusal, RelayId};
+use tokio::time::Instant;
 use tonic::metadata::MetadataMap;
 
+use crate::api_key;
+use crate::permission::{self, Action, Denied};
 use crate::plane::ControlPlane;
-use crate::store::{Account, Workspace};
+use crate::store::{Account, Actor, Event, Outcome, Workspace};
+use crate::throttle::DENIALS;
 
-/// An account that calls, with the handle for its workspace.
+/// An account that calls and may do what it asks, with the handle for its workspace.
 #[derive(Debug)]
 pub(crate) struct Caller<'a> {
-    /// Its workspace: the only one that it can name.
+    /// Its workspace: the only one that it can name. What it changes is recorded as its own.
     pub workspace: Workspace<'a>,
     /// The account as it is now.
     pub account: Account,
+    /// What its token is good for; none: all that the role allows.
+    pub scopes: Option<Scopes>,
 }
 
 impl Caller<'_> {
-    /// Refuses who may not change the workspace's machines.
-    pub(crate) fn must_administrate(&self, what: &str) -> Result<(), Refusal> {
-        if self.account.role >= Role::Admin {
-            return Ok(());
-        }
-        Err(Refusal::denied(
-            "role-too-low",
-            format!(
-                "{} is {} and may not {what}",
-                self.account.name,
-                self.account.role.as_str()
-            ),
-        )
-        .hint("ask an admin or the owner of the workspace"))
+    /// Whether it may do something else besides.
+    pub(crate) fn also_may(&self, action: Action) -> bool {
+        permission::check(action, self.account.role, self.scopes).is_ok()
+    }
+
+    /// Its role.
+    pub(crate) fn role(&self) -> Role {
+        self.account.role
     }
 }
 
 impl ControlPlane {
-    /// The account that calls.
-    pub(crate) async fn caller(&self, metadata: &MetadataMap) -> Result<Caller<'_>, Refusal> {
-        let claims = self.claims_of(metadata, Bearer::Account).await?;
+    /// The account that calls, if it may. A refusal of somebody who is known is recorded.
+    pub(crate) async fn caller(
+        &self,
+        metadata: &MetadataMap,
+        action: Action,
+    ) -> Result<Caller<'_>, Refusal> {
+        let caller = self.known_caller(metadata).await?;
+        let Err(denied) = permission::check(action, caller.account.role, caller.scopes) else {
+            return Ok(caller);
+        };
+        let words = permission::rule_of(action).words;
+        self.record_denial(&caller, words).await?;
+        Err(refusal(&caller.account, words, denied))
+    }
+
+    async fn known_caller(&self, metadata: &MetadataMap) -> Result<Caller<'_>, Refusal> {
+        let token = bearer(metadata)?;
+        if token.starts_with(api_key::PREFIX) {
+            let (workspace, login) = self.key_login(token).await?;
+            let actor = Actor::new("key", login.id, &login.name);
+            return Ok(Caller {
+                workspace: workspace.by(actor),
+                account: login.account,
+                scopes: Some(login.scopes),
+            });
+        }
+        let claims = self.claims_of(token, Bearer::Account).await?;
         let workspace = self.store.workspace(claims.wid);
         let gone = || {
             Refusal::denied(
@@ -52,12 +77,27 @@ impl ControlPlane {
         if account.is_disabled {
             return Err(gone());
         }
-        Ok(Caller { workspace, account })
+        Ok(Caller {
+            workspace: workspace.by(account.actor()),
+            account,
+            scopes: claims.scope,
+        })
+    }
+
+    /// Somebody who tries again and again fills the log only as fast as the throttle lets them.
+    async fn record_denial(&self, caller: &Caller<'_>, words: &str) -> Result<(), Refusal> {
+        let key = format!("denied/{}", caller.account.id);
+        if self.throttle.take(key, DENIALS, Instant::now()).is_err() {
+            tracing::warn!(account = %caller.account.name, words, "denied, and recorded no more");
+            return Ok(());
+        }
+        let event = Event::new("denied", words).outcome(Outcome::Denied);
+        Ok(caller.workspace.note(event, self.clock.now_ms()).await?)
     }
 
     /// The relay that calls.
     pub(crate) async fn calling_relay(&self, metadata: &MetadataMap) -> Result<RelayId, Refusal> {
-        let claims = self.claims_of(metadata, Bearer::Relay).await?;
+        let claims = self.claims_of(bearer(metadata)?, Bearer::Relay).await?;
         let gone = || {
             Refusal::denied("token-revoked", "this relay is not enrolled any more")
                 .hint("enrol it again with a token of `cmdop-control admin relay-token`")
@@ -67,15 +107,7 @@ impl ControlPlane {
         Ok(relay)
     }
 
-    async fn claims_of(&self, metadata: &MetadataMap, wanted: Bearer) -> Result<Claims, Refusal> {
-        let token = metadata
-            .get("authorization")
-            .and_then(|value| value.to_str().ok())
-            .and_then(|value| value.strip_prefix("Bearer "))
-            .ok_or_else(|| {
-                Refusal::denied("not-logged-in", "this call needs a bearer token")
-                    .hint("log in with `cmdop login`")
-            })?;
+    async fn claims_of(&self, token: &str, wanted: Bearer) -> Result<Claims, Refusal> {
         let now = self.clock.now_s();
         let claims = self.signer.public().verify(token, CONTROL_AUDIENCE, now)?;
         if claims.bearer != wanted {
@@ -93,6 +125,40 @@ impl ControlPlane {
                 .hint("log in again with `cmdop login`"));
         }
         Ok(claims)
+    }
+}
+
+fn bearer(metadata: &MetadataMap) -> Result<&str, Refusal> {
+    metadata
+        .get("authorization")
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.strip_prefix("Bearer "))
+        .map(str::trim)
+        .ok_or_else(|| {
+            Refusal::denied("not-logged-in", "this call needs a bearer token")
+                .hint("log in with `cmdop login`")
+        })
+}
+
+fn refusal(account: &Account, words: &str, denied: Denied) -> Refusal {
+    let (name, role) = (&account.name, account.role.as_str());
+    match denied {
+        Denied::Role(least) => Refusal::denied(
+            "role-too-low",
+            format!(
+                "{name} is {role} and may not {words}: it takes {}",
+                least.as_str()
+            ),
+        )
+        .hint("ask an admin or the owner of the workspace"),
+        Denied::Scope(scope) => Refusal::denied(
+            "scope-missing",
+            format!(
+                "this token may not {words}: it has no scope {}",
+                scope.as_str()
+            ),
+        )
+        .hint("use a key that was issued with that scope"),
     }
 }
 

@@ -1,23 +1,23 @@
-//! `RelayService.Follow`: what a relay must know to decide offline; a snapshot, then each change.
+//! `RelayService`: what a relay must know to decide offline, a snapshot, then each change; and what it saw.
 //!
 //! Changes of this process wake the stream at once. Those that `admin` makes in another process are
 //! found by looking at one number in the database, only while a relay follows.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::pin::Pin;
 use std::time::Duration;
 
 use cmdop_proto::v1::control_event::Event;
 use cmdop_proto::v1::relay_service_server::RelayService;
-use cmdop_proto::v1::{ControlEvent, FollowRequest, Revocation};
-use cmdop_proto::{Refusal, RelayId};
+use cmdop_proto::v1::{ControlEvent, FollowRequest, ReportRequest, ReportResponse, Revocation};
+use cmdop_proto::{Refusal, RelayId, WorkspaceId, v1};
 use futures_util::Stream;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 use tonic::{Request, Response, Status};
 
 use super::machines::on_the_wire;
-use crate::plane::Shared;
+use crate::plane::{ControlPlane, Shared};
 use crate::store::{self, Change, Claim};
 
 /// How often the number is looked at: half of the second in which a relay is to hear.
@@ -35,6 +35,15 @@ type Events = Pin<Box<dyn Stream<Item = Result<ControlEvent, Status>> + Send>>;
 #[tonic::async_trait]
 impl RelayService for Relays {
     type FollowStream = Events;
+
+    async fn report(
+        &self,
+        request: Request<ReportRequest>,
+    ) -> Result<Response<ReportResponse>, Status> {
+        let relay = self.0.calling_relay(request.metadata()).await?;
+        keep(&self.0, relay, request.into_inner().reports).await?;
+        Ok(Response::new(ReportResponse {}))
+    }
 
     async fn follow(&self, request: Request<FollowRequest>) -> Result<Response<Events>, Status> {
         let relay = self.0.calling_relay(request.metadata()).await?;
@@ -60,6 +69,33 @@ impl RelayService for Relays {
             },
         ))))
     }
+}
+
+/// Reports in one request.
+const MAX_REPORTS: usize = 500;
+
+/// Keeps each report in the workspace that it names, in the order in which they are told.
+async fn keep(
+    plane: &ControlPlane,
+    relay: RelayId,
+    reports: Vec<v1::Report>,
+) -> Result<(), Refusal> {
+    if reports.len() > MAX_REPORTS {
+        let many = format!("more than {MAX_REPORTS} reports in one request");
+        return Err(Refusal::invalid("bad-request", many));
+    }
+    let mut by_workspace: BTreeMap<WorkspaceId, Vec<v1::Report>> = BTreeMap::new();
+    for report in reports {
+        match report.workspace_id.parse() {
+            Ok(workspace) => by_workspace.entry(workspace).or_default().push(report),
+            Err(_) => tracing::warn!(%relay, "a report of no workspace"),
+        }
+    }
+    for (workspace, reports) in by_workspace {
+        let workspace = plane.store.workspace(workspace);
+        workspace.keep_reports(relay, reports).await?;
+    }
+    Ok(())
 }
 
 struct Follower {

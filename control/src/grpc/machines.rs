@@ -15,6 +15,7 @@ use tonic::{Request, Response, Status};
 use crate::enrollment::{self, Guest};
 use crate::lifetimes::ENROLL_TOKEN;
 use crate::names;
+use crate::permission::Action;
 use crate::plane::Shared;
 use crate::store::{Machine, MachineError};
 
@@ -28,7 +29,10 @@ impl MachineService for Machines {
         &self,
         request: Request<ListEnrolledRequest>,
     ) -> Result<Response<ListEnrolledResponse>, Status> {
-        let caller = self.0.caller(request.metadata()).await?;
+        let caller = self
+            .0
+            .caller(request.metadata(), Action::SeeMachines)
+            .await?;
         let machines = caller.workspace.machines().await.map_err(Refusal::from)?;
         Ok(Response::new(ListEnrolledResponse {
             machines: machines.into_iter().map(on_the_wire).collect(),
@@ -39,8 +43,10 @@ impl MachineService for Machines {
         &self,
         request: Request<RenameMachineRequest>,
     ) -> Result<Response<EnrolledMachine>, Status> {
-        let caller = self.0.caller(request.metadata()).await?;
-        caller.must_administrate("rename a machine")?;
+        let caller = self
+            .0
+            .caller(request.metadata(), Action::ChangeMachines)
+            .await?;
         let wanted = request.get_ref();
         let name = names::machine(&wanted.name)?;
         let renamed = caller
@@ -55,8 +61,10 @@ impl MachineService for Machines {
         &self,
         request: Request<LabelMachineRequest>,
     ) -> Result<Response<EnrolledMachine>, Status> {
-        let caller = self.0.caller(request.metadata()).await?;
-        caller.must_administrate("label a machine")?;
+        let caller = self
+            .0
+            .caller(request.metadata(), Action::ChangeMachines)
+            .await?;
         let wanted = request.get_ref();
         let set = names::labels(wanted.set.clone())?;
         let labelled = caller
@@ -71,8 +79,10 @@ impl MachineService for Machines {
         &self,
         request: Request<RemoveMachineRequest>,
     ) -> Result<Response<RemoveMachineResponse>, Status> {
-        let caller = self.0.caller(request.metadata()).await?;
-        caller.must_administrate("remove a machine")?;
+        let caller = self
+            .0
+            .caller(request.metadata(), Action::RemoveMachines)
+            .await?;
         let machine = &request.get_ref().machine;
         let removed = caller
             .workspace
@@ -88,16 +98,18 @@ impl MachineService for Machines {
         request: Request<CreateEnrollTokenRequest>,
     ) -> Result<Response<CreateEnrollTokenResponse>, Status> {
         let plane = &self.0;
-        let caller = plane.caller(request.metadata()).await?;
-        caller.must_administrate("enrol machines")?;
+        let caller = plane
+            .caller(request.metadata(), Action::EnrolMachines)
+            .await?;
         let wanted = request.into_inner();
         let lifetime = lifetime(wanted.lifetime_ms)?;
         let labels = names::labels(wanted.labels)?;
         let (token, hash) = enrollment::new_token(Guest::Machine, &plane.ca.fingerprint());
-        let expires_at_ms = plane.clock.now_ms() + lifetime.as_millis() as u64;
+        let now_ms = plane.clock.now_ms();
+        let expires_at_ms = now_ms + lifetime.as_millis() as u64;
         caller
             .workspace
-            .add_machine_token(&hash, &labels, expires_at_ms)
+            .add_machine_token(&hash, &labels, expires_at_ms, now_ms)
             .await
             .map_err(Refusal::from)?;
         Ok(Response::new(CreateEnrollTokenResponse {
@@ -114,15 +126,10 @@ fn lifetime(asked_ms: u64) -> Result<Duration, Refusal> {
     }
 }
 
-/// The label that puts a machine into a fleet.
-const FLEET_LABEL: &str = "fleet";
-
 /// A machine as the wire has it.
 pub(super) fn on_the_wire(machine: Machine) -> EnrolledMachine {
-    // Until fleets have rows of their own, the label `fleet` names the one that a machine is in.
-    let fleets = machine.labels.get(FLEET_LABEL).cloned();
     EnrolledMachine {
-        fleets: fleets.into_iter().collect(),
+        fleets: machine.fleets,
         id: machine.id.to_string(),
         workspace_id: machine.workspace.to_string(),
         name: machine.name,

@@ -2,15 +2,20 @@
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use cmdop_proto::scope::Scope;
 use http::header;
 
 use super::answer::uncached;
-use super::token::{DEVICE_CODE, LOCAL_SECRET};
+use super::token::{DEVICE_CODE, LOCAL_SECRET, TOKEN_EXCHANGE};
 use crate::plane::Shared;
 use crate::tokens::SCOPE;
 
 /// The server's metadata.
 pub(super) async fn metadata(State(plane): State<Shared>) -> Response {
+    let scopes: Vec<_> = [SCOPE]
+        .into_iter()
+        .chain(Scope::ALL.map(Scope::as_str))
+        .collect();
     let at = |path: &str| format!("{}{path}", plane.issuer);
     uncached(&serde_json::json!({
         "issuer": plane.issuer,
@@ -18,9 +23,10 @@ pub(super) async fn metadata(State(plane): State<Shared>) -> Response {
         "device_authorization_endpoint": at("/oauth/device_authorization"),
         "revocation_endpoint": at("/oauth/revoke"),
         "jwks_uri": at("/.well-known/jwks.json"),
-        "scopes_supported": [SCOPE],
+        "scopes_supported": scopes,
         "response_types_supported": [],
-        "grant_types_supported": [DEVICE_CODE, "refresh_token", "client_credentials", LOCAL_SECRET],
+        "grant_types_supported": [DEVICE_CODE, "refresh_token", "client_credentials", LOCAL_SECRET,
+            TOKEN_EXCHANGE],
         "token_endpoint_auth_methods_supported": ["none", "private_key_jwt"],
         "token_endpoint_auth_signing_alg_values_supported": ["EdDSA"],
     }))

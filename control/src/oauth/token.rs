@@ -4,6 +4,7 @@ use axum::extract::rejection::FormRejection;
 use axum::extract::{Extension, Form, State};
 use axum::response::Response;
 use cmdop_proto::Refusal;
+use cmdop_proto::scope::Scopes;
 use cmdop_service::serve::Peer;
 use serde::Deserialize;
 use tokio::time::Instant;
@@ -24,6 +25,11 @@ pub(super) const LOCAL_SECRET: &str = "urn:cmdop:params:oauth:grant-type:local-s
 /// RFC 7523, section 2.2.
 const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
+/// RFC 8693, section 2.1.
+pub(super) const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+/// What is exchanged: an API key of ours.
+const API_KEY: &str = "urn:cmdop:params:oauth:token-type:api-key";
+
 const REFRESH_PREFIX: &str = "cmdop_refresh_";
 
 /// The parameters of all grants together.
@@ -36,6 +42,9 @@ pub(super) struct Request {
     secret: Option<String>,
     client_assertion: Option<String>,
     client_assertion_type: Option<String>,
+    subject_token: Option<String>,
+    subject_token_type: Option<String>,
+    scope: Option<String>,
 }
 
 /// Exchanges what was presented for tokens.
@@ -51,6 +60,7 @@ pub(super) async fn exchange(
         DEVICE_CODE => device_code(&plane, &request).await?,
         "refresh_token" => refresh(&plane, &request).await?,
         LOCAL_SECRET => local_secret(&plane, &request).await?,
+        TOKEN_EXCHANGE => token_exchange(&plane, &request).await?,
         "client_credentials" => client_credentials(&plane, &request).await?,
         other => {
             return Err(Refused::new(
@@ -177,6 +187,30 @@ async fn local_secret(plane: &ControlPlane, request: &Request) -> Result<TokenRe
     tracing::info!(account = %login.account.name, login = %login.id, "logged in by local secret");
     plane
         .tokens_for_login(&login, &refresh)
+        .await
+        .map_err(no_grant)
+}
+
+/// An API key becomes an access token of minutes (RFC 8693), perhaps with fewer scopes than the key has.
+async fn token_exchange(plane: &ControlPlane, request: &Request) -> Result<TokenResponse, Refused> {
+    if request.subject_token_type.as_deref() != Some(API_KEY) {
+        return Err(Refused::invalid_request(format!(
+            "token-exchange needs `subject_token_type` to be {API_KEY}"
+        )));
+    }
+    let key = needed(request.subject_token.as_ref(), "subject_token")?;
+    let (workspace, mut login) = plane.key_login(key.trim()).await.map_err(no_grant)?;
+    if let Some(asked) = request.scope.as_deref() {
+        let asked = Scopes::read(asked);
+        if asked.is_empty() || !login.scopes.contains_all(asked) {
+            let beyond = "the key does not have all the scopes that are asked for";
+            let refusal = Refusal::denied("scope-missing", beyond);
+            return Err(Refused::new("invalid_scope", refusal));
+        }
+        login.scopes = asked;
+    }
+    plane
+        .token_for_key(workspace.id(), &login)
         .await
         .map_err(no_grant)
 }

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::html::{hidden, page, problem, redirect, with_cookie};
 use super::session::{Browser, PageLogin};
 use crate::plane::{ControlPlane, Shared};
+use crate::store::{Event, Known, Outcome};
 use crate::throttle::{PASSWORD, PASSWORD_OF_ACCOUNT, PASSWORD_OF_PEER, neighbourhood};
 use crate::{names, secret, store};
 
@@ -148,6 +149,7 @@ async fn check(
             for (bucket, _) in &tries {
                 plane.throttle.give_back(bucket);
             }
+            record(plane, known, peer, Outcome::Allowed).await?;
             tracing::info!(account = name, "logged in on the page");
             Ok(PageLogin {
                 workspace: known.workspace,
@@ -155,10 +157,28 @@ async fn check(
             })
         }
         _ => {
+            if let Some(known) = known {
+                record(plane, known, peer, Outcome::Failed).await?;
+            }
             tracing::info!(peer = %peer.0.ip(), "a login on the page failed");
             Err(Failure::Wrong)
         }
     }
+}
+
+/// Who tries often waits long, so that this cannot fill the log either.
+async fn record(
+    plane: &ControlPlane,
+    known: Known,
+    peer: Peer,
+    outcome: Outcome,
+) -> Result<(), store::Error> {
+    let from = peer.0.ip().to_canonical().to_string();
+    let event = Event::new("page-login", known.account.to_string())
+        .outcome(outcome)
+        .detail("from", from);
+    let workspace = plane.store.workspace(known.workspace);
+    workspace.note(event, plane.clock.now_ms()).await
 }
 
 /// The page that comes after the login; only a code that can be one travels on.

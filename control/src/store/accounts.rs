@@ -1,11 +1,11 @@
 //! Accounts: who may log in, and as what.
 
+use super::audit::{Actor, Event};
+use super::query::{FromRow, Row, query};
+use super::revocations::{Claim, revoke};
+use super::{Error, Transaction, Workspace, id};
 use cmdop_proto::AccountId;
 use cmdop_proto::token::Role;
-use sqlx::{FromRow as _, Row as _, SqliteConnection};
-
-use super::revocations::{Claim, revoke};
-use super::{Error, Workspace, id};
 
 /// One account of a workspace.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,16 +38,23 @@ pub enum AddAccountError {
     Store(#[from] Error),
 }
 
-impl<'r> sqlx::FromRow<'r, sqlx::sqlite::SqliteRow> for Account {
-    fn from_row(row: &'r sqlx::sqlite::SqliteRow) -> Result<Self, sqlx::Error> {
+impl Account {
+    /// Itself, as one who does something.
+    pub fn actor(&self) -> Actor {
+        Actor::new("account", self.id, &self.name)
+    }
+}
+
+impl FromRow for Account {
+    fn from_row(row: &Row) -> Result<Self, sqlx::Error> {
         let unreadable = |what| sqlx::Error::Decode(Box::new(Error::Unreadable { what }));
         Ok(Self {
-            id: id(row.try_get("id")?).map_err(|_| unreadable("account id"))?,
-            name: row.try_get("name")?,
-            role: Role::parse(row.try_get("role")?).ok_or_else(|| unreadable("role"))?,
-            has_password: row.try_get::<i64, _>("has_password")? != 0,
-            is_disabled: row.try_get::<Option<i64>, _>("disabled_at_ms")?.is_some(),
-            created_at_ms: row.try_get::<i64, _>("created_at_ms")? as u64,
+            id: id(&row.get::<String>("id")?).map_err(|_| unreadable("account id"))?,
+            name: row.get("name")?,
+            role: Role::parse(&row.get::<String>("role")?).ok_or_else(|| unreadable("role"))?,
+            has_password: row.get::<Option<String>>("password_hash")?.is_some(),
+            is_disabled: row.get::<Option<i64>>("disabled_at_ms")?.is_some(),
+            created_at_ms: row.count("created_at_ms")?,
         })
     }
 }
@@ -60,36 +67,46 @@ impl Workspace<'_> {
         role: Role,
         now_ms: u64,
     ) -> Result<AccountId, AddAccountError> {
-        let mut connection = self.store.pool.acquire().await.map_err(Error::from)?;
-        self.insert_account(&mut connection, name, role, now_ms)
-            .await
+        let mut tx = self.write().await?;
+        let account = self.insert_account(&mut tx, name, role, now_ms).await?;
+        self.store.commit(tx).await?;
+        Ok(account)
     }
 
-    /// Makes an account that a one-time secret (its hash) lets in: both, or neither.
-    pub async fn add_account_with_secret(
+    /// Makes the workspace's first account, and the one-time secret (its hash) that lets it in: both,
+    /// or neither. Nothing if there is an account already.
+    pub async fn add_first_account(
         &self,
         name: &str,
         role: Role,
         secret: &str,
         now_ms: u64,
-    ) -> Result<AccountId, AddAccountError> {
-        let mut tx = self.store.begin().await?;
+    ) -> Result<Option<AccountId>, AddAccountError> {
+        let mut tx = self.write().await?;
+        let others: i64 = query("SELECT COUNT(*) FROM accounts WHERE workspace_id = $1")
+            .bind(self.id.to_string())
+            .fetch_one(&mut tx)
+            .await
+            .map_err(Error::from)?;
+        if others > 0 {
+            return Ok(None);
+        }
         let account = self.insert_account(&mut tx, name, role, now_ms).await?;
         self.insert_login_secret(&mut tx, secret, account, None)
             .await?;
         self.store.commit(tx).await?;
-        Ok(account)
+        Ok(Some(account))
     }
 
-    async fn insert_account(
+    pub(super) async fn insert_account(
         &self,
-        connection: &mut SqliteConnection,
+        tx: &mut Transaction,
         name: &str,
         role: Role,
         now_ms: u64,
     ) -> Result<AccountId, AddAccountError> {
         let account = AccountId::new();
-        let done = sqlx::query(
+        let done = query(
             "INSERT INTO accounts (id, workspace_id, name, name_key, role, created_at_ms) \
              VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (name_key) DO NOTHING",
         )
@@ -99,104 +116,114 @@ impl Workspace<'_> {
         .bind(name.to_lowercase())
         .bind(role.as_str())
         .bind(now_ms as i64)
-        .execute(connection)
+        .execute(&mut *tx)
         .await
         .map_err(Error::from)?;
-        if done.rows_affected() == 0 {
+        if done == 0 {
             return Err(AddAccountError::NameTaken {
                 name: name.to_owned(),
             });
         }
+        let event = Event::new("member-added", name).detail("role", role.as_str());
+        self.record(tx, event, now_ms).await?;
         Ok(account)
     }
 
     /// All accounts, by name.
     pub async fn accounts(&self) -> Result<Vec<Account>, Error> {
-        Ok(sqlx::query_as(
+        Ok(query(
             "SELECT id, name, role, created_at_ms, disabled_at_ms, \
-             CASE WHEN password_hash IS NULL THEN 0 ELSE 1 END AS has_password \
+             password_hash \
              FROM accounts WHERE workspace_id = $1 ORDER BY name_key",
         )
         .bind(self.id.to_string())
-        .fetch_all(&self.store.pool)
+        .fetch_all(&mut self.read().await?)
         .await?)
     }
 
     /// One account.
     pub async fn account(&self, account: AccountId) -> Result<Option<Account>, Error> {
-        let mut connection = self.store.pool.acquire().await.map_err(Error::from)?;
-        self.account_in(&mut connection, account).await
+        self.account_in(&mut self.read().await?, account).await
     }
 
     pub(super) async fn account_in(
         &self,
-        connection: &mut SqliteConnection,
+        tx: &mut Transaction,
         account: AccountId,
     ) -> Result<Option<Account>, Error> {
-        let row = sqlx::query(
+        Ok(query(
             "SELECT id, name, role, created_at_ms, disabled_at_ms, \
-             CASE WHEN password_hash IS NULL THEN 0 ELSE 1 END AS has_password \
+             password_hash \
              FROM accounts WHERE workspace_id = $1 AND id = $2",
         )
         .bind(self.id.to_string())
         .bind(account.to_string())
-        .fetch_optional(connection)
-        .await?;
-        Ok(row.as_ref().map(Account::from_row).transpose()?)
+        .fetch_optional(tx)
+        .await?)
     }
 
     /// The hash of its password, if it has one.
     pub async fn password_hash(&self, account: AccountId) -> Result<Option<String>, Error> {
-        let hash: Option<Option<String>> = sqlx::query_scalar(
-            "SELECT password_hash FROM accounts WHERE workspace_id = $1 AND id = $2",
-        )
-        .bind(self.id.to_string())
-        .bind(account.to_string())
-        .fetch_optional(&self.store.pool)
-        .await?;
+        let hash: Option<Option<String>> =
+            query("SELECT password_hash FROM accounts WHERE workspace_id = $1 AND id = $2")
+                .bind(self.id.to_string())
+                .bind(account.to_string())
+                .fetch_optional(&mut self.read().await?)
+                .await?;
         Ok(hash.flatten())
     }
 
     /// Replaces its password. Logins that stand go on.
-    pub async fn set_password(&self, account: AccountId, hash: &str) -> Result<(), Error> {
-        sqlx::query("UPDATE accounts SET password_hash = $3 WHERE workspace_id = $1 AND id = $2")
+    pub async fn set_password(
+        &self,
+        account: AccountId,
+        hash: &str,
+        now_ms: u64,
+    ) -> Result<(), Error> {
+        let mut tx = self.write().await?;
+        query("UPDATE accounts SET password_hash = $3 WHERE workspace_id = $1 AND id = $2")
             .bind(self.id.to_string())
             .bind(account.to_string())
             .bind(hash)
-            .execute(&self.store.pool)
+            .execute(&mut tx)
             .await?;
-        Ok(())
+        let event = Event::new("password-set", account.to_string());
+        self.record(&mut tx, event, now_ms).await?;
+        tx.commit().await
     }
 
     /// Refuses the account from now on: its logins end, its tokens are void.
     pub async fn disable_account(&self, account: AccountId, now_ms: u64) -> Result<(), Error> {
-        let mut tx = self.store.begin().await?;
+        let mut tx = self.write().await?;
         for statement in [
             "UPDATE accounts SET disabled_at_ms = $3 \
              WHERE workspace_id = $1 AND id = $2 AND disabled_at_ms IS NULL",
             "UPDATE logins SET ended_at_ms = $3 \
              WHERE workspace_id = $1 AND account_id = $2 AND ended_at_ms IS NULL",
         ] {
-            sqlx::query(statement)
+            query(statement)
                 .bind(self.id.to_string())
                 .bind(account.to_string())
                 .bind(now_ms as i64)
-                .execute(&mut *tx)
+                .execute(&mut tx)
                 .await?;
         }
         revoke(&mut tx, Claim::Subject, &account.to_string(), now_ms).await?;
+        let event = Event::new("account-disabled", account.to_string());
+        self.record(&mut tx, event, now_ms).await?;
         self.store.commit(tx).await
     }
 
     /// Lets a disabled account log in again; what it held before stays void.
-    pub async fn enable_account(&self, account: AccountId) -> Result<(), Error> {
-        sqlx::query(
-            "UPDATE accounts SET disabled_at_ms = NULL WHERE workspace_id = $1 AND id = $2",
-        )
-        .bind(self.id.to_string())
-        .bind(account.to_string())
-        .execute(&self.store.pool)
-        .await?;
-        Ok(())
+    pub async fn enable_account(&self, account: AccountId, now_ms: u64) -> Result<(), Error> {
+        let mut tx = self.write().await?;
+        query("UPDATE accounts SET disabled_at_ms = NULL WHERE workspace_id = $1 AND id = $2")
+            .bind(self.id.to_string())
+            .bind(account.to_string())
+            .execute(&mut tx)
+            .await?;
+        let event = Event::new("account-enabled", account.to_string());
+        self.record(&mut tx, event, now_ms).await?;
+        tx.commit().await
     }
 }

@@ -2,7 +2,8 @@
 
 use cmdop_proto::MachineId;
 
-use super::machines::Machine;
+use super::machines::{Machine, machines_where};
+use super::query::query;
 use super::revocations::{Claim, Revocation};
 use super::{Error, Store, Transaction, id};
 
@@ -48,22 +49,21 @@ pub(super) async fn record(
     value: &str,
     now_ms: u64,
 ) -> Result<(), Error> {
-    let seq: i64 =
-        sqlx::query_scalar("UPDATE change_head SET last = last + 1 WHERE id = 1 RETURNING last")
-            .fetch_one(&mut **tx)
-            .await?;
+    let seq: i64 = query("UPDATE change_head SET last = last + 1 WHERE id = 1 RETURNING last")
+        .fetch_one(tx)
+        .await?;
     let (kind, claim) = match kind {
         Kind::Machine => ("machine", ""),
         Kind::MachineRemoved => ("machine-removed", ""),
         Kind::Revoked(claim) => ("revoked", claim.as_str()),
     };
-    sqlx::query("INSERT INTO changes (seq, kind, claim, value, at_ms) VALUES ($1, $2, $3, $4, $5)")
+    query("INSERT INTO changes (seq, kind, claim, value, at_ms) VALUES ($1, $2, $3, $4, $5)")
         .bind(seq)
         .bind(kind)
         .bind(claim)
         .bind(value)
         .bind(now_ms as i64)
-        .execute(&mut **tx)
+        .execute(tx)
         .await?;
     Ok(())
 }
@@ -72,22 +72,19 @@ impl Store {
     /// Everything at one moment.
     pub async fn snapshot(&self, now_ms: u64) -> Result<Snapshot, Error> {
         // One read transaction, so that the number and the rows are of the same moment.
-        let mut tx = self.pool.begin().await?;
-        let seq: i64 = sqlx::query_scalar("SELECT last FROM change_head WHERE id = 1")
-            .fetch_one(&mut *tx)
+        let mut tx = self.read().await?;
+        let seq: i64 = query("SELECT last FROM change_head WHERE id = 1")
+            .fetch_one(&mut tx)
             .await?;
-        let machines = sqlx::query_as(
-            "SELECT id, workspace_id, name, labels, os, arch, public_key, enrolled_at_ms \
-             FROM machines ORDER BY id",
-        )
-        .fetch_all(&mut *tx)
-        .await?;
-        let revocations = sqlx::query_as(
+        let machines = query(machines_where!("ORDER BY id"))
+            .fetch_all(&mut tx)
+            .await?;
+        let revocations = query(
             "SELECT claim, value, issued_until_ms, forget_at_ms FROM revocations \
              WHERE forget_at_ms > $1",
         )
         .bind(now_ms as i64)
-        .fetch_all(&mut *tx)
+        .fetch_all(&mut tx)
         .await?;
         tx.commit().await?;
         Ok(Snapshot {
@@ -99,8 +96,8 @@ impl Store {
 
     /// The number of the newest change.
     pub async fn last_change(&self) -> Result<u64, Error> {
-        let seq: i64 = sqlx::query_scalar("SELECT last FROM change_head WHERE id = 1")
-            .fetch_one(&self.pool)
+        let seq: i64 = query("SELECT last FROM change_head WHERE id = 1")
+            .fetch_one(&mut self.read().await?)
             .await?;
         Ok(seq as u64)
     }
@@ -109,12 +106,12 @@ impl Store {
     /// gone by now appears only as gone. The first number is `seen + 1`, unless the changes between
     /// were forgotten already: then the reader needs a new snapshot.
     pub async fn changes_after(&self, seen: u64) -> Result<Vec<(u64, Option<Change>)>, Error> {
-        let rows: Vec<(i64, String, String, String)> = sqlx::query_as(
+        let rows: Vec<(i64, String, String, String)> = query(
             "SELECT seq, kind, claim, value FROM changes WHERE seq > $1 ORDER BY seq LIMIT $2",
         )
         .bind(seen as i64)
         .bind(BATCH)
-        .fetch_all(&self.pool)
+        .fetch_all(&mut self.read().await?)
         .await?;
         let mut changes = Vec::with_capacity(rows.len());
         for (seq, kind, claim, value) in rows {
@@ -129,23 +126,20 @@ impl Store {
     }
 
     async fn machine_anywhere(&self, machine: &str) -> Result<Option<Machine>, Error> {
-        Ok(sqlx::query_as(
-            "SELECT id, workspace_id, name, labels, os, arch, public_key, enrolled_at_ms \
-             FROM machines WHERE id = $1",
-        )
-        .bind(machine)
-        .fetch_optional(&self.pool)
-        .await?)
+        Ok(query(machines_where!("WHERE id = $1"))
+            .bind(machine)
+            .fetch_optional(&mut self.read().await?)
+            .await?)
     }
 
     async fn revocation(&self, claim: &str, value: &str) -> Result<Option<Revocation>, Error> {
-        Ok(sqlx::query_as(
+        Ok(query(
             "SELECT claim, value, issued_until_ms, forget_at_ms FROM revocations \
              WHERE claim = $1 AND value = $2",
         )
         .bind(claim)
         .bind(value)
-        .fetch_optional(&self.pool)
+        .fetch_optional(&mut self.read().await?)
         .await?)
     }
 }

@@ -2,6 +2,8 @@
 
 use cmdop_proto::{AccountId, WorkspaceId};
 
+use super::audit::{Event, Outcome};
+use super::query::query;
 use super::{Error, Store, Workspace, id};
 use crate::lifetimes::DEVICE_INTERVAL;
 
@@ -111,16 +113,15 @@ impl Store {
         code: NewDeviceCode<'_>,
         now_ms: u64,
     ) -> Result<bool, Error> {
-        let mut tx = self.begin().await?;
-        let waiting: i64 =
-            sqlx::query_scalar("SELECT COUNT(*) FROM device_codes WHERE expires_at_ms > $1")
-                .bind(now_ms as i64)
-                .fetch_one(&mut *tx)
-                .await?;
+        let mut tx = self.write().await?;
+        let waiting: i64 = query("SELECT COUNT(*) FROM device_codes WHERE expires_at_ms > $1")
+            .bind(now_ms as i64)
+            .fetch_one(&mut tx)
+            .await?;
         if waiting >= MAX_PENDING {
             return Ok(false);
         }
-        sqlx::query(
+        query(
             "INSERT INTO device_codes (hash, user_code_hash, client, peer, state, created_at_ms, \
              expires_at_ms, interval_ms) VALUES ($1, $2, $3, $4, 'pending', $5, $6, $7)",
         )
@@ -131,7 +132,7 @@ impl Store {
         .bind(now_ms as i64)
         .bind(code.expires_at_ms as i64)
         .bind(DEVICE_INTERVAL.as_millis() as i64)
-        .execute(&mut *tx)
+        .execute(&mut tx)
         .await?;
         tx.commit().await?;
         Ok(true)
@@ -143,13 +144,13 @@ impl Store {
         user_code_hash: &str,
         now_ms: u64,
     ) -> Result<Option<DeviceCode>, Error> {
-        let row: Option<(String, String, i64)> = sqlx::query_as(
+        let row: Option<(String, String, i64)> = query(
             "SELECT client, peer, created_at_ms FROM device_codes \
              WHERE user_code_hash = $1 AND state = 'pending' AND expires_at_ms > $2",
         )
         .bind(user_code_hash)
         .bind(now_ms as i64)
-        .fetch_optional(&self.pool)
+        .fetch_optional(&mut self.read().await?)
         .await?;
         Ok(row.map(|(client, peer, created_at_ms)| DeviceCode {
             client,
@@ -160,13 +161,13 @@ impl Store {
 
     /// The program asks whether its code was approved.
     pub async fn poll_device_code(&self, hash: &str, now_ms: u64) -> Result<Polled, Error> {
-        let mut tx = self.begin().await?;
-        let row: Option<Row> = sqlx::query_as(
+        let mut tx = self.write().await?;
+        let row: Option<Row> = query(
             "SELECT state, expires_at_ms, interval_ms, polled_at_ms, workspace_id, account_id \
              FROM device_codes WHERE hash = $1",
         )
         .bind(hash)
-        .fetch_optional(&mut *tx)
+        .fetch_optional(&mut tx)
         .await?;
         let Some((state, expires_at_ms, interval_ms, polled_at_ms, workspace, account)) = row
         else {
@@ -181,7 +182,7 @@ impl Store {
             return Ok(Polled::Expired);
         }
         let too_fast = polled_at_ms.is_some_and(|last| now + EARLY_MS < last + interval_ms);
-        sqlx::query("UPDATE device_codes SET polled_at_ms = $2, interval_ms = $3 WHERE hash = $1")
+        query("UPDATE device_codes SET polled_at_ms = $2, interval_ms = $3 WHERE hash = $1")
             .bind(hash)
             .bind(now)
             .bind(if too_fast {
@@ -189,7 +190,7 @@ impl Store {
             } else {
                 interval_ms
             })
-            .execute(&mut *tx)
+            .execute(&mut tx)
             .await?;
         tx.commit().await?;
         if too_fast {
@@ -215,7 +216,8 @@ impl Workspace<'_> {
         decision: DeviceState,
         now_ms: u64,
     ) -> Result<bool, Error> {
-        let done = sqlx::query(
+        let mut tx = self.write().await?;
+        let done = query(
             "UPDATE device_codes SET state = $3, workspace_id = $4, account_id = $5 \
              WHERE user_code_hash = $1 AND state = 'pending' AND expires_at_ms > $2",
         )
@@ -224,32 +226,44 @@ impl Workspace<'_> {
         .bind(decision.as_str())
         .bind(self.id.to_string())
         .bind(account.to_string())
-        .execute(&self.store.pool)
+        .execute(&mut tx)
         .await?;
-        Ok(done.rows_affected() == 1)
+        if done == 1 {
+            let outcome = if decision == DeviceState::Approved {
+                Outcome::Allowed
+            } else {
+                Outcome::Denied
+            };
+            let event = Event::new("device-login-decided", account.to_string()).outcome(outcome);
+            self.record(&mut tx, event, now_ms).await?;
+        }
+        tx.commit().await?;
+        Ok(done == 1)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::tests::{NOW, Scratch};
+    use crate::store::scratch::{NOW, Scratch};
     use crate::store::{LoginError, Method};
 
     const STEP: u64 = DEVICE_INTERVAL.as_millis() as u64;
     const END: u64 = NOW + 600_000;
 
-    async fn asked() -> Scratch {
-        let scratch = Scratch::new().await;
-        let code = NewDeviceCode {
-            hash: "d",
-            user_code_hash: "u",
-            client: "cmdop-cli",
-            peer: "127.0.0.1",
-            expires_at_ms: END,
-        };
-        assert!(scratch.store.add_device_code(code, NOW).await.unwrap());
-        scratch
+    async fn asked() -> [Scratch; 2] {
+        let each = Scratch::each().await;
+        for scratch in &each {
+            let code = NewDeviceCode {
+                hash: "d",
+                user_code_hash: "u",
+                client: "cmdop-cli",
+                peer: "127.0.0.1",
+                expires_at_ms: END,
+            };
+            assert!(scratch.store.add_device_code(code, NOW).await.unwrap());
+        }
+        each
     }
 
     async fn poll(scratch: &Scratch, at: u64) -> Polled {
@@ -265,56 +279,59 @@ mod tests {
 
     #[tokio::test]
     async fn pending_approved_used() {
-        let scratch = asked().await;
-        assert_eq!(poll(&scratch, NOW).await, Polled::Pending);
-        assert!(decide(&scratch, DeviceState::Approved, NOW).await);
-        assert!(
-            !decide(&scratch, DeviceState::Denied, NOW).await,
-            "a decision stands"
-        );
-        let approved = Polled::Approved {
-            workspace: scratch.workspace,
-            account: scratch.account,
-        };
-        assert_eq!(poll(&scratch, NOW + STEP).await, approved);
-        let here = scratch.here();
-        here.log_in(Method::Device("d"), "r1", NOW).await.unwrap();
-        assert_eq!(poll(&scratch, NOW + 2 * STEP).await, Polled::Unknown);
-        let again = here.log_in(Method::Device("d"), "r2", NOW).await;
-        assert!(matches!(again, Err(LoginError::Used)));
+        for scratch in asked().await {
+            assert_eq!(poll(&scratch, NOW).await, Polled::Pending);
+            assert!(decide(&scratch, DeviceState::Approved, NOW).await);
+            assert!(
+                !decide(&scratch, DeviceState::Denied, NOW).await,
+                "a decision stands"
+            );
+            let approved = Polled::Approved {
+                workspace: scratch.workspace,
+                account: scratch.account,
+            };
+            assert_eq!(poll(&scratch, NOW + STEP).await, approved);
+            let here = scratch.here();
+            here.log_in(Method::Device("d"), "r1", NOW).await.unwrap();
+            assert_eq!(poll(&scratch, NOW + 2 * STEP).await, Polled::Unknown);
+            let again = here.log_in(Method::Device("d"), "r2", NOW).await;
+            assert!(matches!(again, Err(LoginError::Used)));
+        }
     }
 
     #[tokio::test]
     async fn nothing_is_approved_or_exchanged_after_its_end() {
-        let scratch = asked().await;
-        assert!(!decide(&scratch, DeviceState::Approved, END).await);
-        assert_eq!(poll(&scratch, END).await, Polled::Expired);
-        assert!(
-            scratch
-                .store
-                .pending_device_code("u", END)
-                .await
-                .unwrap()
-                .is_none()
-        );
-        let pending = scratch.here().log_in(Method::Device("d"), "r1", NOW).await;
-        assert!(
-            matches!(pending, Err(LoginError::Used)),
-            "what is pending logs nobody in"
-        );
+        for scratch in asked().await {
+            assert!(!decide(&scratch, DeviceState::Approved, END).await);
+            assert_eq!(poll(&scratch, END).await, Polled::Expired);
+            assert!(
+                scratch
+                    .store
+                    .pending_device_code("u", END)
+                    .await
+                    .unwrap()
+                    .is_none()
+            );
+            let pending = scratch.here().log_in(Method::Device("d"), "r1", NOW).await;
+            assert!(
+                matches!(pending, Err(LoginError::Used)),
+                "what is pending logs nobody in"
+            );
+        }
     }
 
     #[tokio::test]
     async fn each_poll_that_comes_too_early_makes_the_interval_longer() {
-        let scratch = asked().await;
-        let slower = SLOWER_MS as u64;
-        assert_eq!(poll(&scratch, NOW).await, Polled::Pending);
-        assert_eq!(poll(&scratch, NOW + 1).await, Polled::TooFast);
-        assert_eq!(poll(&scratch, NOW + 1 + STEP).await, Polled::TooFast);
-        let longest = STEP + 2 * slower;
-        assert_eq!(
-            poll(&scratch, NOW + 1 + STEP + longest).await,
-            Polled::Pending
-        );
+        for scratch in asked().await {
+            let slower = SLOWER_MS as u64;
+            assert_eq!(poll(&scratch, NOW).await, Polled::Pending);
+            assert_eq!(poll(&scratch, NOW + 1).await, Polled::TooFast);
+            assert_eq!(poll(&scratch, NOW + 1 + STEP).await, Polled::TooFast);
+            let longest = STEP + 2 * slower;
+            assert_eq!(
+                poll(&scratch, NOW + 1 + STEP + longest).await,
+                Polled::Pending
+            );
+        }
     }
 }

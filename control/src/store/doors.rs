@@ -3,6 +3,7 @@
 
 use cmdop_proto::{AccountId, WorkspaceId};
 
+use super::query::query;
 use super::{Error, Store, id};
 
 /// Something that a caller holds and that belongs to one workspace.
@@ -12,6 +13,10 @@ pub enum Credential<'a> {
     RefreshToken(&'a str),
     /// The hash of a one-time login secret.
     LoginSecret(&'a str),
+    /// The hash of an API key.
+    ApiKey(&'a str),
+    /// The hash of an invitation's secret.
+    Invitation(&'a str),
     /// The hash of a machine's enrolment token.
     MachineToken(&'a str),
     /// The id of a machine, which then has to prove itself.
@@ -46,11 +51,15 @@ impl Store {
                 "SELECT workspace_id FROM machine_tokens WHERE hash = $1",
                 hash,
             ),
+            Credential::ApiKey(hash) => ("SELECT workspace_id FROM api_keys WHERE hash = $1", hash),
+            Credential::Invitation(hash) => {
+                ("SELECT workspace_id FROM invitations WHERE hash = $1", hash)
+            }
             Credential::Machine(id) => ("SELECT workspace_id FROM machines WHERE id = $1", id),
         };
-        let found: Option<String> = sqlx::query_scalar(statement)
+        let found: Option<String> = query(statement)
             .bind(value)
-            .fetch_optional(&self.pool)
+            .fetch_optional(&mut self.read().await?)
             .await?;
         found.as_deref().map(id).transpose()
     }
@@ -58,9 +67,9 @@ impl Store {
     /// The account that logs in with this name.
     pub async fn account_named(&self, name: &str) -> Result<Option<Known>, Error> {
         let row: Option<(String, String)> =
-            sqlx::query_as("SELECT workspace_id, id FROM accounts WHERE name_key = $1")
+            query("SELECT workspace_id, id FROM accounts WHERE name_key = $1")
                 .bind(name.to_lowercase())
-                .fetch_optional(&self.pool)
+                .fetch_optional(&mut self.read().await?)
                 .await?;
         row.map(|(workspace, account)| {
             Ok(Known {
@@ -73,11 +82,10 @@ impl Store {
 
     /// The workspace of this name.
     pub async fn workspace_named(&self, name: &str) -> Result<Option<WorkspaceId>, Error> {
-        let found: Option<String> =
-            sqlx::query_scalar("SELECT id FROM workspaces WHERE name_key = $1")
-                .bind(name.to_lowercase())
-                .fetch_optional(&self.pool)
-                .await?;
+        let found: Option<String> = query("SELECT id FROM workspaces WHERE name_key = $1")
+            .bind(name.to_lowercase())
+            .fetch_optional(&mut self.read().await?)
+            .await?;
         found.as_deref().map(id).transpose()
     }
 }

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use cmdop_proto::MachineId;
 
+use super::audit::{Actor, Event};
 use super::machines::{Machine, labels_text};
+use super::query::query;
 use super::{Error, Workspace, changes, id};
 
 /// Why a machine or relay did not join.
@@ -65,8 +67,10 @@ impl Workspace<'_> {
         hash: &str,
         labels: &BTreeMap<String, String>,
         expires_at_ms: u64,
+        now_ms: u64,
     ) -> Result<(), Error> {
-        sqlx::query(
+        let mut tx = self.write().await?;
+        query(
             "INSERT INTO machine_tokens (hash, workspace_id, labels, expires_at_ms) \
              VALUES ($1, $2, $3, $4)",
         )
@@ -74,9 +78,11 @@ impl Workspace<'_> {
         .bind(self.id.to_string())
         .bind(labels_text(labels))
         .bind(expires_at_ms as i64)
-        .execute(&self.store.pool)
+        .execute(&mut tx)
         .await?;
-        Ok(())
+        let event = Event::new("machine-token-made", "").detail("labels", labels_text(labels));
+        self.record(&mut tx, event, now_ms).await?;
+        tx.commit().await
     }
 
     /// A machine joins with the token of this hash. A machine that asks again because the answer
@@ -87,14 +93,14 @@ impl Workspace<'_> {
         machine: NewMachine,
         now_ms: u64,
     ) -> Result<Machine, EnrollError> {
-        let mut tx = self.store.begin().await?;
-        let row: Option<TokenRow> = sqlx::query_as(
+        let mut tx = self.write().await?;
+        let row: Option<TokenRow> = query(
             "SELECT expires_at_ms, used_at_ms, used_by, labels FROM machine_tokens \
              WHERE workspace_id = $1 AND hash = $2",
         )
         .bind(self.id.to_string())
         .bind(hash)
-        .fetch_optional(&mut *tx)
+        .fetch_optional(&mut tx)
         .await?;
         let (expires_at_ms, used, used_by, labels) = row.ok_or(EnrollError::Invalid)?;
         if used.is_some() {
@@ -109,7 +115,7 @@ impl Workspace<'_> {
             serde_json::from_str(&labels).map_err(|_| Error::Unreadable { what: "label" })?;
         let joined = self.joined(machine, given, now_ms);
         self.insert(&mut tx, &joined.0, &joined.1).await?;
-        sqlx::query(
+        query(
             "UPDATE machine_tokens SET used_at_ms = $3, used_by = $4 \
              WHERE workspace_id = $1 AND hash = $2",
         )
@@ -117,10 +123,13 @@ impl Workspace<'_> {
         .bind(hash)
         .bind(now_ms as i64)
         .bind(joined.0.id.to_string())
-        .execute(&mut *tx)
+        .execute(&mut tx)
         .await?;
         let changed = joined.0.id.to_string();
         changes::record(&mut tx, changes::Kind::Machine, &changed, now_ms).await?;
+        let itself = Actor::new("machine", joined.0.id, &joined.0.name);
+        let event = Event::new("machine-enrolled", &joined.0.name);
+        self.record_as(&mut tx, &itself, event, now_ms).await?;
         self.store.commit(tx).await?;
         Ok(joined.0)
     }
@@ -157,6 +166,7 @@ impl Workspace<'_> {
             arch: new.arch,
             public_key: new.public_key,
             enrolled_at_ms: now_ms,
+            fleets: Vec::new(),
         };
         (machine, new.agent_version)
     }
@@ -167,7 +177,7 @@ impl Workspace<'_> {
         machine: &Machine,
         agent_version: &str,
     ) -> Result<(), EnrollError> {
-        let done = sqlx::query(
+        let done = query(
             "INSERT INTO machines (id, workspace_id, name, name_key, labels, os, arch, \
              agent_version, public_key, enrolled_at_ms) \
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
@@ -183,9 +193,9 @@ impl Workspace<'_> {
         .bind(agent_version)
         .bind(&machine.public_key)
         .bind(machine.enrolled_at_ms as i64)
-        .execute(&mut **tx)
+        .execute(tx)
         .await?;
-        if done.rows_affected() == 0 {
+        if done == 0 {
             return Err(EnrollError::NameTaken {
                 name: machine.name.clone(),
             });

@@ -1,13 +1,13 @@
 //! Logins and their refresh tokens. A login is the family of its refresh tokens: each use replaces the
 //! token, and one that comes back after it was replaced ends the whole family, because then two hold it.
 
-use cmdop_proto::{AccountId, LoginId, WorkspaceId};
-use sqlx::SqliteConnection;
-
 use super::accounts::Account;
+use super::audit::{Event, Outcome};
+use super::query::{FromRow, Row, query};
 use super::revocations::{Claim, revoke};
 use super::{Error, Transaction, Workspace, id};
 use crate::lifetimes::{REFRESH_GRACE, REFRESH_TOKEN};
+use cmdop_proto::{AccountId, LoginId, WorkspaceId};
 
 /// How often a token may be presented again inside the grace: a client gives up after fewer tries.
 const MAX_REPLAYS: i64 = 4;
@@ -91,13 +91,24 @@ impl From<sqlx::Error> for RefreshError {
 }
 
 /// A refresh token's row, with its login's.
-#[derive(sqlx::FromRow)]
 struct Presented {
     login_id: String,
     account_id: String,
     expires_at_ms: i64,
     used_at_ms: Option<i64>,
     ended_at_ms: Option<i64>,
+}
+
+impl FromRow for Presented {
+    fn from_row(row: &Row) -> Result<Self, sqlx::Error> {
+        Ok(Self {
+            login_id: row.get("login_id")?,
+            account_id: row.get("account_id")?,
+            expires_at_ms: row.get("expires_at_ms")?,
+            used_at_ms: row.get("used_at_ms")?,
+            ended_at_ms: row.get("ended_at_ms")?,
+        })
+    }
 }
 
 impl Workspace<'_> {
@@ -107,20 +118,24 @@ impl Workspace<'_> {
         hash: &str,
         account: AccountId,
         expires_at_ms: Option<u64>,
+        now_ms: u64,
     ) -> Result<(), Error> {
-        let mut connection = self.store.pool.acquire().await?;
-        self.insert_login_secret(&mut connection, hash, account, expires_at_ms)
-            .await
+        let mut tx = self.write().await?;
+        self.insert_login_secret(&mut tx, hash, account, expires_at_ms)
+            .await?;
+        let event = Event::new("login-secret-made", account.to_string());
+        self.record(&mut tx, event, now_ms).await?;
+        tx.commit().await
     }
 
     pub(super) async fn insert_login_secret(
         &self,
-        connection: &mut SqliteConnection,
+        tx: &mut Transaction,
         hash: &str,
         account: AccountId,
         expires_at_ms: Option<u64>,
     ) -> Result<(), Error> {
-        sqlx::query(
+        query(
             "INSERT INTO login_secrets (hash, workspace_id, account_id, expires_at_ms) \
              VALUES ($1, $2, $3, $4)",
         )
@@ -128,7 +143,7 @@ impl Workspace<'_> {
         .bind(self.id.to_string())
         .bind(account.to_string())
         .bind(expires_at_ms.map(|end| end as i64))
-        .execute(connection)
+        .execute(tx)
         .await?;
         Ok(())
     }
@@ -140,7 +155,7 @@ impl Workspace<'_> {
         refresh_hash: &str,
         now_ms: u64,
     ) -> Result<Login, LoginError> {
-        let mut tx = self.store.begin().await?;
+        let mut tx = self.write().await?;
         let (account, method) = match method {
             Method::Device(hash) => (self.use_device_code(&mut tx, hash).await?, "device"),
             Method::Secret(hash) => (
@@ -156,7 +171,7 @@ impl Workspace<'_> {
             return Err(LoginError::Disabled { name: account.name });
         }
         let login = LoginId::new();
-        sqlx::query(
+        query(
             "INSERT INTO logins (id, workspace_id, account_id, method, started_at_ms) \
              VALUES ($1, $2, $3, $4, $5)",
         )
@@ -165,11 +180,14 @@ impl Workspace<'_> {
         .bind(account.id.to_string())
         .bind(method)
         .bind(now_ms as i64)
-        .execute(&mut *tx)
+        .execute(&mut tx)
         .await?;
         self.keep_refresh_token(&mut tx, login, refresh_hash, None, now_ms)
             .await?;
-        tx.commit().await?;
+        let event = Event::new("login", login.to_string()).detail("method", method);
+        self.record_as(&mut tx, &account.actor(), event, now_ms)
+            .await?;
+        self.store.commit(tx).await?;
         Ok(Login {
             id: login,
             workspace: self.id,
@@ -182,13 +200,13 @@ impl Workspace<'_> {
         tx: &mut Transaction,
         hash: &str,
     ) -> Result<AccountId, LoginError> {
-        let account: Option<String> = sqlx::query_scalar(
+        let account: Option<String> = query(
             "UPDATE device_codes SET state = 'used' \
              WHERE workspace_id = $1 AND hash = $2 AND state = 'approved' RETURNING account_id",
         )
         .bind(self.id.to_string())
         .bind(hash)
-        .fetch_optional(&mut **tx)
+        .fetch_optional(tx)
         .await?;
         Ok(id(&account.ok_or(LoginError::Used)?)?)
     }
@@ -199,13 +217,13 @@ impl Workspace<'_> {
         hash: &str,
         now_ms: u64,
     ) -> Result<AccountId, LoginError> {
-        let row: Option<(String, Option<i64>, Option<i64>)> = sqlx::query_as(
+        let row: Option<(String, Option<i64>, Option<i64>)> = query(
             "SELECT account_id, expires_at_ms, used_at_ms FROM login_secrets \
              WHERE workspace_id = $1 AND hash = $2",
         )
         .bind(self.id.to_string())
         .bind(hash)
-        .fetch_optional(&mut **tx)
+        .fetch_optional(tx)
         .await?;
         let (account, expires_at_ms, used) = row.ok_or(LoginError::Unknown)?;
         if used.is_some() {
@@ -214,14 +232,12 @@ impl Workspace<'_> {
         if expires_at_ms.is_some_and(|end| now_ms >= end as u64) {
             return Err(LoginError::Expired);
         }
-        sqlx::query(
-            "UPDATE login_secrets SET used_at_ms = $3 WHERE workspace_id = $1 AND hash = $2",
-        )
-        .bind(self.id.to_string())
-        .bind(hash)
-        .bind(now_ms as i64)
-        .execute(&mut **tx)
-        .await?;
+        query("UPDATE login_secrets SET used_at_ms = $3 WHERE workspace_id = $1 AND hash = $2")
+            .bind(self.id.to_string())
+            .bind(hash)
+            .bind(now_ms as i64)
+            .execute(tx)
+            .await?;
         Ok(id(&account)?)
     }
 
@@ -235,7 +251,7 @@ impl Workspace<'_> {
         next_hash: &str,
         now_ms: u64,
     ) -> Result<Login, RefreshError> {
-        let mut tx = self.store.begin().await?;
+        let mut tx = self.write().await?;
         let presented = self
             .presented(&mut tx, hash)
             .await?
@@ -250,6 +266,10 @@ impl Workspace<'_> {
                 .await?
         {
             self.end(&mut tx, login, now_ms).await?;
+            let event = Event::new("refresh-token-reused", &presented.login_id)
+                .outcome(Outcome::Denied)
+                .detail("account", &presented.account_id);
+            self.record(&mut tx, event, now_ms).await?;
             self.store.commit(tx).await?;
             return Err(RefreshError::Reused);
         }
@@ -261,14 +281,14 @@ impl Workspace<'_> {
             .await?
             .filter(|account| !account.is_disabled)
             .ok_or(RefreshError::Disabled)?;
-        sqlx::query(
+        query(
             "UPDATE refresh_tokens SET used_at_ms = $3 \
              WHERE workspace_id = $1 AND hash = $2 AND used_at_ms IS NULL",
         )
         .bind(self.id.to_string())
         .bind(hash)
         .bind(now_ms as i64)
-        .execute(&mut *tx)
+        .execute(&mut tx)
         .await?;
         self.keep_refresh_token(&mut tx, login, next_hash, Some(hash), now_ms)
             .await?;
@@ -287,13 +307,13 @@ impl Workspace<'_> {
         used_at_ms: i64,
         now_ms: u64,
     ) -> Result<bool, Error> {
-        let (children, used): (i64, i64) = sqlx::query_as(
+        let (children, used): (i64, i64) = query(
             "SELECT COUNT(*), COUNT(used_at_ms) FROM refresh_tokens \
              WHERE workspace_id = $1 AND parent_hash = $2",
         )
         .bind(self.id.to_string())
         .bind(hash)
-        .fetch_one(&mut **tx)
+        .fetch_one(tx)
         .await?;
         let is_fresh = now_ms < used_at_ms as u64 + REFRESH_GRACE.as_millis() as u64;
         Ok(is_fresh && used == 0 && children < MAX_REPLAYS)
@@ -301,7 +321,7 @@ impl Workspace<'_> {
 
     /// The login that a refresh token belongs to ends: its tokens are void.
     pub async fn log_out(&self, refresh_hash: &str, now_ms: u64) -> Result<(), Error> {
-        let mut tx = self.store.begin().await?;
+        let mut tx = self.write().await?;
         let Some(presented) = self.presented(&mut tx, refresh_hash).await? else {
             return Ok(());
         };
@@ -311,7 +331,7 @@ impl Workspace<'_> {
 
     /// The login ends: its tokens are void.
     pub async fn end_login(&self, login: LoginId, now_ms: u64) -> Result<(), Error> {
-        let mut tx = self.store.begin().await?;
+        let mut tx = self.write().await?;
         self.end(&mut tx, login, now_ms).await?;
         self.store.commit(tx).await
     }
@@ -321,7 +341,7 @@ impl Workspace<'_> {
         tx: &mut Transaction,
         hash: &str,
     ) -> Result<Option<Presented>, Error> {
-        Ok(sqlx::query_as(
+        Ok(query(
             "SELECT t.login_id, l.account_id, t.expires_at_ms, t.used_at_ms, l.ended_at_ms \
              FROM refresh_tokens t JOIN logins l \
              ON l.workspace_id = t.workspace_id AND l.id = t.login_id \
@@ -329,23 +349,25 @@ impl Workspace<'_> {
         )
         .bind(self.id.to_string())
         .bind(hash)
-        .fetch_optional(&mut **tx)
+        .fetch_optional(tx)
         .await?)
     }
 
     /// A login that ended before stays as it is, and is not announced again.
     async fn end(&self, tx: &mut Transaction, login: LoginId, now_ms: u64) -> Result<(), Error> {
-        let ended = sqlx::query(
+        let ended = query(
             "UPDATE logins SET ended_at_ms = $3 \
              WHERE workspace_id = $1 AND id = $2 AND ended_at_ms IS NULL",
         )
         .bind(self.id.to_string())
         .bind(login.to_string())
         .bind(now_ms as i64)
-        .execute(&mut **tx)
+        .execute(&mut *tx)
         .await?;
-        if ended.rows_affected() == 1 {
+        if ended == 1 {
             revoke(tx, Claim::Login, &login.to_string(), now_ms).await?;
+            let event = Event::new("login-ended", login.to_string());
+            self.record(tx, event, now_ms).await?;
         }
         Ok(())
     }
@@ -359,7 +381,7 @@ impl Workspace<'_> {
         now_ms: u64,
     ) -> Result<(), Error> {
         let expires_at_ms = now_ms + REFRESH_TOKEN.as_millis() as u64;
-        sqlx::query(
+        query(
             "INSERT INTO refresh_tokens (hash, workspace_id, login_id, parent_hash, expires_at_ms) \
              VALUES ($1, $2, $3, $4, $5)",
         )
@@ -368,7 +390,7 @@ impl Workspace<'_> {
         .bind(login.to_string())
         .bind(parent)
         .bind(expires_at_ms as i64)
-        .execute(&mut **tx)
+        .execute(tx)
         .await?;
         Ok(())
     }
@@ -377,91 +399,99 @@ impl Workspace<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::tests::{NOW, Scratch};
+    use crate::store::scratch::{NOW, Scratch};
 
     const GRACE: u64 = REFRESH_GRACE.as_millis() as u64;
 
-    async fn logged_in() -> Scratch {
-        let scratch = Scratch::new().await;
-        let here = scratch.here();
-        here.add_login_secret("secret", scratch.account, None)
-            .await
-            .unwrap();
-        here.log_in(Method::Secret("secret"), "r1", NOW)
-            .await
-            .unwrap();
-        scratch
+    async fn logged_in() -> [Scratch; 2] {
+        let each = Scratch::each().await;
+        for scratch in &each {
+            let here = scratch.here();
+            here.add_login_secret("secret", scratch.account, None, NOW)
+                .await
+                .unwrap();
+            here.log_in(Method::Secret("secret"), "r1", NOW)
+                .await
+                .unwrap();
+        }
+        each
     }
 
     #[tokio::test]
     async fn a_replay_inside_the_grace_is_a_lost_answer_and_after_it_a_theft() {
-        let scratch = logged_in().await;
-        let here = scratch.here();
-        here.refresh("r1", "r2", NOW).await.unwrap();
-        here.refresh("r1", "r3", NOW + GRACE - 1).await.unwrap();
-        let theft = here.refresh("r1", "r4", NOW + GRACE).await;
-        assert!(matches!(theft, Err(RefreshError::Reused)));
-        for token in ["r1", "r2", "r3"] {
-            let ended = here.refresh(token, "r5", NOW + GRACE).await;
-            assert!(matches!(ended, Err(RefreshError::Ended)), "{token}");
+        for scratch in logged_in().await {
+            let here = scratch.here();
+            here.refresh("r1", "r2", NOW).await.unwrap();
+            here.refresh("r1", "r3", NOW + GRACE - 1).await.unwrap();
+            let theft = here.refresh("r1", "r4", NOW + GRACE).await;
+            assert!(matches!(theft, Err(RefreshError::Reused)));
+            for token in ["r1", "r2", "r3"] {
+                let ended = here.refresh(token, "r5", NOW + GRACE).await;
+                assert!(matches!(ended, Err(RefreshError::Ended)), "{token}");
+            }
+            let unknown = here.refresh("r4", "r5", NOW + GRACE).await;
+            assert!(matches!(unknown, Err(RefreshError::Unknown)));
         }
-        let unknown = here.refresh("r4", "r5", NOW + GRACE).await;
-        assert!(matches!(unknown, Err(RefreshError::Unknown)));
     }
 
     #[tokio::test]
     async fn a_replay_after_its_successor_was_used_is_a_theft_at_once() {
-        let scratch = logged_in().await;
-        let here = scratch.here();
-        here.refresh("r1", "r2", NOW).await.unwrap();
-        here.refresh("r2", "r3", NOW + 1).await.unwrap();
-        let theft = here.refresh("r1", "r4", NOW + 2).await;
-        assert!(matches!(theft, Err(RefreshError::Reused)));
+        for scratch in logged_in().await {
+            let here = scratch.here();
+            here.refresh("r1", "r2", NOW).await.unwrap();
+            here.refresh("r2", "r3", NOW + 1).await.unwrap();
+            let theft = here.refresh("r1", "r4", NOW + 2).await;
+            assert!(matches!(theft, Err(RefreshError::Reused)));
+        }
     }
 
     #[tokio::test]
     async fn the_grace_does_not_multiply_tokens_without_end() {
-        let scratch = logged_in().await;
-        let here = scratch.here();
-        for n in 0..MAX_REPLAYS {
-            here.refresh("r1", &format!("n{n}"), NOW).await.unwrap();
+        for scratch in logged_in().await {
+            let here = scratch.here();
+            for n in 0..MAX_REPLAYS {
+                here.refresh("r1", &format!("n{n}"), NOW).await.unwrap();
+            }
+            assert!(matches!(
+                here.refresh("r1", "x", NOW).await,
+                Err(RefreshError::Reused)
+            ));
         }
-        assert!(matches!(
-            here.refresh("r1", "x", NOW).await,
-            Err(RefreshError::Reused)
-        ));
     }
 
     #[tokio::test]
     async fn a_refresh_token_is_nothing_in_another_workspace() {
-        let scratch = logged_in().await;
-        let elsewhere = scratch.elsewhere().await;
-        let refused = elsewhere.refresh("r1", "r2", NOW).await;
-        assert!(matches!(refused, Err(RefreshError::Unknown)));
-        elsewhere.log_out("r1", NOW).await.unwrap();
-        assert!(scratch.here().refresh("r1", "r2", NOW).await.is_ok());
+        for scratch in logged_in().await {
+            let elsewhere = scratch.elsewhere().await;
+            let refused = elsewhere.refresh("r1", "r2", NOW).await;
+            assert!(matches!(refused, Err(RefreshError::Unknown)));
+            elsewhere.log_out("r1", NOW).await.unwrap();
+            assert!(scratch.here().refresh("r1", "r2", NOW).await.is_ok());
+        }
     }
 
     #[tokio::test]
     async fn two_who_come_with_one_secret_at_once_get_one_login() {
-        let scratch = Scratch::new().await;
-        let here = scratch.here();
-        here.add_login_secret("secret", scratch.account, None)
-            .await
-            .unwrap();
-        let (one, two) = tokio::join!(
-            here.log_in(Method::Secret("secret"), "a", NOW),
-            here.log_in(Method::Secret("secret"), "b", NOW),
-        );
-        assert_eq!(usize::from(one.is_ok()) + usize::from(two.is_ok()), 1);
+        for scratch in Scratch::each().await {
+            let here = scratch.here();
+            here.add_login_secret("secret", scratch.account, None, NOW)
+                .await
+                .unwrap();
+            let (one, two) = tokio::join!(
+                here.log_in(Method::Secret("secret"), "a", NOW),
+                here.log_in(Method::Secret("secret"), "b", NOW),
+            );
+            assert_eq!(usize::from(one.is_ok()) + usize::from(two.is_ok()), 1);
+        }
     }
 
     #[tokio::test]
     async fn a_logout_is_announced_once() {
-        let scratch = logged_in().await;
-        let here = scratch.here();
-        here.log_out("r1", NOW).await.unwrap();
-        here.log_out("r1", NOW + 1).await.unwrap();
-        assert_eq!(scratch.store.last_change().await.unwrap(), 1);
+        for scratch in logged_in().await {
+            let here = scratch.here();
+            here.log_out("r1", NOW).await.unwrap();
+            here.log_out("r1", NOW + 1).await.unwrap();
+            assert_eq!(scratch.store.last_change().await.unwrap(), 1);
+        }
     }
 }

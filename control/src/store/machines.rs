@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use cmdop_proto::{MachineId, WorkspaceId};
-use sqlx::{Row as _, SqliteConnection};
-
+use super::audit::Event;
+use super::query::{FromRow, Row, query};
 use super::revocations::{Claim, revoke};
-use super::{Error, Workspace, changes, id};
+use super::{Error, Transaction, Workspace, changes, id};
+use cmdop_proto::{MachineId, WorkspaceId};
 
 /// One machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +27,8 @@ pub struct Machine {
     pub public_key: String,
     /// When it joined.
     pub enrolled_at_ms: u64,
+    /// The fleets that it is in, by name.
+    pub fleets: Vec<String>,
 }
 
 /// Why a machine was not changed.
@@ -55,22 +57,46 @@ impl From<sqlx::Error> for MachineError {
     }
 }
 
-impl<'r> sqlx::FromRow<'r, sqlx::sqlite::SqliteRow> for Machine {
-    fn from_row(row: &'r sqlx::sqlite::SqliteRow) -> Result<Self, sqlx::Error> {
+impl FromRow for Machine {
+    fn from_row(row: &Row) -> Result<Self, sqlx::Error> {
         let unreadable = |what| sqlx::Error::Decode(Box::new(Error::Unreadable { what }));
         Ok(Self {
-            id: id(row.try_get("id")?).map_err(|_| unreadable("machine id"))?,
-            workspace: id(row.try_get("workspace_id")?).map_err(|_| unreadable("workspace id"))?,
-            name: row.try_get("name")?,
-            labels: serde_json::from_str(row.try_get("labels")?)
+            id: id(&row.get::<String>("id")?).map_err(|_| unreadable("machine id"))?,
+            workspace: id(&row.get::<String>("workspace_id")?)
+                .map_err(|_| unreadable("workspace id"))?,
+            name: row.get("name")?,
+            labels: serde_json::from_str(&row.get::<String>("labels")?)
                 .map_err(|_| unreadable("label"))?,
-            os: row.try_get("os")?,
-            arch: row.try_get("arch")?,
-            public_key: row.try_get("public_key")?,
-            enrolled_at_ms: row.try_get::<i64, _>("enrolled_at_ms")? as u64,
+            os: row.get("os")?,
+            arch: row.get("arch")?,
+            public_key: row.get("public_key")?,
+            enrolled_at_ms: row.count("enrolled_at_ms")?,
+            fleets: row
+                .get::<Option<String>>("fleets")?
+                .iter()
+                .flat_map(|names| names.split(','))
+                .map(str::to_owned)
+                .collect(),
         })
     }
 }
+
+/// A machine's columns; what follows says which machines. The names of fleets hold no comma.
+macro_rules! machines_where {
+    ($condition:literal) => {
+        concat!(
+            "SELECT id, workspace_id, name, labels, os, arch, public_key, enrolled_at_ms, \
+             (SELECT string_agg(fleets.name, ',' ORDER BY fleets.name_key) \
+             FROM fleet_machines JOIN fleets ON fleets.workspace_id = fleet_machines.workspace_id \
+             AND fleets.id = fleet_machines.fleet_id \
+             WHERE fleet_machines.workspace_id = machines.workspace_id \
+             AND fleet_machines.machine_id = machines.id) AS fleets FROM machines ",
+            $condition
+        )
+    };
+}
+
+pub(super) use machines_where;
 
 pub(super) fn labels_text(labels: &BTreeMap<String, String>) -> String {
     serde_json::to_string(labels).expect("a map of strings is always JSON")
@@ -79,25 +105,23 @@ pub(super) fn labels_text(labels: &BTreeMap<String, String>) -> String {
 impl Workspace<'_> {
     /// All machines, by name.
     pub async fn machines(&self) -> Result<Vec<Machine>, Error> {
-        Ok(sqlx::query_as(
-            "SELECT id, workspace_id, name, labels, os, arch, public_key, enrolled_at_ms \
-             FROM machines WHERE workspace_id = $1 ORDER BY name_key",
+        Ok(
+            query(machines_where!("WHERE workspace_id = $1 ORDER BY name_key"))
+                .bind(self.id.to_string())
+                .fetch_all(&mut self.read().await?)
+                .await?,
         )
-        .bind(self.id.to_string())
-        .fetch_all(&self.store.pool)
-        .await?)
     }
 
     /// The machine with this id.
     pub async fn machine(&self, machine: MachineId) -> Result<Option<Machine>, Error> {
-        Ok(sqlx::query_as(
-            "SELECT id, workspace_id, name, labels, os, arch, public_key, enrolled_at_ms \
-             FROM machines WHERE workspace_id = $1 AND id = $2",
+        Ok(
+            query(machines_where!("WHERE workspace_id = $1 AND id = $2"))
+                .bind(self.id.to_string())
+                .bind(machine.to_string())
+                .fetch_optional(&mut self.read().await?)
+                .await?,
         )
-        .bind(self.id.to_string())
-        .bind(machine.to_string())
-        .fetch_optional(&self.store.pool)
-        .await?)
     }
 
     /// Gives the machine that is called `machine`, or has that id, another name.
@@ -107,17 +131,15 @@ impl Workspace<'_> {
         name: &str,
         now_ms: u64,
     ) -> Result<Machine, MachineError> {
-        let mut tx = self.store.begin().await?;
+        let mut tx = self.write().await?;
         let mut found = self.find(&mut tx, machine).await?;
-        sqlx::query(
-            "UPDATE machines SET name = $3, name_key = $4 WHERE workspace_id = $1 AND id = $2",
-        )
-        .bind(self.id.to_string())
-        .bind(found.id.to_string())
-        .bind(name)
-        .bind(name.to_lowercase())
-        .execute(&mut *tx)
-        .await?;
+        query("UPDATE machines SET name = $3, name_key = $4 WHERE workspace_id = $1 AND id = $2")
+            .bind(self.id.to_string())
+            .bind(found.id.to_string())
+            .bind(name)
+            .bind(name.to_lowercase())
+            .execute(&mut tx)
+            .await?;
         changes::record(
             &mut tx,
             changes::Kind::Machine,
@@ -125,6 +147,8 @@ impl Workspace<'_> {
             now_ms,
         )
         .await?;
+        let event = Event::new("machine-renamed", name).detail("from", &found.name);
+        self.record(&mut tx, event, now_ms).await?;
         self.store.commit(tx).await?;
         name.clone_into(&mut found.name);
         Ok(found)
@@ -138,18 +162,18 @@ impl Workspace<'_> {
         remove: &[String],
         now_ms: u64,
     ) -> Result<Machine, MachineError> {
-        let mut tx = self.store.begin().await?;
+        let mut tx = self.write().await?;
         let mut found = self.find(&mut tx, machine).await?;
         found.labels.retain(|key, _| !remove.contains(key));
         found.labels.extend(set);
         if found.labels.len() > crate::names::MAX_LABELS {
             return Err(MachineError::TooManyLabels);
         }
-        sqlx::query("UPDATE machines SET labels = $3 WHERE workspace_id = $1 AND id = $2")
+        query("UPDATE machines SET labels = $3 WHERE workspace_id = $1 AND id = $2")
             .bind(self.id.to_string())
             .bind(found.id.to_string())
             .bind(labels_text(&found.labels))
-            .execute(&mut *tx)
+            .execute(&mut tx)
             .await?;
         changes::record(
             &mut tx,
@@ -158,6 +182,9 @@ impl Workspace<'_> {
             now_ms,
         )
         .await?;
+        let labels = labels_text(&found.labels);
+        let event = Event::new("machine-labelled", &found.name).detail("labels", labels);
+        self.record(&mut tx, event, now_ms).await?;
         self.store.commit(tx).await?;
         Ok(found)
     }
@@ -168,33 +195,33 @@ impl Workspace<'_> {
         machine: &str,
         now_ms: u64,
     ) -> Result<Machine, MachineError> {
-        let mut tx = self.store.begin().await?;
+        let mut tx = self.write().await?;
         let found = self.find(&mut tx, machine).await?;
         let id = found.id.to_string();
-        sqlx::query("DELETE FROM machines WHERE workspace_id = $1 AND id = $2")
+        query("DELETE FROM machines WHERE workspace_id = $1 AND id = $2")
             .bind(self.id.to_string())
             .bind(&id)
-            .execute(&mut *tx)
+            .execute(&mut tx)
             .await?;
         revoke(&mut tx, Claim::Subject, &id, now_ms).await?;
         changes::record(&mut tx, changes::Kind::MachineRemoved, &id, now_ms).await?;
+        let event = Event::new("machine-removed", &found.name).detail("id", &id);
+        self.record(&mut tx, event, now_ms).await?;
         self.store.commit(tx).await?;
         Ok(found)
     }
 
-    async fn find(
+    pub(super) async fn find(
         &self,
-        connection: &mut SqliteConnection,
+        tx: &mut Transaction,
         machine: &str,
     ) -> Result<Machine, MachineError> {
-        let found: Option<Machine> = sqlx::query_as(
-            "SELECT id, workspace_id, name, labels, os, arch, public_key, enrolled_at_ms \
-             FROM machines WHERE workspace_id = $1 AND (id = $2 OR name_key = $2) \
-             ORDER BY CASE WHEN id = $2 THEN 0 ELSE 1 END LIMIT 1",
-        )
+        let found: Option<Machine> = query(machines_where!(
+            "WHERE workspace_id = $1 AND (id = $2 OR name_key = $2) ORDER BY CASE WHEN id = $2 THEN 0 ELSE 1 END LIMIT 1"
+        ))
         .bind(self.id.to_string())
         .bind(machine.to_lowercase())
-        .fetch_optional(connection)
+        .fetch_optional(tx)
         .await?;
         found.ok_or(MachineError::Unknown)
     }

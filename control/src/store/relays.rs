@@ -2,7 +2,9 @@
 
 use cmdop_proto::RelayId;
 
+use super::audit::{Actor, Event};
 use super::enroll::EnrollError;
+use super::query::query;
 use super::revocations::{Claim, revoke};
 use super::{Error, Store, id};
 
@@ -29,12 +31,13 @@ pub struct NewRelay {
 impl Store {
     /// Keeps a token, by its hash.
     pub async fn add_relay_token(&self, hash: &str, expires_at_ms: u64) -> Result<(), Error> {
-        sqlx::query("INSERT INTO relay_tokens (hash, expires_at_ms) VALUES ($1, $2)")
+        let mut tx = self.write().await?;
+        query("INSERT INTO relay_tokens (hash, expires_at_ms) VALUES ($1, $2)")
             .bind(hash)
             .bind(expires_at_ms as i64)
-            .execute(&self.pool)
+            .execute(&mut tx)
             .await?;
-        Ok(())
+        tx.commit().await
     }
 
     /// A relay joins. One that had this address before is replaced: its tokens are void.
@@ -44,11 +47,11 @@ impl Store {
         relay: NewRelay,
         now_ms: u64,
     ) -> Result<Relay, EnrollError> {
-        let mut tx = self.begin().await?;
+        let mut tx = self.write().await?;
         let row: Option<(i64, Option<i64>)> =
-            sqlx::query_as("SELECT expires_at_ms, used_at_ms FROM relay_tokens WHERE hash = $1")
+            query("SELECT expires_at_ms, used_at_ms FROM relay_tokens WHERE hash = $1")
                 .bind(hash)
-                .fetch_optional(&mut *tx)
+                .fetch_optional(&mut tx)
                 .await?;
         let (expires_at_ms, used) = row.ok_or(EnrollError::Invalid)?;
         if used.is_some() {
@@ -58,11 +61,10 @@ impl Store {
             let ago_s = (now_ms - expires_at_ms as u64) / 1000;
             return Err(EnrollError::Expired { ago_s });
         }
-        let before: Option<String> =
-            sqlx::query_scalar("DELETE FROM relays WHERE url = $1 RETURNING id")
-                .bind(&relay.url)
-                .fetch_optional(&mut *tx)
-                .await?;
+        let before: Option<String> = query("DELETE FROM relays WHERE url = $1 RETURNING id")
+            .bind(&relay.url)
+            .fetch_optional(&mut tx)
+            .await?;
         if let Some(before) = before {
             revoke(&mut tx, Claim::Subject, &before, now_ms).await?;
         }
@@ -71,20 +73,22 @@ impl Store {
             url: relay.url,
             public_key: relay.public_key,
         };
-        sqlx::query(
-            "INSERT INTO relays (id, url, public_key, enrolled_at_ms) VALUES ($1, $2, $3, $4)",
-        )
-        .bind(joined.id.to_string())
-        .bind(&joined.url)
-        .bind(&joined.public_key)
-        .bind(now_ms as i64)
-        .execute(&mut *tx)
-        .await?;
-        sqlx::query("UPDATE relay_tokens SET used_at_ms = $2 WHERE hash = $1")
+        query("INSERT INTO relays (id, url, public_key, enrolled_at_ms) VALUES ($1, $2, $3, $4)")
+            .bind(joined.id.to_string())
+            .bind(&joined.url)
+            .bind(&joined.public_key)
+            .bind(now_ms as i64)
+            .execute(&mut tx)
+            .await?;
+        query("UPDATE relay_tokens SET used_at_ms = $2 WHERE hash = $1")
             .bind(hash)
             .bind(now_ms as i64)
-            .execute(&mut *tx)
+            .execute(&mut tx)
             .await?;
+        let itself = Actor::new("relay", joined.id, &joined.url);
+        let event = Event::new("relay-enrolled", &joined.url);
+        let nobody = self.nobody();
+        nobody.record_as(&mut tx, &itself, event, now_ms).await?;
         self.commit(tx).await?;
         Ok(joined)
     }
@@ -92,9 +96,9 @@ impl Store {
     /// The relay with this id.
     pub async fn relay(&self, relay: RelayId) -> Result<Option<Relay>, Error> {
         let row: Option<(String, String, String)> =
-            sqlx::query_as("SELECT id, url, public_key FROM relays WHERE id = $1")
+            query("SELECT id, url, public_key FROM relays WHERE id = $1")
                 .bind(relay.to_string())
-                .fetch_optional(&self.pool)
+                .fetch_optional(&mut self.read().await?)
                 .await?;
         row.map(|(text, url, public_key)| {
             Ok(Relay {
@@ -109,8 +113,8 @@ impl Store {
     /// Where relays listen, the newest first.
     pub async fn relay_urls(&self) -> Result<Vec<String>, Error> {
         Ok(
-            sqlx::query_scalar("SELECT url FROM relays ORDER BY enrolled_at_ms DESC, id")
-                .fetch_all(&self.pool)
+            query("SELECT url FROM relays ORDER BY enrolled_at_ms DESC, id")
+                .fetch_all(&mut self.read().await?)
                 .await?,
         )
     }

@@ -1,12 +1,11 @@
 //! Tokens that are void before they expire. Access tokens are checked offline, so each entry is also a
 //! change that relays hear; an entry is kept for as long as a token that it means could live.
 
-use cmdop_proto::limits::CLOCK_LEEWAY;
-use cmdop_proto::token::Claims;
-use sqlx::Row as _;
-
+use super::query::{FromRow, Row, query};
 use super::{Error, Store, Transaction, changes};
 use crate::lifetimes::LONGEST_TOKEN;
+use cmdop_proto::limits::CLOCK_LEEWAY;
+use cmdop_proto::token::Claims;
 
 /// What the value of an entry is compared with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,13 +39,13 @@ pub struct Revocation {
     pub forget_at_ms: u64,
 }
 
-impl<'r> sqlx::FromRow<'r, sqlx::sqlite::SqliteRow> for Revocation {
-    fn from_row(row: &'r sqlx::sqlite::SqliteRow) -> Result<Self, sqlx::Error> {
+impl FromRow for Revocation {
+    fn from_row(row: &Row) -> Result<Self, sqlx::Error> {
         Ok(Self {
-            claim: row.try_get("claim")?,
-            value: row.try_get("value")?,
-            issued_until_ms: row.try_get::<i64, _>("issued_until_ms")? as u64,
-            forget_at_ms: row.try_get::<i64, _>("forget_at_ms")? as u64,
+            claim: row.get("claim")?,
+            value: row.get("value")?,
+            issued_until_ms: row.count("issued_until_ms")?,
+            forget_at_ms: row.count("forget_at_ms")?,
         })
     }
 }
@@ -59,7 +58,7 @@ pub(super) async fn revoke(
     now_ms: u64,
 ) -> Result<(), Error> {
     let forget_at_ms = now_ms + (LONGEST_TOKEN + 2 * CLOCK_LEEWAY).as_millis() as u64;
-    sqlx::query(
+    query(
         "INSERT INTO revocations (claim, value, issued_until_ms, forget_at_ms) \
          VALUES ($1, $2, $3, $4) ON CONFLICT (claim, value) DO UPDATE \
          SET issued_until_ms = excluded.issued_until_ms, forget_at_ms = excluded.forget_at_ms",
@@ -68,7 +67,7 @@ pub(super) async fn revoke(
     .bind(value)
     .bind(now_ms as i64)
     .bind(forget_at_ms as i64)
-    .execute(&mut **tx)
+    .execute(tx)
     .await?;
     changes::record(tx, changes::Kind::Revoked(claim), value, now_ms).await
 }
@@ -77,7 +76,7 @@ impl Store {
     /// Whether a token with these claims was made void.
     pub async fn is_revoked(&self, claims: &Claims) -> Result<bool, Error> {
         let login = claims.sid.map(|sid| sid.to_string()).unwrap_or_default();
-        let found: i64 = sqlx::query_scalar(
+        let found: i64 = query(
             "SELECT COUNT(*) FROM revocations WHERE issued_until_ms >= $1 \
              AND ((claim = 'sub' AND value = $2) OR (claim = 'sid' AND value = $3) \
              OR (claim = 'jti' AND value = $4))",
@@ -86,19 +85,18 @@ impl Store {
         .bind(&claims.sub)
         .bind(login)
         .bind(&claims.jti)
-        .fetch_one(&self.pool)
+        .fetch_one(&mut self.read().await?)
         .await?;
         Ok(found > 0)
     }
 
     /// Until when tokens of `subject` are void; 0 if they are not.
     pub async fn revoked_until_ms(&self, subject: &str) -> Result<u64, Error> {
-        let until: Option<i64> = sqlx::query_scalar(
-            "SELECT issued_until_ms FROM revocations WHERE claim = 'sub' AND value = $1",
-        )
-        .bind(subject)
-        .fetch_optional(&self.pool)
-        .await?;
+        let until: Option<i64> =
+            query("SELECT issued_until_ms FROM revocations WHERE claim = 'sub' AND value = $1")
+                .bind(subject)
+                .fetch_optional(&mut self.read().await?)
+                .await?;
         Ok(until.unwrap_or(0).max(0) as u64)
     }
 
@@ -108,7 +106,7 @@ impl Store {
         const REPLAY: u64 = 24 * 60 * 60 * 1000;
         /// A follower is seconds behind; a day leaves room for a laptop that slept.
         const CHANGES: u64 = 24 * 60 * 60 * 1000;
-        let mut tx = self.begin().await?;
+        let mut tx = self.write().await?;
         for (statement, before) in [
             ("DELETE FROM revocations WHERE forget_at_ms < $1", now_ms),
             (
@@ -142,9 +140,9 @@ impl Store {
                 now_ms.saturating_sub(REPLAY),
             ),
         ] {
-            sqlx::query(statement)
+            query(statement)
                 .bind(before as i64)
-                .execute(&mut *tx)
+                .execute(&mut tx)
                 .await?;
         }
         tx.commit().await?;

@@ -2,6 +2,8 @@
 
 use cmdop_proto::WorkspaceId;
 
+use super::audit::Event;
+use super::query::query;
 use super::{Error, Store, Workspace, id};
 
 /// A tenant and what people call it.
@@ -35,7 +37,8 @@ impl Store {
         now_ms: u64,
     ) -> Result<WorkspaceId, AddWorkspaceError> {
         let workspace = WorkspaceId::new();
-        let done = sqlx::query(
+        let mut tx = self.write().await?;
+        let done = query(
             "INSERT INTO workspaces (id, name, name_key, created_at_ms) VALUES ($1, $2, $3, $4) \
              ON CONFLICT (name_key) DO NOTHING",
         )
@@ -43,22 +46,26 @@ impl Store {
         .bind(name)
         .bind(name.to_lowercase())
         .bind(now_ms as i64)
-        .execute(&self.pool)
+        .execute(&mut tx)
         .await
         .map_err(Error::from)?;
-        if done.rows_affected() == 0 {
+        if done == 0 {
             return Err(AddWorkspaceError::NameTaken {
                 name: name.to_owned(),
             });
         }
+        let event = Event::new("workspace-created", name);
+        let made = self.workspace(workspace);
+        made.record(&mut tx, event, now_ms).await?;
+        tx.commit().await?;
         Ok(workspace)
     }
 
     /// All tenants, the oldest first.
     pub async fn workspaces(&self) -> Result<Vec<NamedWorkspace>, Error> {
         let rows: Vec<(String, String)> =
-            sqlx::query_as("SELECT id, name FROM workspaces ORDER BY created_at_ms, id")
-                .fetch_all(&self.pool)
+            query("SELECT id, name FROM workspaces ORDER BY created_at_ms, id")
+                .fetch_all(&mut self.read().await?)
                 .await?;
         rows.into_iter()
             .map(|(text, name)| {
@@ -74,11 +81,9 @@ impl Store {
 impl Workspace<'_> {
     /// What people call it; nothing if it does not exist.
     pub async fn name(&self) -> Result<Option<String>, Error> {
-        Ok(
-            sqlx::query_scalar("SELECT name FROM workspaces WHERE id = $1")
-                .bind(self.id.to_string())
-                .fetch_optional(&self.store.pool)
-                .await?,
-        )
+        Ok(query("SELECT name FROM workspaces WHERE id = $1")
+            .bind(self.id.to_string())
+            .fetch_optional(&mut self.read().await?)
+            .await?)
     }
 }

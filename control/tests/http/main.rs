@@ -7,9 +7,17 @@
     reason = "what a test unwraps it asserts; its world is nobody else's"
 )]
 
+mod audit;
 mod binary;
+mod calls;
+mod database;
+mod fleets;
+mod keys;
 mod logins;
 mod machines;
+mod members;
 mod pages;
+mod permissions;
 mod relays;
+mod reports;
 mod world;

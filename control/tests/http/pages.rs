@@ -15,20 +15,20 @@ const PASSWORD: &str = "correct horse battery";
 
 /// A browser: its cookie, and the page that it shows.
 #[derive(Default)]
-struct Browser {
+pub struct Browser {
     cookie: Option<String>,
-    status: StatusCode,
-    html: String,
+    pub status: StatusCode,
+    pub html: String,
     /// Where the last answer sent it.
     location: Option<String>,
 }
 
 impl Browser {
-    async fn open(&mut self, world: &World, path: &str) {
+    pub async fn open(&mut self, world: &World, path: &str) {
         self.send(world.http.get(world.url(path))).await;
     }
 
-    async fn submit(&mut self, world: &World, path: &str, form: &[(&str, &str)]) {
+    pub async fn submit(&mut self, world: &World, path: &str, form: &[(&str, &str)]) {
         self.send(world.http.post(world.url(path)).form(form)).await;
     }
 
@@ -56,7 +56,7 @@ impl Browser {
     }
 
     /// The value of a hidden field.
-    fn hidden(&self, name: &str) -> String {
+    pub fn hidden(&self, name: &str) -> String {
         let field = format!("name=\"{name}\" value=\"");
         let rest = self
             .html

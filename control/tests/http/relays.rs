@@ -50,7 +50,7 @@ async fn enroll(
 }
 
 /// An enrolled relay's token, and its id.
-async fn relay(world: &World, key: &Key) -> (serde_json::Value, String) {
+pub async fn relay(world: &World, key: &Key) -> (serde_json::Value, String) {
     let token = world.admin().await.relay_token(HOUR).await.unwrap();
     let joined = enroll(world, request(token.expose(), key, &[]))
         .await
@@ -59,7 +59,7 @@ async fn relay(world: &World, key: &Key) -> (serde_json::Value, String) {
     (granted["access_token"].clone(), joined.relay_id)
 }
 
-async fn follow(world: &World, token: &serde_json::Value, id: &str) -> Streaming<ControlEvent> {
+pub async fn follow(world: &World, token: &serde_json::Value, id: &str) -> Streaming<ControlEvent> {
     let mut client = RelayServiceClient::new(world.channel().await);
     let request = FollowRequest {
         relay_id: id.into(),
@@ -71,7 +71,7 @@ async fn follow(world: &World, token: &serde_json::Value, id: &str) -> Streaming
         .into_inner()
 }
 
-async fn next(stream: &mut Streaming<ControlEvent>) -> Result<Event, Status> {
+pub async fn next(stream: &mut Streaming<ControlEvent>) -> Result<Event, Status> {
     let message = timeout(SOON, stream.message())
         .await
         .expect("an event comes soon")?;
@@ -82,7 +82,7 @@ async fn next(stream: &mut Streaming<ControlEvent>) -> Result<Event, Status> {
 }
 
 /// The snapshot: everything up to `synced`.
-async fn snapshot(stream: &mut Streaming<ControlEvent>) -> Vec<Event> {
+pub async fn snapshot(stream: &mut Streaming<ControlEvent>) -> Vec<Event> {
     let mut events = Vec::new();
     loop {
         match next(stream).await.unwrap() {

@@ -4,11 +4,18 @@ use std::time::Duration;
 
 use cmdop_client::dial::{self, Lane, Trust};
 use cmdop_control::admin::Admin;
+use cmdop_control::args::Place;
+use cmdop_control::store::DatabaseUrl;
 use cmdop_control::{Clock, Config, Running};
 use cmdop_proto::Refusal;
+use cmdop_proto::token::Role;
 use cmdop_proto::v1::account_service_client::AccountServiceClient;
 use cmdop_proto::v1::enroll_service_client::EnrollServiceClient;
-use cmdop_proto::v1::{EnrollMachineRequest, EnrollMachineResponse, WhoAmIRequest, WhoAmIResponse};
+use cmdop_proto::v1::key_service_client::KeyServiceClient;
+use cmdop_proto::v1::{
+    EnrollMachineRequest, EnrollMachineResponse, IssueKeyRequest, IssueKeyResponse, WhoAmIRequest,
+    WhoAmIResponse,
+};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use rcgen::KeyPair;
 use reqwest::{Client, Response};
@@ -18,7 +25,11 @@ use tokio_util::sync::CancellationToken;
 use tonic::Request;
 use tonic::transport::Channel;
 
+use crate::database::Database;
+
 pub const LOCAL_SECRET: &str = "urn:cmdop:params:oauth:grant-type:local-secret";
+pub const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+pub const API_KEY: &str = "urn:cmdop:params:oauth:token-type:api-key";
 const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 /// A control plane, and an HTTP client that trusts it.
@@ -27,6 +38,7 @@ pub struct World {
     pub clock: Clock,
     pub http: Client,
     pub data: TempDir,
+    pub database: Database,
     stop: CancellationToken,
 }
 
@@ -53,11 +65,13 @@ impl Key {
 
 impl World {
     pub async fn start() -> Self {
-        let data = tempfile::tempdir().unwrap();
+        let (data, database) = (tempfile::tempdir().unwrap(), Database::new());
+        let url = database.url();
         let (clock, stop) = (Clock::default(), CancellationToken::new());
         let config = Config {
             listen: ([127, 0, 0, 1], 0).into(),
             clock: clock.clone(),
+            database: url.map(|url| DatabaseUrl::parse(&url).unwrap()),
             ..Config::new(data.path().join("control"))
         };
         let running = cmdop_control::serve(config, stop.clone()).await.unwrap();
@@ -73,6 +87,7 @@ impl World {
             clock,
             http,
             data,
+            database,
             stop,
         }
     }
@@ -84,9 +99,18 @@ impl World {
         ended.await.expect("it stops within 10 s").unwrap();
     }
 
+    /// Where its state is, as `admin` is told.
+    pub fn place(&self) -> Place {
+        Place {
+            data_dir: Some(self.data.path().join("control")),
+            database: self.database.url(),
+        }
+    }
+
     pub async fn admin(&self) -> Admin {
-        let dir = self.data.path().join("control");
-        Admin::open_at(&dir, self.clock.clone()).await.unwrap()
+        Admin::open_at(&self.place(), self.clock.clone())
+            .await
+            .unwrap()
     }
 
     pub fn url(&self, path: &str) -> String {
@@ -128,6 +152,45 @@ impl World {
             .login_secret("owner", Duration::from_secs(60))
             .await;
         self.local_secret(secret.unwrap().expose()).await.unwrap()
+    }
+
+    /// Somebody new with this role, logged in.
+    pub async fn person(&self, name: &str, workspace: &str, role: Role) -> Value {
+        let admin = self.admin().await;
+        let made = admin.create_account(name, workspace, role, None).await;
+        made.unwrap();
+        let secret = admin.login_secret(name, Duration::from_secs(60)).await;
+        self.local_secret(secret.unwrap().expose()).await.unwrap()
+    }
+
+    /// A new key of the bearer's.
+    pub async fn key(&self, by: &Value, scopes: &[&str], lifetime: Duration) -> IssueKeyResponse {
+        let mut keys = KeyServiceClient::new(self.channel().await);
+        let request = IssueKeyRequest {
+            name: "key".into(),
+            scopes: scopes.iter().map(ToString::to_string).collect(),
+            lifetime_ms: lifetime.as_millis() as u64,
+        };
+        let issued = keys.issue(bearer(request, &by["access_token"])).await;
+        issued.unwrap().into_inner()
+    }
+
+    /// What a key is exchanged for.
+    pub async fn exchange(&self, key: &str, scope: Option<&str>) -> Result<Value, Refused> {
+        let mut form = vec![
+            ("grant_type", TOKEN_EXCHANGE),
+            ("subject_token", key),
+            ("subject_token_type", API_KEY),
+        ];
+        form.extend(scope.map(|scope| ("scope", scope)));
+        self.token(&form).await
+    }
+
+    /// An access token of a new key of the bearer's.
+    pub async fn key_token(&self, by: &Value, scopes: &[&str]) -> Value {
+        let key = self.key(by, scopes, Duration::ZERO).await;
+        let granted = self.exchange(&key.secret, None).await.unwrap();
+        granted["access_token"].clone()
     }
 
     pub async fn refresh(&self, token: &Value) -> Result<Value, Refused> {

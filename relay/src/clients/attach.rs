@@ -20,14 +20,16 @@ use super::one_shot::check_input;
 use crate::caller::Account;
 use crate::incoming;
 use crate::live::LiveStream;
+use crate::permission::Action;
 use crate::relay::Relay;
+use crate::report::Event;
 use crate::session::{Attaching, AttachmentId, ClientNext, Message, Mode, Pace, Session};
 
 pub(super) async fn attach(
     relay: &Arc<Relay>,
     request: Request<Streaming<v1::AttachRequest>>,
 ) -> Result<Attached, Refusal> {
-    let account = relay.account(&request)?;
+    let account = relay.account(&request, Action::Attach, "attach to sessions")?;
     let mut up = request.into_inner();
     let first = incoming::first(&mut up, "`open`").await?;
     let Some(Up::Open(open)) = first.request else {
@@ -38,6 +40,14 @@ pub(super) async fn attach(
     let live = relay.enter(&account.claims, over.clone())?;
     let session = relay.workspace_of(&account).find(&open.session)?;
     let attachment = session.attach(&who)?;
+    let mode = if who.mode == Mode::Operator {
+        "operator"
+    } else {
+        "observer"
+    };
+    let event = Event::new("session-attached", session.id).detail("mode", mode);
+    let event = event.detail("session", session.name());
+    relay.context.reporter.event(&account, event);
     let left = over.clone().drop_guard();
     let client = Client {
         relay: relay.clone(),
@@ -45,7 +55,7 @@ pub(super) async fn attach(
         session: session.clone(),
         attachment,
     };
-    relay.tasks.spawn(client.hear(up, over, live));
+    relay.tasks.spawn(client.stay(up, over, live));
     Ok(Attached {
         relay: relay.clone(),
         session,
@@ -58,11 +68,14 @@ fn attaching(account: &Account, open: &v1::AttachOpen) -> Result<Attaching, Refu
     let mode = match open.mode() {
         v1::AttachMode::Operator => {
             account
-                .require_operator("operate sessions")
+                .must_be_allowed(Action::OperateSessions, "operate sessions")
                 .map_err(|refusal| refusal.hint("watch it with `cmdop attach --observe`"))?;
             Mode::Operator
         }
-        v1::AttachMode::Observer => Mode::Observer,
+        v1::AttachMode::Observer => {
+            account.must_be_allowed(Action::WatchSessions, "watch sessions")?;
+            Mode::Observer
+        }
         v1::AttachMode::Unspecified => {
             return Err(Refusal::invalid("bad-request", "the request names no mode"));
         }
@@ -89,6 +102,20 @@ struct Client {
 }
 
 impl Client {
+    async fn stay(
+        self,
+        up: Streaming<v1::AttachRequest>,
+        over: CancellationToken,
+        live: LiveStream,
+    ) {
+        let begun = Instant::now();
+        let (relay, account, id) = (self.relay.clone(), self.account.clone(), self.session.id);
+        self.hear(up, over, live).await;
+        let event = Event::new("session-detached", id);
+        let event = event.detail("seconds", begun.elapsed().as_secs().to_string());
+        relay.context.reporter.event(&account, event);
+    }
+
     async fn hear(
         self,
         mut up: Streaming<v1::AttachRequest>,

@@ -9,7 +9,9 @@ use uuid::Uuid;
 use crate::agents::{shown_command, start, terms};
 use crate::caller::Account;
 use crate::directory::Enrolled;
+use crate::permission::Action;
 use crate::relay::Relay;
+use crate::report::Event;
 use crate::request::check_program;
 use crate::session::{Facts, Session};
 
@@ -17,8 +19,7 @@ pub(super) async fn create(
     relay: &Arc<Relay>,
     request: Request<v1::CreateSessionRequest>,
 ) -> Result<v1::Session, Refusal> {
-    let account = relay.account(&request)?;
-    account.require_operator("start sessions")?;
+    let account = relay.account(&request, Action::OperateSessions, "start sessions")?;
     let request = request.into_inner();
     let key = match request.request_id.as_str() {
         "" => None,
@@ -68,6 +69,7 @@ fn enter(
         created_at_ms: cmdop_service::now_ms(),
         created_by: account.name(),
     };
+    let command = facts.command.clone();
     let terms = terms(relay, request.grace);
     let workspace = relay.workspace_of(account);
     let name = request.name.clone();
@@ -77,6 +79,10 @@ fn enter(
         let ids = (id, machine.id);
         Session::pending(&relay.context, &workspace, ids, facts, terms, told)
     })?;
+    let event = Event::new("session-created", session.id)
+        .detail("machine", &machine.name)
+        .command(&command);
+    relay.context.reporter.event(account, event);
     // An agent that links from here on is told when it registers.
     if let Some(link) = relay.context.machines.present(machine.id) {
         start(&link, &session);

@@ -19,7 +19,9 @@ use crate::directory::Enrolled;
 use crate::incoming;
 use crate::live::LiveStream;
 use crate::machines::Purpose;
+use crate::permission::Action;
 use crate::relay::Relay;
+use crate::report::Event;
 use crate::request::check_program;
 use crate::runs::{Meeting, Opened, RunGuard, WhenLost};
 
@@ -27,8 +29,7 @@ pub(super) async fn run(
     relay: &Arc<Relay>,
     request: Request<Streaming<v1::ExecRequest>>,
 ) -> Result<Output, Refusal> {
-    let account = relay.account(&request)?;
-    account.require_operator("run programs")?;
+    let account = relay.account(&request, Action::RunPrograms, "run programs")?;
     let mut requests = request.into_inner();
     let first = incoming::first(&mut requests, "`start` or `resume`").await?;
     let visit = match first.request {
@@ -133,6 +134,7 @@ async fn arrange(
         let detached = &relay.detached;
         detached.started(account.workspace(), machine.id, visit.id);
     }
+    relay.context.reporter.event(account, told(&visit));
     let order = order(visit.order, visit.id, token);
     link.tell_for(order, Some(Purpose::Run(visit.id)))?;
     let up = opened_by_agent(relay, &guard, wait).await?;
@@ -143,6 +145,18 @@ async fn arrange(
         is_done: false,
         _live: live,
     })
+}
+
+/// What the audit log is told of it.
+fn told(visit: &Visit) -> Event {
+    match &visit.order {
+        Order::Start(start) => Event::new("exec-started", &visit.machine.name)
+            .detail("run", visit.id.to_string())
+            .command(&start.command),
+        Order::Resume(run, _) => {
+            Event::new("exec-resumed", &visit.machine.name).detail("run", run.to_string())
+        }
+    }
 }
 
 fn order(order: Order, id: RunId, stream_token: String) -> v1::control_message::Message {

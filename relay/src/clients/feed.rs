@@ -16,13 +16,14 @@ use crate::feed::{FeedGuard, Producer};
 use crate::file_access;
 use crate::incoming;
 use crate::live::LiveStream;
+use crate::permission::Action;
 use crate::relay::Relay;
 
 pub(super) async fn feed(
     relay: &Arc<Relay>,
     request: Request<Streaming<v1::FeedUp>>,
 ) -> Result<Feeding, Refusal> {
-    let account = relay.account(&request)?;
+    let account = relay.account(&request, Action::OpenFiles, "feed files")?;
     let mut up = request.into_inner();
     let first = incoming::first(&mut up, "`open`").await?;
     let Some(Up::Open(_)) = first.message else {

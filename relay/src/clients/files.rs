@@ -20,13 +20,14 @@ use crate::file_streams::{FileStreamGuard, Meeting, New, Opened};
 use crate::incoming;
 use crate::live::LiveStream;
 use crate::machines::Purpose;
+use crate::permission::Action;
 use crate::relay::Relay;
 
 pub(super) async fn open(
     relay: &Arc<Relay>,
     request: Request<Streaming<v1::FileRequest>>,
 ) -> Result<Answers, Refusal> {
-    let account = relay.account(&request)?;
+    let account = relay.account(&request, Action::OpenFiles, "open files")?;
     let mut requests = request.into_inner();
     let first = incoming::first(&mut requests, "`open`").await?;
     let Some(Ask::Open(open)) = &first.request else {

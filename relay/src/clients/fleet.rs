@@ -18,6 +18,7 @@ use super::Events;
 use crate::directory::{Change, Enrolled};
 use crate::live::LiveStream;
 use crate::machines::Linked;
+use crate::permission::Action;
 use crate::relay::Relay;
 
 /// A page of machines stays below this, so that it fits a frame with the largest machine to spare.
@@ -32,7 +33,7 @@ pub(super) fn hello(
 ) -> Result<v1::HelloResponse, Refusal> {
     let draining = relay.draining.is_cancelled();
     if !draining {
-        relay.account(request)?;
+        relay.account(request, Action::SayHello, "say hello")?;
     }
     Ok(v1::HelloResponse {
         version: cmdop_service::VERSION.into(),
@@ -45,7 +46,7 @@ pub(super) fn list(
     relay: &Relay,
     request: &Request<v1::ListMachinesRequest>,
 ) -> Result<v1::ListMachinesResponse, Refusal> {
-    let account = relay.account(request)?;
+    let account = relay.account(request, Action::SeeMachines, "see machines")?;
     let wanted = request.get_ref();
     let has_labels = |machine: &Enrolled| {
         wanted
@@ -122,7 +123,7 @@ pub(super) fn watch(
     relay: &Arc<Relay>,
     request: &Request<v1::WatchFleetRequest>,
 ) -> Result<Events<v1::FleetEvent>, Refusal> {
-    let account = relay.account(request)?;
+    let account = relay.account(request, Action::SeeMachines, "see machines")?;
     let revoked = CancellationToken::new();
     let watch = Watch {
         workspace: account.workspace(),

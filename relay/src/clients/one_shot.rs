@@ -7,7 +7,9 @@ use cmdop_proto::{ClientId, InputSeq, Refusal, Size, limits, v1};
 use tonic::Request;
 
 use crate::caller::Account;
+use crate::permission::Action;
 use crate::relay::Relay;
+use crate::report::Event;
 use crate::request::check_signal;
 use crate::session::{Asking, Policy, Session};
 
@@ -20,8 +22,7 @@ fn operated<T>(
     request: &Request<T>,
     (reference, what): (&str, &str),
 ) -> Result<(Account, Arc<Session>), Refusal> {
-    let account = relay.account(request)?;
-    account.require_operator(what)?;
+    let account = relay.account(request, Action::OperateSessions, what)?;
     let session = relay.workspace_of(&account).find(reference)?;
     Ok((account, session))
 }
@@ -32,6 +33,8 @@ pub(super) async fn send(
 ) -> Result<v1::SendResponse, Refusal> {
     let named = (request.get_ref().session.as_str(), "type into sessions");
     let (account, session) = operated(relay, &request, named)?;
+    let event = Event::new("session-input-sent", session.id);
+    relay.context.reporter.event(&account, event);
     let input = request.into_inner();
     check_input(input.data.len())?;
     let (client, seq) = match input.client_id.as_str() {
@@ -66,7 +69,7 @@ pub(super) async fn capture(
     relay: &Relay,
     request: Request<v1::CaptureRequest>,
 ) -> Result<v1::CaptureResponse, Refusal> {
-    let account = relay.account(&request)?;
+    let account = relay.account(&request, Action::WatchSessions, "capture sessions")?;
     let wanted = request.get_ref();
     let session = relay.workspace_of(&account).find(&wanted.session)?;
     let lines = wanted.scrollback_lines.min(limits::MAX_CAPTURE_SCROLLBACK);
@@ -79,7 +82,11 @@ pub(super) async fn history(
     relay: &Relay,
     request: Request<v1::HistoryRequest>,
 ) -> Result<v1::HistoryResponse, Refusal> {
-    let account = relay.account(&request)?;
+    let account = relay.account(
+        &request,
+        Action::WatchSessions,
+        "read the history of sessions",
+    )?;
     let wanted = request.get_ref();
     let session = relay.workspace_of(&account).find(&wanted.session)?;
     let wanted = v1::HistoryWanted {
@@ -115,10 +122,10 @@ pub(super) fn keyboard(
     relay: &Relay,
     request: Request<v1::KeyboardRequest>,
 ) -> Result<v1::KeyboardResponse, Refusal> {
-    let account = relay.account(&request)?;
+    let account = relay.account(&request, Action::SeeSessions, "see who may type")?;
     let wanted = request.into_inner();
     if wanted.change.is_some() {
-        account.require_operator("change who may type")?;
+        account.must_be_allowed(Action::OperateSessions, "change who may type")?;
     }
     let asking = Asking {
         account: account.claims.sub.clone(),
@@ -134,8 +141,11 @@ pub(super) fn signal(
     request: &Request<v1::SignalRequest>,
 ) -> Result<v1::SignalResponse, Refusal> {
     let wanted = request.get_ref();
-    let (_, session) = operated(relay, request, (&wanted.session, "signal sessions"))?;
+    let (account, session) = operated(relay, request, (&wanted.session, "signal sessions"))?;
     check_signal(wanted.signal)?;
+    let event = Event::new("session-signalled", session.id);
+    let event = event.detail("signal", wanted.signal.to_string());
+    relay.context.reporter.event(&account, event);
     session.signal(wanted.signal)?;
     Ok(v1::SignalResponse {})
 }
@@ -144,12 +154,13 @@ pub(super) async fn close(
     relay: &Relay,
     request: Request<v1::CloseSessionRequest>,
 ) -> Result<v1::Session, Refusal> {
-    let account = relay.account(&request)?;
-    account.require_operator("close sessions")?;
+    let account = relay.account(&request, Action::OperateSessions, "close sessions")?;
     let session = relay
         .workspace_of(&account)
         .find(&request.get_ref().session)?;
     if !session.is_ended() {
+        let event = Event::new("session-closed", session.id);
+        relay.context.reporter.event(&account, event);
         session.close(&account.name(), CLOSE).await;
     }
     Ok(session.record())

@@ -14,6 +14,7 @@ use v1::session_event::Event;
 
 use super::Events;
 use crate::live::LiveStream;
+use crate::permission::Action;
 use crate::relay::Relay;
 use crate::session::Session;
 use crate::workspace::Workspace;
@@ -25,7 +26,7 @@ pub(super) fn list(
     relay: &Relay,
     request: &Request<v1::ListSessionsRequest>,
 ) -> Result<v1::ListSessionsResponse, Refusal> {
-    let account = relay.account(request)?;
+    let account = relay.account(request, Action::SeeSessions, "list sessions")?;
     let wanted = request.get_ref();
     let machine = match wanted.machine.as_str() {
         "" => None,
@@ -65,7 +66,7 @@ pub(super) fn get(
     relay: &Relay,
     request: &Request<v1::GetSessionRequest>,
 ) -> Result<v1::Session, Refusal> {
-    let account = relay.account(request)?;
+    let account = relay.account(request, Action::SeeSessions, "see sessions")?;
     let session = relay
         .workspace_of(&account)
         .find(&request.get_ref().session)?;
@@ -76,8 +77,7 @@ pub(super) fn rename(
     relay: &Relay,
     request: &Request<v1::RenameSessionRequest>,
 ) -> Result<v1::Session, Refusal> {
-    let account = relay.account(request)?;
-    account.require_operator("rename sessions")?;
+    let account = relay.account(request, Action::OperateSessions, "rename sessions")?;
     let wanted = request.get_ref();
     if !wanted.name.is_empty() && !text::is_name(&wanted.name) {
         return Err(super::create::bad_name());
@@ -92,7 +92,7 @@ pub(super) fn watch(
     relay: &Arc<Relay>,
     request: &Request<v1::WatchSessionsRequest>,
 ) -> Result<Events<v1::SessionEvent>, Refusal> {
-    let account = relay.account(request)?;
+    let account = relay.account(request, Action::SeeSessions, "see sessions")?;
     let workspace = relay.workspace_of(&account);
     let revoked = CancellationToken::new();
     let watch = Watch {

@@ -63,6 +63,7 @@ impl Bench {
             deadlines: Deadlines::default(),
             lingering: Lingering::default(),
             meters: Meters::new(),
+            reporter: crate::report::Reporter::nowhere(),
         });
         (context, Workspaces::default().of(WorkspaceId::new()))
     }

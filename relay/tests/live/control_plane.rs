@@ -71,6 +71,13 @@ impl EnrollService for Control {
 impl RelayService for Control {
     type FollowStream = Pin<Box<dyn Stream<Item = Result<v1::ControlEvent, Status>> + Send>>;
 
+    async fn report(
+        &self,
+        _request: Request<v1::ReportRequest>,
+    ) -> Result<Response<v1::ReportResponse>, Status> {
+        Ok(Response::new(v1::ReportResponse {}))
+    }
+
     async fn follow(
         &self,
         request: Request<v1::FollowRequest>,

@@ -198,9 +198,9 @@ impl World {
             wid: self.workspace,
             bearer,
             role,
+            scope: None,
             sid: Some(LoginId::new()),
             name: "ada".into(),
-            scope: None,
         }
     }
 

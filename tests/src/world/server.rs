@@ -70,7 +70,9 @@ impl Control {
 
     /// Starts it again, at the address that it had.
     pub async fn restart(&mut self, ground: &Ground) {
-        self.program.kill().await;
+        if self.program.is_running() {
+            self.program.kill().await;
+        }
         let (program, _) = serve(ground, &self.data, &self.log, &self.address.to_string()).await;
         self.program = program;
     }

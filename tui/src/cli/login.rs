@@ -1,6 +1,6 @@
 //! `cmdop login`: the OAuth device flow, and keeping what comes of it as a profile.
 
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Read as _};
 use std::path::PathBuf;
 
 use cmdop_client::dial::{self, Trust};
@@ -8,7 +8,7 @@ use cmdop_client::oauth::{DeviceAuthorization, Grant, Server};
 use cmdop_client::profile::{Profile, StoreKind};
 use cmdop_client::token_store::{self, Secret};
 use cmdop_client::tokens::Tokens;
-use cmdop_client::{Connection, Profiles, account};
+use cmdop_client::{Connection, Profiles, account, keys};
 use cmdop_proto::text::shown;
 
 use super::context::Context;
@@ -16,7 +16,10 @@ use super::failure::Failure;
 
 /// Log in to a control plane through its web page
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  cmdop login https://cmdop.example.org:7443 --ca ca.pem")]
+#[command(
+    after_help = "Example:\n  cmdop login https://cmdop.example.org:7443 --ca ca.pem\n  \
+                  cmdop login https://cmdop.example.org:7443 --api-key-stdin < key"
+)]
 pub(super) struct Args {
     /// The control plane, https://host:port [default: that of the profile]
     url: Option<String>,
@@ -26,6 +29,9 @@ pub(super) struct Args {
     /// Believe the CA with this SHA-256
     #[arg(long, value_name = "HEX", value_parser = fingerprint)]
     ca_fingerprint: Option<Fingerprint>,
+    /// Read an API key from stdin instead of asking for a person: for programs
+    #[arg(long)]
+    api_key_stdin: bool,
 }
 
 /// The SHA-256 of a certificate's DER.
@@ -53,12 +59,23 @@ fn fingerprint(text: &str) -> Result<Fingerprint, String> {
 }
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
+    let with_key = args.api_key_stdin;
     let (name, url, trust) = server(context, args).await?;
     let server = Server::new(&url, &trust)?;
-    let device = server.device_authorization().await?;
-    invite(context, &device);
-    let grant = server.device_token(&device).await?;
-    let login = Login { name, url, trust };
+    let mut login = Login {
+        name,
+        url,
+        trust,
+        key: Secret::default(),
+    };
+    let grant = if with_key {
+        login.key = api_key()?;
+        server.exchange_key(&login.key).await?
+    } else {
+        let device = server.device_authorization().await?;
+        invite(context, &device);
+        server.device_token(&device).await?
+    };
     let profile = remember(context, login, grant).await?;
     context.progress(&format!(
         "logged in as {} in workspace {} (profile {})",
@@ -67,6 +84,26 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
         profile.name
     ));
     Ok(0)
+}
+
+/// The key, without the line end that `echo` adds. It never stands on a command line, where others see it.
+fn api_key() -> Result<Secret, Failure> {
+    /// More than any key.
+    const MAX_KEY: u64 = 1 << 10;
+    let mut text = String::new();
+    let read = std::io::stdin()
+        .lock()
+        .take(MAX_KEY)
+        .read_to_string(&mut text);
+    read.map_err(|error| Failure::usage(format!("cannot read the API key: {error}")))?;
+    let key = text.trim();
+    if !key.starts_with(keys::PREFIX) {
+        return Err(
+            Failure::usage(format!("stdin holds no API key (`{}…`)", keys::PREFIX))
+                .hint("make one with `cmdop keys issue`"),
+        );
+    }
+    Ok(Secret::new(key))
 }
 
 /// Where to log in, and whom to believe there.
@@ -146,6 +183,8 @@ pub(super) struct Login {
     pub(super) url: String,
     /// Whom it believes.
     pub(super) trust: Trust,
+    /// The API key that is kept where there is no refresh token; empty where there is one.
+    pub(super) key: Secret,
 }
 
 /// Asks who we are now, stores the tokens, and makes the profile the current one.
@@ -167,7 +206,7 @@ pub(super) async fn remember(
         token_store: StoreKind::File,
         ..Profile::default()
     };
-    let stored = grant.stored(Secret::default());
+    let stored = grant.stored(login.key);
     let tokens = Tokens::fixed(stored.access_token.clone());
     let me = account::whoami(&Connection::with_tokens(profile.clone(), tokens)).await?;
     profile.account = shown(&me.account_name, 64);

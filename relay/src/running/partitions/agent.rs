@@ -147,6 +147,7 @@ fn serve(names: &Names, network: &Network) -> (Arc<Workspace>, JoinSet<()>) {
         deadlines: Deadlines::default(),
         lingering: Lingering::default(),
         meters: Meters::new(),
+        reporter: crate::report::Reporter::nowhere(),
     });
     let workspace = relay.workspaces.of(names.workspace);
     let door = ReceiverStream::new(network.listen());
@@ -293,9 +294,9 @@ fn names() -> Names {
         wid: workspace,
         bearer: Bearer::Machine,
         role: None,
+        scope: None,
         sid: Some(LoginId::new()),
         name: "web-1".into(),
-        scope: None,
     };
     let mut header = Header::new(Algorithm::EdDSA);
     header.kid = Some("k1".into());

@@ -42,7 +42,12 @@ pub(super) async fn log_in(
     let trust = Trust::Ca(ca);
     let server = Server::new(&url, &trust)?;
     let grant = grant(place, state, &server).await?;
-    let login = Login { name, url, trust };
+    let login = Login {
+        name,
+        url,
+        trust,
+        key: Secret::default(),
+    };
     let profile = login::remember(context, login, grant).await?;
     state.owner.clone_from(&profile.account);
     state.profile.clone_from(&profile.name);

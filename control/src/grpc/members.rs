@@ -1,0 +1,208 @@
+//! `MemberService`: who belongs to the caller's workspace.
+
+use cmdop_proto::limits::MAX_NAME;
+use cmdop_proto::token::Role;
+use cmdop_proto::v1::member_service_server::MemberService;
+use cmdop_proto::v1::{
+    InviteRequest, InviteResponse, ListInvitationsRequest, ListInvitationsResponse,
+    ListMembersRequest, ListMembersResponse, Member, RemoveMemberRequest, RemoveMemberResponse,
+    RevokeInvitationRequest, RevokeInvitationResponse, SetRoleRequest,
+};
+use cmdop_proto::{Refusal, text, v1};
+use tonic::{Request, Response, Status};
+
+use crate::invitation;
+use crate::permission::{Action, may_give};
+use crate::plane::Shared;
+use crate::store::{Account, Invitation, MemberError, NewInvitation, Revoked};
+
+/// Members in one answer.
+const PAGE: usize = 1000;
+
+/// The service.
+#[derive(Debug)]
+pub(super) struct Members(pub Shared);
+
+#[tonic::async_trait]
+impl MemberService for Members {
+    async fn list(
+        &self,
+        request: Request<ListMembersRequest>,
+    ) -> Result<Response<ListMembersResponse>, Status> {
+        let caller = self
+            .0
+            .caller(request.metadata(), Action::SeeMembers)
+            .await?;
+        let after = &request.get_ref().after;
+        // One more than a page tells whether there is another.
+        let asked = caller.workspace.members_after(after, PAGE as u32 + 1).await;
+        let mut members = asked.map_err(Refusal::from)?;
+        let has_more = members.len() > PAGE;
+        members.truncate(PAGE);
+        Ok(Response::new(ListMembersResponse {
+            members: members.into_iter().map(on_the_wire).collect(),
+            has_more,
+        }))
+    }
+
+    async fn set_role(&self, request: Request<SetRoleRequest>) -> Result<Response<Member>, Status> {
+        let plane = &self.0;
+        let caller = plane
+            .caller(request.metadata(), Action::ManageMembers)
+            .await?;
+        let wanted = request.get_ref();
+        let (role, by) = (role(&wanted.role)?, caller.role());
+        let may = |from, to| may_give(by, Some(from), to);
+        let changed = caller
+            .workspace
+            .set_role(&wanted.member, role, may, plane.clock.now_ms())
+            .await
+            .map_err(|error| refusal(error, &wanted.member))?;
+        Ok(Response::new(on_the_wire(changed)))
+    }
+
+    async fn remove(
+        &self,
+        request: Request<RemoveMemberRequest>,
+    ) -> Result<Response<RemoveMemberResponse>, Status> {
+        let plane = &self.0;
+        let caller = plane
+            .caller(request.metadata(), Action::ManageMembers)
+            .await?;
+        let member = &request.get_ref().member;
+        let by = caller.role();
+        let may = |from, to| may_give(by, Some(from), to);
+        caller
+            .workspace
+            .remove_member(member, may, plane.clock.now_ms())
+            .await
+            .map_err(|error| refusal(error, member))?;
+        Ok(Response::new(RemoveMemberResponse {}))
+    }
+
+    async fn invite(
+        &self,
+        request: Request<InviteRequest>,
+    ) -> Result<Response<InviteResponse>, Status> {
+        let plane = &self.0;
+        let caller = plane
+            .caller(request.metadata(), Action::ManageMembers)
+            .await?;
+        let wanted = request.get_ref();
+        let role = role(&wanted.role)?;
+        if !may_give(caller.role(), None, Some(role)) {
+            return Err(above(role.as_str()).into());
+        }
+        let lifetime = invitation::lifetime(wanted.lifetime_ms)?;
+        let (secret, url) = invitation::new(&plane.issuer);
+        let now_ms = plane.clock.now_ms();
+        let new = NewInvitation {
+            hash: &secret.hash(),
+            role,
+            note: &text::shown(&wanted.note, MAX_NAME),
+            invited_by: &caller.account.name,
+            expires_at_ms: now_ms + lifetime.as_millis() as u64,
+        };
+        let made = caller.workspace.invite(new, now_ms).await;
+        let made = made.map_err(Refusal::from)?.ok_or_else(|| {
+            Refusal::exhausted("too-many-invitations", "too many invitations wait already")
+                .hint("revoke some: `cmdop members invitations`")
+        })?;
+        Ok(Response::new(InviteResponse {
+            invitation: Some(invited(made)),
+            url,
+        }))
+    }
+
+    async fn list_invitations(
+        &self,
+        request: Request<ListInvitationsRequest>,
+    ) -> Result<Response<ListInvitationsResponse>, Status> {
+        let plane = &self.0;
+        let caller = plane
+            .caller(request.metadata(), Action::ManageMembers)
+            .await?;
+        let waiting = caller.workspace.invitations(plane.clock.now_ms()).await;
+        let waiting = waiting.map_err(Refusal::from)?;
+        Ok(Response::new(ListInvitationsResponse {
+            invitations: waiting.into_iter().map(invited).collect(),
+        }))
+    }
+
+    async fn revoke_invitation(
+        &self,
+        request: Request<RevokeInvitationRequest>,
+    ) -> Result<Response<RevokeInvitationResponse>, Status> {
+        let plane = &self.0;
+        let caller = plane
+            .caller(request.metadata(), Action::ManageMembers)
+            .await?;
+        let id = &request.get_ref().id;
+        let by = caller.role();
+        let may = |role| may_give(by, Some(role), None);
+        let now_ms = plane.clock.now_ms();
+        let revoked = caller.workspace.revoke_invitation(id, may, now_ms).await;
+        match revoked.map_err(Refusal::from)? {
+            Revoked::Done => Ok(Response::new(RevokeInvitationResponse {})),
+            Revoked::Above => Err(above("that invitation's role").into()),
+            Revoked::Unknown => {
+                let shown = text::shown(id, MAX_NAME);
+                let unknown = format!("there is no invitation {shown}");
+                Err(Refusal::not_found("invitation-unknown", unknown)
+                    .hint("`cmdop members invitations` lists them")
+                    .into())
+            }
+        }
+    }
+}
+
+fn role(word: &str) -> Result<Role, Refusal> {
+    Role::parse(word).ok_or_else(|| {
+        let word = text::shown(word, MAX_NAME);
+        Refusal::invalid("bad-request", format!("`{word}` is not a role"))
+            .hint("it is one of owner, admin, member, guest")
+    })
+}
+
+fn on_the_wire(account: Account) -> Member {
+    Member {
+        id: account.id.to_string(),
+        name: account.name,
+        role: account.role.as_str().to_owned(),
+        disabled: account.is_disabled,
+        created_at_ms: account.created_at_ms,
+    }
+}
+
+fn invited(invitation: Invitation) -> v1::Invitation {
+    v1::Invitation {
+        id: invitation.id,
+        role: invitation.role.as_str().to_owned(),
+        note: invitation.note,
+        invited_by: invitation.invited_by,
+        created_at_ms: invitation.created_at_ms,
+        expires_at_ms: invitation.expires_at_ms,
+    }
+}
+
+fn above(what: &str) -> Refusal {
+    Refusal::denied("role-too-low", format!("{what} is above your own role"))
+        .hint("ask an owner of the workspace")
+}
+
+fn refusal(error: MemberError, member: &str) -> Refusal {
+    let member = text::shown(member, MAX_NAME);
+    match error {
+        MemberError::Unknown => {
+            Refusal::not_found("member-unknown", format!("there is no member {member}"))
+                .hint("`cmdop members` lists them")
+        }
+        MemberError::LastOwner => Refusal::invalid(
+            "last-owner",
+            format!("{member} is the last owner of the workspace"),
+        )
+        .hint("make somebody else an owner first"),
+        MemberError::Above => above(&format!("what you ask for {member}")),
+        MemberError::Store(error) => error.into(),
+    }
+}

@@ -1,0 +1,237 @@
+//! Invitations: each lets one person make an account of their own. What is used, revoked or over is gone.
+
+use cmdop_proto::AccountId;
+use cmdop_proto::token::Role;
+
+use super::accounts::AddAccountError;
+use super::audit::Event;
+use super::query::{FromRow, Row, query};
+use super::{Error, Workspace};
+
+/// Invitations that wait in one workspace: each is a door that somebody may have forgotten.
+const MAX_WAITING: i64 = 1000;
+
+/// One that waits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invitation {
+    /// Which.
+    pub id: String,
+    /// As what.
+    pub role: Role,
+    /// For whom, in the inviter's words.
+    pub note: String,
+    /// Who invited.
+    pub invited_by: String,
+    /// When.
+    pub created_at_ms: u64,
+    /// Void from then on.
+    pub expires_at_ms: u64,
+}
+
+/// One that is to be made.
+#[derive(Clone, Debug)]
+pub struct NewInvitation<'a> {
+    /// The hash of its secret.
+    pub hash: &'a str,
+    /// As what.
+    pub role: Role,
+    /// For whom.
+    pub note: &'a str,
+    /// Who invites.
+    pub invited_by: &'a str,
+    /// Void from then on.
+    pub expires_at_ms: u64,
+}
+
+/// Why nobody joined.
+#[derive(Debug, thiserror::Error)]
+pub enum AcceptError {
+    /// It was used, revoked, or never made.
+    #[error("the invitation is not known, or was used already")]
+    Unknown,
+    /// Its time is over.
+    #[error("the invitation has expired")]
+    Expired,
+    /// The account.
+    #[error(transparent)]
+    Account(#[from] AddAccountError),
+}
+
+impl From<Error> for AcceptError {
+    fn from(error: Error) -> Self {
+        Self::Account(error.into())
+    }
+}
+
+impl From<sqlx::Error> for AcceptError {
+    fn from(error: sqlx::Error) -> Self {
+        Error::from(error).into()
+    }
+}
+
+impl FromRow for Invitation {
+    fn from_row(row: &Row) -> Result<Self, sqlx::Error> {
+        let unreadable = || sqlx::Error::Decode(Box::new(Error::Unreadable { what: "role" }));
+        Ok(Self {
+            id: row.get("id")?,
+            role: Role::parse(&row.get::<String>("role")?).ok_or_else(unreadable)?,
+            note: row.get("note")?,
+            invited_by: row.get("invited_by")?,
+            created_at_ms: row.count("created_at_ms")?,
+            expires_at_ms: row.count("expires_at_ms")?,
+        })
+    }
+}
+
+impl Workspace<'_> {
+    /// Makes one; nothing if too many wait already.
+    pub async fn invite(
+        &self,
+        new: NewInvitation<'_>,
+        now_ms: u64,
+    ) -> Result<Option<Invitation>, Error> {
+        let mut tx = self.write().await?;
+        let waiting: i64 = query(
+            "SELECT COUNT(*) FROM invitations WHERE workspace_id = $1 AND expires_at_ms > $2",
+        )
+        .bind(self.id.to_string())
+        .bind(now_ms as i64)
+        .fetch_one(&mut tx)
+        .await?;
+        if waiting >= MAX_WAITING {
+            return Ok(None);
+        }
+        let invitation = Invitation {
+            id: uuid::Uuid::now_v7().to_string(),
+            role: new.role,
+            note: new.note.to_owned(),
+            invited_by: new.invited_by.to_owned(),
+            created_at_ms: now_ms,
+            expires_at_ms: new.expires_at_ms,
+        };
+        query(
+            "INSERT INTO invitations (id, workspace_id, hash, role, note, invited_by, \
+             created_at_ms, expires_at_ms) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        )
+        .bind(&invitation.id)
+        .bind(self.id.to_string())
+        .bind(new.hash)
+        .bind(new.role.as_str())
+        .bind(new.note)
+        .bind(new.invited_by)
+        .bind(now_ms as i64)
+        .bind(new.expires_at_ms as i64)
+        .execute(&mut tx)
+        .await?;
+        let event = Event::new("member-invited", &invitation.id)
+            .detail("role", new.role.as_str())
+            .detail("note", new.note);
+        self.record(&mut tx, event, now_ms).await?;
+        tx.commit().await?;
+        Ok(Some(invitation))
+    }
+
+    /// Those that can still be used, the oldest first.
+    pub async fn invitations(&self, now_ms: u64) -> Result<Vec<Invitation>, Error> {
+        Ok(query(
+            "SELECT id, role, note, invited_by, created_at_ms, expires_at_ms FROM invitations \
+             WHERE workspace_id = $1 AND expires_at_ms > $2 ORDER BY created_at_ms, id",
+        )
+        .bind(self.id.to_string())
+        .bind(now_ms as i64)
+        .fetch_all(&mut self.read().await?)
+        .await?)
+    }
+
+    /// The one with this secret, used or not.
+    pub async fn invitation(&self, hash: &str) -> Result<Option<Invitation>, Error> {
+        Ok(query(
+            "SELECT id, role, note, invited_by, created_at_ms, expires_at_ms FROM invitations \
+             WHERE workspace_id = $1 AND hash = $2",
+        )
+        .bind(self.id.to_string())
+        .bind(hash)
+        .fetch_optional(&mut self.read().await?)
+        .await?)
+    }
+
+    /// Takes one back, unless its role is above what `may` allows. False if there is none.
+    pub async fn revoke_invitation(
+        &self,
+        id: &str,
+        may: impl Fn(Role) -> bool + Send + Sync,
+        now_ms: u64,
+    ) -> Result<Revoked, Error> {
+        let mut tx = self.write().await?;
+        let found: Option<String> =
+            query("SELECT role FROM invitations WHERE workspace_id = $1 AND id = $2")
+                .bind(self.id.to_string())
+                .bind(id)
+                .fetch_optional(&mut tx)
+                .await?;
+        let Some(role) = found else {
+            return Ok(Revoked::Unknown);
+        };
+        if !Role::parse(&role).is_some_and(may) {
+            return Ok(Revoked::Above);
+        }
+        query("DELETE FROM invitations WHERE workspace_id = $1 AND id = $2")
+            .bind(self.id.to_string())
+            .bind(id)
+            .execute(&mut tx)
+            .await?;
+        self.record(&mut tx, Event::new("invitation-revoked", id), now_ms)
+            .await?;
+        tx.commit().await?;
+        Ok(Revoked::Done)
+    }
+
+    /// Somebody joins as `name`, with a password of their own (its hash). The invitation is used up.
+    pub async fn accept_invitation(
+        &self,
+        hash: &str,
+        name: &str,
+        password_hash: &str,
+        now_ms: u64,
+    ) -> Result<AccountId, AcceptError> {
+        let mut tx = self.write().await?;
+        let invitation: Option<Invitation> = query(
+            "DELETE FROM invitations WHERE workspace_id = $1 AND hash = $2 \
+             RETURNING id, role, note, invited_by, created_at_ms, expires_at_ms",
+        )
+        .bind(self.id.to_string())
+        .bind(hash)
+        .fetch_optional(&mut tx)
+        .await?;
+        let invitation = invitation.ok_or(AcceptError::Unknown)?;
+        if now_ms >= invitation.expires_at_ms {
+            return Err(AcceptError::Expired);
+        }
+        let account = self
+            .insert_account(&mut tx, name, invitation.role, now_ms)
+            .await?;
+        query("UPDATE accounts SET password_hash = $3 WHERE workspace_id = $1 AND id = $2")
+            .bind(self.id.to_string())
+            .bind(account.to_string())
+            .bind(password_hash)
+            .execute(&mut tx)
+            .await?;
+        let event = Event::new("invitation-accepted", &invitation.id)
+            .detail("name", name)
+            .detail("invited-by", &invitation.invited_by);
+        self.record(&mut tx, event, now_ms).await?;
+        self.store.commit(tx).await?;
+        Ok(account)
+    }
+}
+
+/// What came of taking one back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Revoked {
+    /// It is gone.
+    Done,
+    /// There is none.
+    Unknown,
+    /// It gives a role above the caller's.
+    Above,
+}

@@ -1,0 +1,157 @@
+//! Members: the accounts of a workspace as those see them who manage them.
+
+use cmdop_proto::AccountId;
+use cmdop_proto::token::Role;
+
+use super::accounts::Account;
+use super::audit::Event;
+use super::query::query;
+use super::revocations::{Claim, revoke};
+use super::{Error, Transaction, Workspace};
+
+/// Why a member was not changed.
+#[derive(Debug, thiserror::Error)]
+pub enum MemberError {
+    /// The workspace has none of that name.
+    #[error("this workspace has no such member")]
+    Unknown,
+    /// A workspace without an owner would be nobody's.
+    #[error("the workspace has no other owner")]
+    LastOwner,
+    /// The role of one of the two is above what the caller may touch.
+    #[error("that is above the caller's own role")]
+    Above,
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] Error),
+}
+
+impl From<sqlx::Error> for MemberError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+impl Workspace<'_> {
+    /// The accounts whose names come after `after`, by name; at most `limit`.
+    pub async fn members_after(&self, after: &str, limit: u32) -> Result<Vec<Account>, Error> {
+        Ok(query(
+            "SELECT id, name, role, created_at_ms, disabled_at_ms, password_hash \
+             FROM accounts WHERE workspace_id = $1 AND name_key > $2 ORDER BY name_key LIMIT $3",
+        )
+        .bind(self.id.to_string())
+        .bind(after.to_lowercase())
+        .bind(i64::from(limit))
+        .fetch_all(&mut self.read().await?)
+        .await?)
+    }
+
+    /// Gives the member of that name or id another role, if `may` allows the old and the new one.
+    /// Access tokens that name the old role are void.
+    pub async fn set_role(
+        &self,
+        member: &str,
+        role: Role,
+        may: impl Fn(Role, Option<Role>) -> bool + Send + Sync,
+        now_ms: u64,
+    ) -> Result<Account, MemberError> {
+        let mut tx = self.write().await?;
+        let mut found = self.changeable(&mut tx, member, Some(role), may).await?;
+        if found.role == role {
+            return Ok(found);
+        }
+        query("UPDATE accounts SET role = $3 WHERE workspace_id = $1 AND id = $2")
+            .bind(self.id.to_string())
+            .bind(found.id.to_string())
+            .bind(role.as_str())
+            .execute(&mut tx)
+            .await?;
+        revoke(&mut tx, Claim::Subject, &found.id.to_string(), now_ms).await?;
+        let event = Event::new("member-role-set", &found.name)
+            .detail("from", found.role.as_str())
+            .detail("to", role.as_str());
+        self.record(&mut tx, event, now_ms).await?;
+        self.store.commit(tx).await?;
+        found.role = role;
+        Ok(found)
+    }
+
+    /// Forgets the member of that name or id, with logins and keys, if `may` allows it.
+    pub async fn remove_member(
+        &self,
+        member: &str,
+        may: impl Fn(Role, Option<Role>) -> bool + Send + Sync,
+        now_ms: u64,
+    ) -> Result<(), MemberError> {
+        let mut tx = self.write().await?;
+        let found = self.changeable(&mut tx, member, None, may).await?;
+        let account = found.id.to_string();
+        for statement in [
+            "DELETE FROM refresh_tokens WHERE workspace_id = $1 AND login_id IN \
+             (SELECT id FROM logins WHERE workspace_id = $1 AND account_id = $2)",
+            "DELETE FROM logins WHERE workspace_id = $1 AND account_id = $2",
+            "DELETE FROM login_secrets WHERE workspace_id = $1 AND account_id = $2",
+            "DELETE FROM device_codes WHERE workspace_id = $1 AND account_id = $2",
+            "DELETE FROM api_keys WHERE workspace_id = $1 AND account_id = $2",
+            "DELETE FROM accounts WHERE workspace_id = $1 AND id = $2",
+        ] {
+            query(statement)
+                .bind(self.id.to_string())
+                .bind(&account)
+                .execute(&mut tx)
+                .await?;
+        }
+        revoke(&mut tx, Claim::Subject, &account, now_ms).await?;
+        let event = Event::new("member-removed", &found.name)
+            .detail("id", &account)
+            .detail("role", found.role.as_str());
+        self.record(&mut tx, event, now_ms).await?;
+        Ok(self.store.commit(tx).await?)
+    }
+
+    /// The member, if `may` allows what it has and what it is to have (none: to be gone), and the
+    /// workspace keeps an owner.
+    async fn changeable(
+        &self,
+        tx: &mut Transaction,
+        member: &str,
+        to: Option<Role>,
+        may: impl Fn(Role, Option<Role>) -> bool,
+    ) -> Result<Account, MemberError> {
+        let found = self.member(tx, member).await?;
+        let found = found.ok_or(MemberError::Unknown)?;
+        if !may(found.role, to) {
+            return Err(MemberError::Above);
+        }
+        let stays_owner = to == Some(Role::Owner);
+        if found.role == Role::Owner && !stays_owner && !self.has_other_owner(tx, found.id).await? {
+            return Err(MemberError::LastOwner);
+        }
+        Ok(found)
+    }
+
+    async fn member(&self, tx: &mut Transaction, member: &str) -> Result<Option<Account>, Error> {
+        Ok(query(
+            "SELECT id, name, role, created_at_ms, disabled_at_ms, password_hash \
+             FROM accounts WHERE workspace_id = $1 AND (id = $2 OR name_key = $2) \
+             ORDER BY CASE WHEN id = $2 THEN 0 ELSE 1 END LIMIT 1",
+        )
+        .bind(self.id.to_string())
+        .bind(member.to_lowercase())
+        .fetch_optional(tx)
+        .await?)
+    }
+
+    /// One who is disabled could not help anybody.
+    async fn has_other_owner(&self, tx: &mut Transaction, but: AccountId) -> Result<bool, Error> {
+        let others: i64 = query(
+            "SELECT COUNT(*) FROM accounts WHERE workspace_id = $1 AND id <> $2 \
+             AND role = 'owner' AND disabled_at_ms IS NULL",
+        )
+        .bind(self.id.to_string())
+        .bind(but.to_string())
+        .fetch_one(tx)
+        .await?;
+        Ok(others > 0)
+    }
+}

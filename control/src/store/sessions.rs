@@ -1,0 +1,290 @@
+//! The catalogue of sessions: what relays reported, by state, and the steps that led there.
+
+use cmdop_proto::{limits, text, v1};
+use prost::Message as _;
+
+use super::query::{FromRow, Query, Row, Value, assembled, query};
+use super::{Error, Transaction, Workspace};
+use crate::secret;
+
+/// Sessions in one page, unless asked for fewer.
+const PAGE: u32 = 100;
+
+/// The most in one page.
+const MAX_PAGE: u32 = 500;
+
+/// What one page may take: it fits a frame. One record alone always does.
+const MAX_BYTES: usize = 900 << 10;
+
+/// Steps of one session that are kept: one that comes and goes all day does not grow for ever.
+const MAX_STEPS: i64 = 200;
+
+/// A record above this is cut to what people look for.
+const MAX_RECORD: usize = 16 << 10;
+
+/// Which sessions: all that is given must match.
+#[derive(Clone, Debug, Default)]
+pub struct SessionFilter {
+    /// A machine's name or id; empty: any.
+    pub machine: String,
+    /// A state, as the wire counts them; 0: any.
+    pub status: i32,
+    /// Who asked for them; empty: anybody.
+    pub created_by: String,
+    /// Made from then on.
+    pub since_ms: u64,
+    /// Made before; 0: no end.
+    pub until_ms: u64,
+}
+
+/// Where a page begins: after this session, in the order of the listing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct After {
+    created_at_ms: u64,
+    id: String,
+}
+
+impl After {
+    /// Reads what [`After::text`] made; nothing if it is something else.
+    pub fn read(page: &str) -> Option<Self> {
+        let (ms, id) = page.split_once('/')?;
+        let id: cmdop_proto::SessionId = id.parse().ok()?;
+        Some(Self {
+            created_at_ms: ms.parse().ok()?,
+            id: id.to_string(),
+        })
+    }
+
+    /// As it travels.
+    pub fn text(&self) -> String {
+        format!("{}/{}", self.created_at_ms, self.id)
+    }
+}
+
+/// A record of the catalogue.
+struct Kept(v1::Session);
+
+impl FromRow for Kept {
+    fn from_row(row: &Row) -> Result<Self, sqlx::Error> {
+        let unreadable = || sqlx::Error::Decode(Box::new(Error::Unreadable { what: "session" }));
+        let record: String = row.get("record")?;
+        let bytes = secret::unhex(&record).ok_or_else(unreadable)?;
+        let session = v1::Session::decode(&bytes[..]).map_err(|_| unreadable())?;
+        Ok(Self(session))
+    }
+}
+
+/// One step of a session's life.
+struct Step(v1::SessionStep);
+
+impl FromRow for Step {
+    fn from_row(row: &Row) -> Result<Self, sqlx::Error> {
+        Ok(Self(v1::SessionStep {
+            at_ms: row.count("at_ms")?,
+            status: row.get::<i64>("status")? as i32,
+            name: row.get("name")?,
+            reason: row.get("reason")?,
+            relay_id: row.get("relay_id")?,
+        }))
+    }
+}
+
+impl Workspace<'_> {
+    /// Keeps what a relay reported, once. An older state than the one that is kept is only a step.
+    pub(super) async fn keep_session(
+        &self,
+        tx: &mut Transaction,
+        session: v1::Session,
+        (key, relay, at_ms): (&str, &str, u64),
+    ) -> Result<(), Error> {
+        let session = bounded(session);
+        let workspace = self.id.to_string();
+        let record = secret::hex(&session.encode_to_vec());
+        let ended = (session.ended_at_ms > 0).then_some(session.ended_at_ms as i64);
+        query(
+            "INSERT INTO sessions (workspace_id, id, machine_id, machine_name, status, created_by, \
+             created_at_ms, ended_at_ms, changed_at_ms, record) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
+             ON CONFLICT (workspace_id, id) DO UPDATE SET machine_name = excluded.machine_name, \
+             status = excluded.status, ended_at_ms = excluded.ended_at_ms, \
+             changed_at_ms = excluded.changed_at_ms, record = excluded.record \
+             WHERE sessions.changed_at_ms <= excluded.changed_at_ms \
+             AND (sessions.ended_at_ms IS NULL OR excluded.ended_at_ms IS NOT NULL)",
+        )
+        .bind(&workspace)
+        .bind(&session.id)
+        .bind(&session.machine_id)
+        .bind(&session.machine_name)
+        .bind(i64::from(session.status))
+        .bind(&session.created_by)
+        .bind(session.created_at_ms as i64)
+        .bind(ended)
+        .bind(at_ms as i64)
+        .bind(record)
+        .execute(tx)
+        .await?;
+        let steps: i64 =
+            query("SELECT COUNT(*) FROM session_steps WHERE workspace_id = $1 AND session_id = $2")
+                .bind(&workspace)
+                .bind(&session.id)
+                .fetch_one(tx)
+                .await?;
+        // The last step, its end, is always kept.
+        if steps >= MAX_STEPS && ended.is_none() {
+            return Ok(());
+        }
+        query(
+            "INSERT INTO session_steps (workspace_id, session_id, report_key, at_ms, status, name, \
+             reason, relay_id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) \
+             ON CONFLICT (workspace_id, session_id, report_key) DO NOTHING",
+        )
+        .bind(workspace)
+        .bind(&session.id)
+        .bind(key)
+        .bind(at_ms as i64)
+        .bind(i64::from(session.status))
+        .bind(&session.name)
+        .bind(&session.reason)
+        .bind(relay)
+        .execute(tx)
+        .await?;
+        Ok(())
+    }
+
+    /// A page of the catalogue, the newest first, and where the next one begins.
+    pub async fn sessions(
+        &self,
+        filter: &SessionFilter,
+        after: Option<&After>,
+        limit: u32,
+    ) -> Result<(Vec<v1::Session>, Option<After>), Error> {
+        let limit = if limit == 0 {
+            PAGE
+        } else {
+            limit.min(MAX_PAGE)
+        };
+        // One more than a page tells whether there is another.
+        let statement = self.listing(filter, after, limit + 1);
+        let found: Vec<Kept> = statement.fetch_all(&mut self.read().await?).await?;
+        let count = found.len();
+        let mut bytes = 0;
+        let fits = |session: &v1::Session| {
+            bytes += session.encoded_len() + 8;
+            bytes <= MAX_BYTES
+        };
+        let sessions: Vec<_> = found
+            .into_iter()
+            .take(limit as usize)
+            .map(|kept| kept.0)
+            .take_while(fits)
+            .collect();
+        let has_more = sessions.len() < count;
+        let next = sessions.last().filter(|_| has_more).map(|last| After {
+            created_at_ms: last.created_at_ms,
+            id: last.id.clone(),
+        });
+        Ok((sessions, next))
+    }
+
+    fn listing(&self, filter: &SessionFilter, after: Option<&After>, limit: u32) -> Query {
+        let until = if filter.until_ms == 0 {
+            i64::MAX
+        } else {
+            filter.until_ms.min(i64::MAX as u64) as i64
+        };
+        let mut values: Vec<Value> = vec![
+            self.id.to_string().into(),
+            (filter.since_ms.min(i64::MAX as u64) as i64).into(),
+            until.into(),
+            i64::from(limit).into(),
+        ];
+        let mut conditions = String::new();
+        // Every piece of the text is ours; `$` stands for the place of the value.
+        let mut wanted: Vec<(&str, Value)> = Vec::new();
+        if filter.machine.parse::<cmdop_proto::MachineId>().is_ok() {
+            wanted.push(("machine_id = $", filter.machine.to_lowercase().into()));
+        } else if !filter.machine.is_empty() {
+            wanted.push(("machine_name = $", filter.machine.as_str().into()));
+        }
+        if filter.status != 0 {
+            wanted.push(("status = $", i64::from(filter.status).into()));
+        }
+        if !filter.created_by.is_empty() {
+            wanted.push(("created_by = $", filter.created_by.as_str().into()));
+        }
+        for (condition, value) in wanted {
+            values.push(value);
+            let place = format!("${}", values.len());
+            conditions.push_str(" AND ");
+            conditions.push_str(&condition.replace('$', &place));
+        }
+        if let Some(after) = after {
+            let ms = after.created_at_ms.min(i64::MAX as u64) as i64;
+            values.extend([ms.into(), after.id.as_str().into()]);
+            let (at, id) = (values.len() - 1, values.len());
+            let before = format!(" AND (created_at_ms, id) < (${at}, ${id})");
+            conditions.push_str(&before);
+        }
+        let statement = assembled(format!(
+            "SELECT record FROM sessions WHERE workspace_id = $1 AND created_at_ms >= $2 \
+             AND created_at_ms < $3{conditions} ORDER BY created_at_ms DESC, id DESC LIMIT $4"
+        ));
+        values.into_iter().fold(statement, Query::bind)
+    }
+
+    /// One session with the steps of its life.
+    pub async fn session(
+        &self,
+        id: cmdop_proto::SessionId,
+    ) -> Result<Option<(v1::Session, Vec<v1::SessionStep>)>, Error> {
+        let mut tx = self.read().await?;
+        let found: Option<Kept> =
+            query("SELECT record FROM sessions WHERE workspace_id = $1 AND id = $2")
+                .bind(self.id.to_string())
+                .bind(id.to_string())
+                .fetch_optional(&mut tx)
+                .await?;
+        let Some(Kept(session)) = found else {
+            return Ok(None);
+        };
+        let steps: Vec<Step> = query(
+            "SELECT at_ms, status, name, reason, relay_id FROM session_steps \
+             WHERE workspace_id = $1 AND session_id = $2 ORDER BY at_ms, report_key LIMIT $3",
+        )
+        .bind(self.id.to_string())
+        .bind(id.to_string())
+        .bind(MAX_STEPS + 1)
+        .fetch_all(&mut tx)
+        .await?;
+        Ok(Some((
+            session,
+            steps.into_iter().map(|step| step.0).collect(),
+        )))
+    }
+}
+
+/// Relays are ours, but what they report came from agents and clients.
+fn bounded(mut session: v1::Session) -> v1::Session {
+    session.machine_name = text::shown(&session.machine_name, limits::MAX_HOSTNAME);
+    session.name = text::shown(&session.name, limits::MAX_NAME);
+    session.created_by = text::shown(&session.created_by, limits::MAX_NAME);
+    session.reason = text::shown(&session.reason, 512);
+    session.keyboard = None;
+    if session.encoded_len() > MAX_RECORD {
+        let first = session.command.first().map(|word| text::shown(word, 1024));
+        session.command = first.into_iter().collect();
+    }
+    session
+}
+
+impl super::Store {
+    /// Drops the records of sessions that ended before `ended_before_ms`, with their steps.
+    pub async fn forget_sessions(&self, ended_before_ms: u64) -> Result<(), Error> {
+        let mut tx = self.write().await?;
+        query("DELETE FROM sessions WHERE ended_at_ms < $1")
+            .bind(ended_before_ms.min(i64::MAX as u64) as i64)
+            .execute(&mut tx)
+            .await?;
+        tx.commit().await
+    }
+}

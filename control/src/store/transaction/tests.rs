@@ -1,0 +1,145 @@
+//! What a transaction reaches, whatever the statement in it forgot.
+
+use crate::store::query::query;
+use crate::store::scratch::{NOW, Scratch};
+use crate::store::transaction::{Pool, Purpose, Reach};
+use crate::store::{Database, DatabaseUrl, OpenError, Schema, open};
+
+const ALL_ACCOUNTS: &str = "SELECT name FROM accounts ORDER BY name";
+
+async fn with_a_neighbour() -> Scratch {
+    let scratch = Scratch::postgres().await;
+    let elsewhere = scratch.elsewhere().await;
+    let role = cmdop_proto::token::Role::Owner;
+    elsewhere.add_account("eve", role, NOW).await.unwrap();
+    scratch
+}
+
+#[tokio::test]
+async fn a_statement_without_a_condition_finds_the_rows_of_one_workspace() {
+    let scratch = with_a_neighbour().await;
+    let mut tx = scratch.here().read().await.unwrap();
+    let found: Vec<String> = query(ALL_ACCOUNTS).fetch_all(&mut tx).await.unwrap();
+    assert_eq!(found, ["ada"]);
+    let workspaces: Vec<String> = query("SELECT name FROM workspaces")
+        .fetch_all(&mut tx)
+        .await
+        .unwrap();
+    assert_eq!(workspaces, ["default"]);
+    let mut tx = scratch.store.read().await.unwrap();
+    let found: Vec<String> = query(ALL_ACCOUNTS).fetch_all(&mut tx).await.unwrap();
+    assert_eq!(found, ["ada", "eve"]);
+}
+
+#[tokio::test]
+async fn a_statement_without_a_condition_changes_the_rows_of_one_workspace() {
+    let scratch = with_a_neighbour().await;
+    let mut tx = scratch.here().write().await.unwrap();
+    let changed = query("UPDATE accounts SET role = 'guest'")
+        .execute(&mut tx)
+        .await;
+    assert_eq!(changed.unwrap(), 1);
+    let removed = query("DELETE FROM accounts").execute(&mut tx).await;
+    assert_eq!(removed.unwrap(), 1);
+    let elsewhere = cmdop_proto::WorkspaceId::new().to_string();
+    let moved = query(
+        "INSERT INTO accounts (id, workspace_id, name, name_key, role, created_at_ms) \
+         VALUES ('x', $1, 'x', 'x', 'owner', 0)",
+    )
+    .bind(elsewhere)
+    .execute(&mut tx)
+    .await
+    .unwrap_err();
+    assert!(moved.to_string().contains("row-level security"), "{moved}");
+}
+
+#[tokio::test]
+async fn a_connection_that_named_no_workspace_finds_nothing() {
+    let scratch = with_a_neighbour().await;
+    let Pool::Postgres(pool) = &scratch.store.pool else {
+        panic!("not a PostgreSQL database");
+    };
+    let found: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM accounts")
+        .fetch_one(pool)
+        .await
+        .unwrap();
+    assert_eq!(found, 0);
+}
+
+#[tokio::test]
+async fn every_table_with_a_workspace_is_guarded_and_the_workspaces_too() {
+    let scratch = Scratch::postgres().await;
+    let mut tx = scratch.store.read().await.unwrap();
+    let tenants: Vec<String> = query(
+        "SELECT DISTINCT table_name::text FROM information_schema.columns \
+         WHERE column_name = 'workspace_id' AND table_schema = current_schema()",
+    )
+    .fetch_all(&mut tx)
+    .await
+    .unwrap();
+    let guarded: Vec<String> = query(
+        "SELECT p.tablename::text FROM pg_policies p JOIN pg_class c ON c.relname = p.tablename \
+         WHERE c.relrowsecurity AND c.relforcerowsecurity",
+    )
+    .fetch_all(&mut tx)
+    .await
+    .unwrap();
+    assert!(tenants.len() >= 7, "{tenants:?}");
+    for table in tenants.iter().chain([&"workspaces".to_owned()]) {
+        assert!(guarded.contains(table), "{table} is not guarded");
+    }
+}
+
+#[tokio::test]
+async fn one_writer_at_a_time_changes_a_workspace_and_others_do_not_wait_for_it() {
+    let scratch = with_a_neighbour().await;
+    let elsewhere = scratch.store.workspace(cmdop_proto::WorkspaceId::new());
+    let first = scratch.here().write().await.unwrap();
+    let order = std::cell::RefCell::new(Vec::new());
+    let second = async {
+        let second = scratch.here().write().await.unwrap();
+        order.borrow_mut().push("second");
+        second.commit().await.unwrap();
+    };
+    let others = async {
+        for _ in 0..20 {
+            elsewhere.write().await.unwrap();
+            scratch.here().read().await.unwrap();
+        }
+        order.borrow_mut().push("first");
+        first.commit().await.unwrap();
+    };
+    tokio::join!(second, others);
+    assert_eq!(*order.borrow(), ["first", "second"]);
+}
+
+#[tokio::test]
+async fn a_role_that_row_level_security_does_not_bind_is_refused() {
+    let database = crate::store::scratch::server::Database::new();
+    let url = DatabaseUrl::parse(&database.url_as("postgres")).unwrap();
+    for schema in [Schema::Migrate, Schema::Expect] {
+        let error = open(&Database::Postgres(url.clone()), schema).await;
+        let error = error.unwrap_err();
+        assert!(matches!(error, OpenError::Privileged { .. }), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn servers_that_migrate_at_once_do_it_one_after_the_other() {
+    let database = crate::store::scratch::server::Database::new();
+    let url = Database::Postgres(DatabaseUrl::parse(&database.url()).unwrap());
+    let starts = std::iter::repeat_with(|| open(&url, Schema::Migrate)).take(4);
+    for opened in futures_util::future::join_all(starts).await {
+        opened.unwrap().close().await;
+    }
+}
+
+#[test]
+fn what_a_transaction_begins_with_holds_nothing_but_an_id() {
+    let workspace = cmdop_proto::WorkspaceId::new();
+    let begin = super::postgres_begin(Reach::One(workspace), Purpose::Read);
+    assert!(
+        begin.ends_with(&format!("cmdop.workspace = '{workspace}'")),
+        "{begin}"
+    );
+}

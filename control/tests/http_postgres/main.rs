@@ -1,0 +1,36 @@
+//! The suite of `tests/http` once more, word for word, with the facts on a real PostgreSQL.
+
+#![allow(
+    clippy::unwrap_used,
+    unreachable_pub,
+    reason = "what a test unwraps it asserts; its world is nobody else's"
+)]
+
+#[path = "../http/audit.rs"]
+mod audit;
+#[path = "../http/calls.rs"]
+mod calls;
+mod database;
+#[path = "../http/fleets.rs"]
+mod fleets;
+#[path = "../http/keys.rs"]
+mod keys;
+#[path = "../http/logins.rs"]
+mod logins;
+#[path = "../http/machines.rs"]
+mod machines;
+#[path = "../http/members.rs"]
+mod members;
+#[path = "../http/pages.rs"]
+mod pages;
+#[path = "../http/permissions.rs"]
+mod permissions;
+#[path = "../http/relays.rs"]
+mod relays;
+#[path = "../http/reports.rs"]
+mod reports;
+#[path = "../postgres/server.rs"]
+mod server;
+mod starts;
+#[path = "../http/world.rs"]
+mod world;

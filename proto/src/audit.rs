@@ -1,0 +1,263 @@
+//! The chain of the audit log: what a record's hash is made of, and how to find the first record that
+//! is not what was written. Who keeps the records, and who may read them, is not decided here.
+//!
+//! A record's hash is SHA-256 over these fields, each as its length in bytes in decimal digits, a
+//! colon and its UTF-8 bytes: the word `cmdop-audit-1`, the workspace's id, the hash of the record before
+//! it, then number, time, action, the actor's kind, id and name, target, outcome, source, and key and
+//! value of each detail in the order of the keys' bytes.
+
+use std::collections::BTreeMap;
+
+use sha2::{Digest as _, Sha256};
+
+use crate::v1::AuditRecord;
+
+/// What stands for the hash of the record before the first.
+pub const GENESIS: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+
+/// The first word of what is hashed; another order of fields would be another word.
+const VERSION: &str = "cmdop-audit-1";
+
+/// The hash that `record` must have in `workspace`, 64 hexadecimal digits.
+pub fn hash(workspace: &str, record: &AuditRecord) -> String {
+    let mut hasher = Sha256::new();
+    let mut add = |field: &str| {
+        hasher.update(field.len().to_string());
+        hasher.update(b":");
+        hasher.update(field);
+    };
+    add(VERSION);
+    add(workspace);
+    add(&record.previous_hash);
+    add(&record.seq.to_string());
+    add(&record.at_ms.to_string());
+    add(&record.action);
+    let actor = record.actor.clone().unwrap_or_default();
+    add(&actor.kind);
+    add(&actor.id);
+    add(&actor.name);
+    add(&record.target);
+    add(&record.outcome);
+    add(&record.source);
+    let detail: BTreeMap<_, _> = record.detail.iter().collect();
+    for (key, value) in detail {
+        add(key);
+        add(value);
+    }
+    let digest = hasher.finalize();
+    digest.iter().fold(String::new(), |mut text, byte| {
+        use std::fmt::Write as _;
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// Why a chain does not hold.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Fault {
+    /// Records are not there.
+    #[error("record {first} is missing")]
+    Missing {
+        /// The first of them.
+        first: u64,
+    },
+    /// A record stands where another one belongs.
+    #[error("record {found} stands where record {expected} belongs")]
+    Reordered {
+        /// The number that comes next.
+        expected: u64,
+        /// The number that is there.
+        found: u64,
+    },
+    /// A record does not say what was written, or was not written by the control plane.
+    #[error("record {seq} was altered")]
+    Altered {
+        /// Its number.
+        seq: u64,
+    },
+    /// A record does not follow the one before: one of the two was replaced by a whole new one.
+    #[error("record {seq} does not follow the record before it: one of the two was replaced")]
+    Unlinked {
+        /// Its number.
+        seq: u64,
+    },
+}
+
+/// A chain that is walked from its beginning.
+#[derive(Clone, Debug)]
+pub struct Chain {
+    workspace: String,
+    seq: u64,
+    hash: String,
+}
+
+impl Chain {
+    /// The chain of a workspace, before its first record.
+    pub fn new(workspace: impl Into<String>) -> Self {
+        Self {
+            workspace: workspace.into(),
+            seq: 0,
+            hash: GENESIS.to_owned(),
+        }
+    }
+
+    /// The number of the last record that held.
+    pub fn seq(&self) -> u64 {
+        self.seq
+    }
+
+    /// Takes the next record, if it is the next and is what was written.
+    pub fn take(&mut self, record: &AuditRecord) -> Result<(), Fault> {
+        let expected = self.seq + 1;
+        if record.seq > expected {
+            return Err(Fault::Missing { first: expected });
+        }
+        if record.seq < expected {
+            return Err(Fault::Reordered {
+                expected,
+                found: record.seq,
+            });
+        }
+        if record.hash != hash(&self.workspace, record) {
+            return Err(Fault::Altered { seq: record.seq });
+        }
+        if record.previous_hash != self.hash {
+            return Err(Fault::Unlinked { seq: record.seq });
+        }
+        self.seq = record.seq;
+        self.hash.clone_from(&record.hash);
+        Ok(())
+    }
+
+    /// Whether the chain ends where it was said to end: with this number and hash.
+    pub fn ends_at(&self, seq: u64, hash: &str) -> Result<(), Fault> {
+        if seq > self.seq {
+            return Err(Fault::Missing {
+                first: self.seq + 1,
+            });
+        }
+        if seq == self.seq && hash != self.hash {
+            return Err(Fault::Altered { seq });
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::v1::AuditActor;
+
+    const WORKSPACE: &str = "w";
+
+    fn chain(length: u64) -> Vec<AuditRecord> {
+        let mut previous = GENESIS.to_owned();
+        let record = |seq| {
+            let mut record = AuditRecord {
+                seq,
+                at_ms: 1_800_000_000_000 + seq,
+                action: "exec-started".into(),
+                actor: Some(AuditActor {
+                    kind: "account".into(),
+                    id: "a".into(),
+                    name: "ada".into(),
+                }),
+                target: "web-1".into(),
+                outcome: "allowed".into(),
+                detail: [("command".into(), format!("echo {seq}"))].into(),
+                source: "control".into(),
+                previous_hash: previous.clone(),
+                hash: String::new(),
+            };
+            record.hash = hash(WORKSPACE, &record);
+            previous.clone_from(&record.hash);
+            record
+        };
+        (1..=length).map(record).collect()
+    }
+
+    fn first_fault(records: &[AuditRecord]) -> Option<Fault> {
+        let mut chain = Chain::new(WORKSPACE);
+        records.iter().find_map(|record| chain.take(record).err())
+    }
+
+    #[test]
+    fn what_was_written_holds() {
+        let records = chain(5);
+        assert_eq!(first_fault(&records), None);
+        let mut walked = Chain::new(WORKSPACE);
+        for record in &records {
+            walked.take(record).unwrap();
+        }
+        assert_eq!(walked.ends_at(5, &records[4].hash), Ok(()));
+        assert_eq!(walked.ends_at(6, "x"), Err(Fault::Missing { first: 6 }));
+        assert_eq!(walked.ends_at(5, "x"), Err(Fault::Altered { seq: 5 }));
+    }
+
+    #[test]
+    fn every_field_of_every_record_is_held() {
+        type Change = fn(&mut AuditRecord);
+        let changes: [Change; 10] = [
+            |r| r.at_ms += 1,
+            |r| r.action = "exec-ended".into(),
+            |r| r.actor.as_mut().unwrap().kind = "key".into(),
+            |r| r.actor.as_mut().unwrap().id.push('b'),
+            |r| r.actor.as_mut().unwrap().name = "eve".into(),
+            |r| r.target = String::new(),
+            |r| r.outcome = "denied".into(),
+            |r| r.source = "relay".into(),
+            |r| drop(r.detail.insert("more".into(), String::new())),
+            |r| drop(r.detail.insert("command".into(), "rm".into())),
+        ];
+        for (n, change) in changes.iter().enumerate() {
+            let mut records = chain(4);
+            change(&mut records[2]);
+            assert_eq!(
+                first_fault(&records),
+                Some(Fault::Altered { seq: 3 }),
+                "{n}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_first_missing_or_moved_record_is_named() {
+        let mut records = chain(5);
+        records.remove(2);
+        assert_eq!(first_fault(&records), Some(Fault::Missing { first: 3 }));
+        let mut records = chain(5);
+        records.swap(1, 2);
+        assert_eq!(first_fault(&records), Some(Fault::Missing { first: 2 }));
+        let mut records = chain(5);
+        records.insert(3, records[1].clone());
+        let again = Fault::Reordered {
+            expected: 4,
+            found: 2,
+        };
+        assert_eq!(first_fault(&records), Some(again));
+    }
+
+    #[test]
+    fn a_record_that_was_written_anew_breaks_the_next_link() {
+        let mut records = chain(5);
+        records[2].target = "web-2".into();
+        records[2].hash = hash(WORKSPACE, &records[2]);
+        assert_eq!(first_fault(&records), Some(Fault::Unlinked { seq: 4 }));
+    }
+
+    #[test]
+    fn a_record_of_another_workspace_is_not_taken() {
+        let records = chain(1);
+        let mut other = Chain::new("other");
+        assert_eq!(other.take(&records[0]), Err(Fault::Altered { seq: 1 }));
+    }
+
+    #[test]
+    fn fields_do_not_run_into_each_other() {
+        let records = chain(1);
+        let mut moved = records[0].clone();
+        moved.target = "web-1allowed".into();
+        moved.outcome = String::new();
+        assert_ne!(hash(WORKSPACE, &moved), records[0].hash);
+    }
+}

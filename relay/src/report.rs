@@ -1,0 +1,262 @@
+//! What a relay tells the control plane: who did what with its sessions, and how they fared.
+//!
+//! Telling waits for nobody: a report goes into a bounded queue, from there to a spool on this disk, and
+//! from the spool to the control plane whenever that is there. What finds the queue or the spool full
+//! is counted, and the count is told. Nothing here decides anything.
+
+pub(crate) mod deliver;
+pub(crate) mod spool;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use cmdop_proto::{Refusal, WorkspaceId, limits, text, v1};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use uuid::Uuid;
+use v1::report::What;
+
+use crate::caller::Account;
+use crate::lock::Lock;
+use spool::Spool;
+
+/// Reports that wait for the disk: what a busy relay makes while one write takes a second.
+const QUEUE: usize = 4096;
+
+/// Reports that are written at once.
+const AT_ONCE: usize = 512;
+
+/// Refusals that are reported in a minute. A program that was set up wrongly fills no disk with them.
+const DENIALS_PER_MINUTE: u32 = 300;
+
+/// What a command may take in a report.
+const MAX_COMMAND: usize = 2048;
+
+/// The handle of those who have something to tell; clones share it.
+#[derive(Clone, Debug)]
+pub(crate) struct Reporter {
+    queue: Option<mpsc::Sender<v1::Report>>,
+    lost: Arc<AtomicU64>,
+    denials: Arc<Lock<Denials>>,
+}
+
+/// How many refusals were reported in the minute that began then.
+#[derive(Debug, Default)]
+struct Denials {
+    since: Option<Instant>,
+    count: u32,
+}
+
+/// Something for the audit log.
+#[derive(Debug)]
+pub(crate) struct Event {
+    action: &'static str,
+    target: String,
+    outcome: &'static str,
+    detail: Vec<(&'static str, String)>,
+}
+
+impl Event {
+    /// It was done.
+    pub(crate) fn new(action: &'static str, target: impl std::fmt::Display) -> Self {
+        Self {
+            action,
+            target: text::shown(&target.to_string(), limits::MAX_HOSTNAME),
+            outcome: "allowed",
+            detail: Vec::new(),
+        }
+    }
+
+    /// More about it.
+    pub(crate) fn detail(mut self, key: &'static str, value: impl AsRef<str>) -> Self {
+        let value = text::shown(value.as_ref(), MAX_COMMAND);
+        self.detail.push((key, value));
+        self
+    }
+
+    /// What was run; empty: the login shell.
+    pub(crate) fn command(self, command: &[String]) -> Self {
+        let mut line = String::new();
+        for word in command {
+            if line.len() > MAX_COMMAND {
+                break;
+            }
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
+        self.detail("command", line)
+    }
+}
+
+impl Reporter {
+    /// One whose reports go nowhere: a relay without a control plane.
+    pub(crate) fn nowhere() -> Self {
+        Self {
+            queue: None,
+            lost: Arc::default(),
+            denials: Arc::default(),
+        }
+    }
+
+    /// A reporter, and the writer that its reports come to.
+    pub(crate) fn spooled(spool: Spool) -> (Self, Writer) {
+        let (queue, reports) = mpsc::channel(QUEUE);
+        let reporter = Self {
+            queue: Some(queue),
+            ..Self::nowhere()
+        };
+        let writer = Writer {
+            reports,
+            lost: reporter.lost.clone(),
+            spool,
+        };
+        (reporter, writer)
+    }
+
+    /// An account did something.
+    pub(crate) fn event(&self, account: &Account, event: Event) {
+        if self.queue.is_none() {
+            return;
+        }
+        let claims = &account.claims;
+        let mut detail: std::collections::HashMap<_, _> = event
+            .detail
+            .into_iter()
+            .map(|(key, value)| (key.to_owned(), value))
+            .collect();
+        // A token that names scopes came of an API key; its login is the key.
+        let kind = if let (Some(_), Some(key)) = (claims.scope, claims.sid) {
+            detail.insert("key".into(), key.to_string());
+            "key"
+        } else {
+            "account"
+        };
+        let told = v1::ReportedEvent {
+            action: event.action.into(),
+            actor: Some(v1::AuditActor {
+                kind: kind.into(),
+                id: claims.sub.clone(),
+                name: account.name(),
+            }),
+            target: event.target,
+            outcome: event.outcome.into(),
+            detail,
+        };
+        self.tell(account.workspace(), What::Event(told));
+    }
+
+    /// An account may not do what it asked for.
+    pub(crate) fn denied(&self, account: &Account, what: &str, refusal: &Refusal) {
+        if !self.denials.lock().has_room(Instant::now()) {
+            return;
+        }
+        let mut event = Event::new("denied", what).detail("reason", &refusal.reason);
+        event.outcome = "denied";
+        self.event(account, event);
+    }
+
+    /// A session's record changed.
+    pub(crate) fn session(&self, workspace: WorkspaceId, record: v1::Session) {
+        self.tell(workspace, What::Session(record));
+    }
+
+    /// Whether anybody hears.
+    pub(crate) fn is_heard(&self) -> bool {
+        self.queue.is_some()
+    }
+
+    fn tell(&self, workspace: WorkspaceId, what: What) {
+        let Some(queue) = &self.queue else {
+            return;
+        };
+        let report = v1::Report {
+            key: Uuid::now_v7().to_string(),
+            workspace_id: workspace.to_string(),
+            at_ms: cmdop_service::now_ms(),
+            what: Some(what),
+        };
+        if queue.try_send(report).is_err() {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Denials {
+    fn has_room(&mut self, now: Instant) -> bool {
+        let is_new = self
+            .since
+            .is_none_or(|since| now.duration_since(since) >= Duration::from_secs(60));
+        if is_new {
+            self.since = Some(now);
+            self.count = 0;
+        }
+        self.count += 1;
+        self.count <= DENIALS_PER_MINUTE
+    }
+}
+
+/// Writes reports into the spool, many at once.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    reports: mpsc::Receiver<v1::Report>,
+    lost: Arc<AtomicU64>,
+    spool: Spool,
+}
+
+impl Writer {
+    /// Goes on for ever. Cancelled anywhere, what it had taken is written all the same.
+    pub(crate) async fn run(&mut self) {
+        loop {
+            let mut batch = Vec::with_capacity(AT_ONCE);
+            if self.reports.recv_many(&mut batch, AT_ONCE).await == 0 {
+                std::future::pending::<()>().await;
+            }
+            self.write(batch).await;
+        }
+    }
+
+    /// Writes what is left; nobody tells anything any more.
+    pub(crate) async fn finish(mut self) {
+        self.reports.close();
+        let mut batch = Vec::new();
+        while self.reports.recv_many(&mut batch, AT_ONCE).await > 0 {
+            self.write(std::mem::take(&mut batch)).await;
+        }
+    }
+
+    async fn write(&self, batch: Vec<v1::Report>) {
+        let lost = self.lost.swap(0, Ordering::Relaxed);
+        let spool = self.spool.clone();
+        // The blocking task ends by itself, also when nobody waits for it any more.
+        let written = tokio::task::spawn_blocking(move || spool.append(&batch, lost));
+        if let Err(error) = written.await {
+            tracing::error!(%error, "reports were not written");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn refusals_are_reported_up_to_a_bound_in_each_minute() {
+        let mut denials = Denials::default();
+        let now = Instant::now();
+        let told = (0..1000).filter(|_| denials.has_room(now)).count();
+        assert_eq!(told, DENIALS_PER_MINUTE as usize);
+        assert!(!denials.has_room(now + Duration::from_secs(59)));
+        assert!(denials.has_room(now + Duration::from_secs(60)));
+    }
+
+    #[test]
+    fn a_command_in_a_report_is_bounded_and_harmless() {
+        let words = vec!["echo".into(), "\x1b[2J".into(), "x".repeat(1 << 20)];
+        let event = Event::new("exec-started", "web-1").command(&words);
+        let (_, line) = &event.detail[0];
+        assert!(line.len() <= MAX_COMMAND && line.starts_with("echo [2J xxx"));
+    }
+}
