@@ -1,6 +1,5 @@
 //! The terminal client at 200×60 with eight panes: what a key takes inside it, from the event to the bytes
-//! for the user's terminal, and what somebody waits for who types in one pane, alone and while another
-//! prints 100 MiB.
+//! for the user's terminal.
 
 use std::cell::Cell;
 use std::io;
@@ -12,21 +11,18 @@ use cmdop_client::attach::Event;
 use cmdop_client::follow::Change;
 use cmdop_proto::v1::{self, SessionStatus};
 use cmdop_proto::{MachineId, Offset, SessionId};
-use cmdop_tests::{World, binaries};
 use cmdop_tui::app::{Effect, Model, Msg, Now, Setup, update};
 use cmdop_tui::config::Config;
 use cmdop_tui::pane::{AttachmentId, Decoration};
 use cmdop_tui::theme::{Depth, Theme};
 use cmdop_tui::view::view;
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
-use portable_pty::PtySize;
 use ratatui::backend::CrosstermBackend;
 use ratatui::layout::{Rect, Size};
 use ratatui::{Terminal as Screen, TerminalOptions, Viewport};
 use tokio::time::Instant;
 
-use crate::figures::{Race, Samples, Table};
-use crate::terminal::Terminal;
+use crate::figures::Samples;
 
 const PANES: usize = 8;
 const SIZE: Size = Size {
@@ -34,10 +30,7 @@ const SIZE: Size = Size {
     height: 60,
 };
 
-/// What the other pane prints.
-const PRINTED: usize = 100 << 20;
-
-/// Keys that no escape sequence ends with: an echo is told from how it is drawn.
+/// What is typed.
 const KEYS: &[u8] = b"QVWXYZ";
 
 /// Prints what a key takes inside the client. It needs no servers.
@@ -215,68 +208,4 @@ impl Inside {
         assert!(drawn > 0, "the echo is drawn");
         took
     }
-}
-
-/// Types into one of the eight panes of a real client, alone and beside 100 MiB.
-pub(crate) fn measure(world: &World, rounds: usize, table: &mut Table) {
-    let file = world.directory().join("printed");
-    let line = "a line of text that is as long as lines usually are, or so\n";
-    std::fs::write(&file, line.repeat(PRINTED / line.len())).expect("room for 100 MiB");
-    let command = [binaries::path("cmdop").display().to_string()];
-    let size = PtySize {
-        rows: SIZE.height,
-        cols: SIZE.width,
-        pixel_width: 0,
-        pixel_height: 0,
-    };
-    let (mut calm, mut beside) = (Race::new(), Race::new());
-    tokio::task::block_in_place(|| {
-        let mut terminal = Terminal::start_of(&command, world.owner.cli.env(), size);
-        open_panes(&mut terminal);
-        for _ in 0..rounds {
-            type_keys(&mut terminal, calm.entry("cmdop").or_default());
-        }
-        terminal.write(b"\x02o");
-        let print = format!("cat {}; echo over-$((1 + 1))\r\x02;", file.display());
-        terminal.write(print.as_bytes());
-        terminal.read_until(b"usually");
-        for _ in 0..rounds {
-            type_keys(&mut terminal, beside.entry("cmdop").or_default());
-        }
-        terminal.read_until(b"over-2");
-    });
-    table.row("client, 8 panes: key to echo, p50", "", &calm, 0.5);
-    table.row("client, 8 panes: key to echo, p99", "", &calm, 0.99);
-    table.row("the same beside cat of 100 MiB, p50", "", &beside, 0.5);
-    table.row("the same beside cat of 100 MiB, p99", "", &beside, 0.99);
-}
-
-/// Eight shells; the last of them runs a program that only takes lines.
-fn open_panes(terminal: &mut Terminal) {
-    terminal.read_until(b"web-1");
-    terminal.write(b"\r");
-    for pane in 1..=PANES {
-        let ready = format!("echo ready-$(({pane} + 10))\r");
-        // A user's prompt, or root's.
-        terminal.read_until_one_of(&[b"$", b"#"]);
-        terminal.write(ready.as_bytes());
-        terminal.read_until(format!("ready-{}", pane + 10).as_bytes());
-        if pane < PANES {
-            let split: &[u8] = if pane % 2 == 0 { b"\x02\"" } else { b"\x02%" };
-            terminal.write(split);
-            terminal.write(b"\x02\x1b5");
-        }
-    }
-    terminal.write(b"clear; exec cat >/dev/null\r");
-    type_keys(terminal, &mut Samples::default());
-}
-
-fn type_keys(terminal: &mut Terminal, samples: &mut Samples) {
-    for key in KEYS.iter().cycle().take(48) {
-        let before = Instant::now();
-        terminal.write(&[*key]);
-        terminal.read_until(&[*key]);
-        samples.push(before.elapsed());
-    }
-    terminal.write(b"\r");
 }

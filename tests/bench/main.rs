@@ -100,9 +100,6 @@ async fn main() {
     if plan.wants("neighbour") {
         neighbour::measure(&candidates, plan.rounds(10), &mut table).await;
     }
-    if plan.wants("client") {
-        client::measure(&world, plan.rounds(10), &mut table);
-    }
     if plan.wants("interrupt") {
         let narrow = Narrow::start(&world, sshd.as_ref()).await;
         interrupt::measure(&narrow.candidates, "client", plan.rounds(20), &mut table);

@@ -32,11 +32,6 @@ impl Terminal {
             pixel_width: 0,
             pixel_height: 0,
         };
-        Self::start_of(command, env, size)
-    }
-
-    /// The same on a terminal of another size.
-    pub(crate) fn start_of(command: &[String], env: &[(String, String)], size: PtySize) -> Self {
         let pair = native_pty_system()
             .openpty(size)
             .expect("a pseudo-terminal");
@@ -89,12 +84,6 @@ impl Terminal {
 
     /// Reads until the newest output holds `text`; returns how many bytes came.
     pub(crate) fn read_until(&mut self, text: &[u8]) -> usize {
-        self.read_until_one_of(&[text])
-    }
-
-    /// The same for the first of some texts.
-    pub(crate) fn read_until_one_of(&mut self, texts: &[&[u8]]) -> usize {
-        let longest = texts.iter().map(|text| text.len()).max().unwrap_or(0);
         self.recent.clear();
         let mut total = 0;
         loop {
@@ -106,13 +95,12 @@ impl Terminal {
             );
             total += count;
             // Only the end of a long output is searched: that is where the text comes.
-            let keep = self.recent.len().min(longest + 256);
+            let keep = self.recent.len().min(text.len() + 256);
             self.recent.drain(..self.recent.len() - keep);
             let piece = &self.buffer[count.saturating_sub(4096)..count];
             self.recent.extend_from_slice(piece);
             let _ = self.alive.send(());
-            let holds = |text: &[u8]| self.recent.windows(text.len()).any(|part| part == text);
-            if texts.iter().any(|text| holds(text)) {
+            if self.recent.windows(text.len()).any(|window| window == text) {
                 return total;
             }
         }
