@@ -5,6 +5,7 @@
 
 pub mod audit;
 pub mod error;
+pub mod feed;
 pub mod file_change;
 pub mod ids;
 pub mod limits;

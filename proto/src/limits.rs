@@ -90,8 +90,8 @@ pub const FILE_HANDLES: usize = 16;
 /// File streams of one machine: each is a thread of its agent.
 pub const FILE_STREAMS: usize = 64;
 
-/// Bytes of pieces that one feed keeps: what a way of 20 ms has under way at 200 MB/s. It does not grow with the
-/// number of streams that take from it.
+/// What the pieces that one feed keeps may count ([`crate::feed::charge`]): what a way of 20 ms has under way at
+/// 200 MB/s. It does not grow with the number of streams that take from it.
 pub const FEED_WINDOW: usize = 4 << 20;
 
 /// HTTP/2 flow-control window of one stream. Small: it bounds what a flood can put before an echo

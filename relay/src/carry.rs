@@ -13,11 +13,14 @@ use cmdop_proto::v1::file_request::Request as Ask;
 use cmdop_proto::v1::file_response::Response;
 use cmdop_proto::{Refusal, limits, v1};
 
-use crate::feed::{Feeds, Owner, Producer};
+use crate::feed::{Copies, Feeds, Owner, Piece, Producer};
 
 /// Requests of one stream whose answers are carried, at the same time; and what their paths may take.
 const MAX_CARRIED: usize = 256;
 const MAX_PATHS: usize = 4 << 20;
+
+/// What a request, and each of its paths, takes beside the bytes of names.
+const ENTRY: usize = 128;
 
 /// The requests of one stream whose answers go into a feed.
 #[derive(Debug, Default)]
@@ -52,9 +55,14 @@ impl Carried {
                 "what is carried has not as many destinations as paths",
             ));
         }
+        if paths.len() > limits::MAX_STAGED {
+            let message = format!("more than {} paths in one request", limits::MAX_STAGED);
+            return Err(Refusal::invalid("bad-request", message));
+        }
         let to = std::mem::take(&mut carry.to);
-        let cost = paths.iter().chain(&to).map(Bytes::len).sum();
-        let to = paths.iter().cloned().zip(to).collect();
+        let names: usize = paths.iter().chain(&to).map(Bytes::len).sum();
+        let cost = names + carry.feed.len() + ENTRY * (paths.len() + 1);
+        let to = own_pairs(paths, &to, names);
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let all: usize = state.iter().map(|order| order.cost).sum();
         if state.len() >= MAX_CARRIED || all.saturating_add(cost) > MAX_PATHS {
@@ -83,7 +91,7 @@ impl Carried {
             return Ok(None);
         };
         let ask = match &mut response.response {
-            Some(Response::Data(data)) => Some(order.write(data)),
+            Some(Response::Data(data)) => Some(order.write(data)?),
             Some(Response::Batch(batch)) => Some(order.put(batch)?),
             _ => None,
         };
@@ -107,13 +115,19 @@ struct Load {
 
 impl Order {
     /// The data goes; the hash stays with the caller too, who sees that the chunk is complete.
-    fn write(&self, data: &mut v1::FileData) -> Ask {
-        Ask::Write(v1::FileWrite {
+    fn write(&self, data: &mut v1::FileData) -> Result<Ask, Refusal> {
+        if data.data.len() > limits::FILE_PIECE {
+            return Err(Refusal::unavailable(
+                "bad-answer",
+                "the machine sent more of a file at once than fits into a piece",
+            ));
+        }
+        Ok(Ask::Write(v1::FileWrite {
             handle: self.carry.handle,
             offset: data.offset,
             data: std::mem::take(&mut data.data),
             blake3: data.blake3.clone(),
-        })
+        }))
     }
 
     /// Each file under its path at the target, without the bits that stay behind.
@@ -140,6 +154,15 @@ impl Order {
     }
 }
 
+/// Where each path goes. It waits for the answer, so it is copied: what was decoded would keep the whole request.
+fn own_pairs(paths: &[Bytes], to: &[Bytes], names: usize) -> HashMap<Bytes, Bytes> {
+    let mut copies = Copies::with_room(names);
+    let pairs = paths.iter().zip(to);
+    pairs
+        .map(|(path, to)| (copies.of(path), copies.of(to)))
+        .collect()
+}
+
 fn unasked() -> Refusal {
     Refusal::unavailable(
         "bad-answer",
@@ -151,7 +174,7 @@ fn unasked() -> Refusal {
 #[derive(Debug, Default)]
 pub(crate) struct Carrier {
     producer: Option<Producer>,
-    loaded: Option<(v1::FileResponse, Ask)>,
+    loaded: Option<(v1::FileResponse, Piece)>,
 }
 
 impl Carrier {
@@ -174,24 +197,28 @@ impl Carrier {
         if !self.producer.as_ref().is_some_and(is_known) {
             self.producer = Some(Producer::new(feeds.find(&load.feed, owner)?));
         }
-        self.loaded = Some((response, load.ask));
+        self.loaded = Some((response, Piece::new(load.ask)?));
         Ok(None)
     }
 
     /// Waits for room in the feed, then tells the caller what went there.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<v1::FileResponse, Refusal>> {
-        let (Some((_, ask)), Some(producer)) = (&self.loaded, &mut self.producer) else {
+        let (Some((_, piece)), Some(producer)) = (&self.loaded, &mut self.producer) else {
             return Poll::Pending;
         };
-        let (piece, bytes) = ready!(producer.poll_push(cx, ask))?;
-        let bytes = match ask {
+        let (number, counted) = ready!(producer.poll_push(cx, piece))?;
+        // By the length of what is written its caller sees when a chunk is complete.
+        let bytes = match piece.ask() {
             Ask::Write(write) => write.data.len() as u64,
-            _ => bytes,
+            _ => counted,
         };
         let Some((mut response, _)) = self.loaded.take() else {
             return Poll::Pending;
         };
-        let carried = Some(v1::FileCarried { piece, bytes });
+        let carried = Some(v1::FileCarried {
+            piece: number,
+            bytes,
+        });
         match &mut response.response {
             Some(Response::Data(data)) => data.carried = carried,
             Some(Response::Batch(batch)) => batch.carried = carried,

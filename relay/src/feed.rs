@@ -4,6 +4,7 @@
 //! Invariants: it belongs to one account, and only that account's streams add to it or take from it. What it
 //! holds is bounded ([`window`]). It lives as long as the call that opened it.
 
+mod piece;
 mod window;
 
 use std::collections::HashMap;
@@ -13,10 +14,10 @@ use std::time::Duration;
 
 use cmdop_proto::v1::file_request::Request as Ask;
 use cmdop_proto::{Refusal, RunId, WorkspaceId};
-use prost::Message as _;
 use tokio::time::{Instant, Sleep};
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use piece::{Copies, Piece};
 use window::{ReaderId, Taken, Window};
 
 /// How often it is looked whether a reader holds up the others.
@@ -194,19 +195,19 @@ impl Producer {
         self.feed.id
     }
 
-    /// Adds a piece once there is room for it: its number and size.
+    /// Adds a piece once there is room for it: its number and what it counts.
     pub(crate) fn poll_push(
         &mut self,
         cx: &mut Context<'_>,
-        ask: &Ask,
+        piece: &Piece,
     ) -> Poll<Result<(u64, u64), Refusal>> {
-        let bytes = size(ask);
+        let bytes = piece.bytes();
         loop {
             if self.feed.over.is_cancelled() {
                 return Poll::Ready(Err(over()));
             }
             let mut state = self.feed.lock();
-            if let Some(number) = state.window.push(ask, bytes, Instant::now()) {
+            if let Some(number) = state.window.push(piece.ask(), bytes, Instant::now()) {
                 drop(state);
                 self.feed.wake();
                 return Poll::Ready(Ok((number, bytes as u64)));
@@ -242,15 +243,6 @@ impl Producer {
             drop(state);
             ready!(self.poll_look(cx));
         }
-    }
-}
-
-fn size(ask: &Ask) -> usize {
-    match ask {
-        Ask::Write(write) => write.encoded_len(),
-        Ask::Put(put) => put.encoded_len(),
-        // Nothing else gets this far.
-        _ => 0,
     }
 }
 

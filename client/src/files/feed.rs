@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use cmdop_proto::v1::feed_down::Message as Down;
 use cmdop_proto::v1::feed_up::Message as Up;
 use cmdop_proto::v1::file_request::Request as Ask;
-use cmdop_proto::{limits, v1};
+use cmdop_proto::{feed, v1};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
@@ -20,12 +20,41 @@ use crate::error::Error;
 pub(crate) struct Feed {
     id: String,
     pieces: mpsc::Sender<v1::FeedUp>,
+    credit: Credit,
+    down: Streaming<v1::FeedDown>,
+}
+
+/// What was sent and is not past yet: what the relay's window keeps, by the same count.
+#[derive(Debug, Default)]
+struct Credit {
     /// Pieces that were sent.
     count: u64,
-    /// The sizes of those that are not past yet.
+    /// What those count that are not past yet.
     kept: VecDeque<usize>,
     bytes: usize,
-    down: Streaming<v1::FeedDown>,
+}
+
+impl Credit {
+    /// Whether a piece might not fit.
+    fn is_used_up(&self) -> bool {
+        self.bytes > feed::FULL
+    }
+
+    /// A piece was sent: its number.
+    fn sent(&mut self, bytes: usize) -> u64 {
+        self.kept.push_back(bytes);
+        self.bytes += bytes;
+        self.count += 1;
+        self.count - 1
+    }
+
+    fn past(&mut self, past: u64) {
+        while self.count - (self.kept.len() as u64) < past
+            && let Some(bytes) = self.kept.pop_front()
+        {
+            self.bytes -= bytes;
+        }
+    }
 }
 
 impl Feed {
@@ -46,9 +75,7 @@ impl Feed {
             Some(Down::Opened(opened)) => Ok(Self {
                 id: opened.feed,
                 pieces,
-                count: 0,
-                kept: VecDeque::new(),
-                bytes: 0,
+                credit: Credit::default(),
                 down,
             }),
             _ => Err(unexpected()),
@@ -62,28 +89,20 @@ impl Feed {
 
     /// Waits until a piece of any size can be sent at once. Cancel-safe.
     pub(crate) async fn ready(&mut self) -> Result<(), Error> {
-        while !self.kept.is_empty() && self.bytes + limits::MAX_FRAME > limits::FEED_WINDOW {
+        while self.credit.is_used_up() {
             let down = self.down.message().await?.ok_or_else(lost)?;
             let Some(Down::Room(room)) = down.message else {
                 return Err(unexpected());
             };
-            self.past(room.past);
+            self.credit.past(room.past);
         }
         self.pieces.reserve().await.map(drop).map_err(|_| lost())
     }
 
-    fn past(&mut self, past: u64) {
-        while self.count - (self.kept.len() as u64) < past
-            && let Some(bytes) = self.kept.pop_front()
-        {
-            self.bytes -= bytes;
-        }
-    }
-
     /// Sends a piece: its number.
     pub(crate) async fn push(&mut self, ask: Ask) -> Result<u64, Error> {
+        let bytes = feed::charge(&ask).map_err(Error::Refused)?;
         self.ready().await?;
-        let bytes = size(&ask);
         let permit = self.pieces.reserve().await.map_err(|_| lost())?;
         let piece = v1::FileRequest {
             id: 0,
@@ -91,24 +110,47 @@ impl Feed {
         };
         let message = Some(Up::Piece(piece));
         permit.send(v1::FeedUp { message });
-        self.kept.push_back(bytes);
-        self.bytes += bytes;
-        self.count += 1;
-        Ok(self.count - 1)
+        Ok(self.credit.sent(bytes))
     }
 }
 
-/// What a piece takes, or a little more.
-fn size(ask: &Ask) -> usize {
-    const ENVELOPE: usize = 128;
-    match ask {
-        Ask::Write(write) => ENVELOPE + write.data.len(),
-        Ask::Put(put) => {
-            let file = |file: &v1::SmallFile| {
-                ENVELOPE + file.data.len() + file.path.len() + file.target.len()
-            };
-            put.files.iter().map(file).sum()
+#[cfg(test)]
+mod tests {
+    use cmdop_proto::limits;
+
+    use super::*;
+
+    fn sent_until_used_up(credit: &mut Credit, ask: &Ask) -> usize {
+        let bytes = feed::charge(ask).unwrap();
+        let mut sent = 0;
+        while !credit.is_used_up() {
+            credit.sent(bytes);
+            sent += 1;
         }
-        _ => 0,
+        assert!(credit.bytes <= limits::FEED_WINDOW);
+        sent
+    }
+
+    #[test]
+    fn pieces_without_contents_use_up_the_credit_too() {
+        let mut credit = Credit::default();
+        let empty = Ask::Write(v1::FileWrite::default());
+        let sent = sent_until_used_up(&mut credit, &empty);
+        assert!(sent <= limits::FEED_WINDOW / feed::PIECE, "{sent}");
+        let files = vec![v1::SmallFile::default(); limits::MAX_STAGED];
+        let many = Ask::Put(v1::FilePut { files });
+        assert_eq!(sent_until_used_up(&mut Credit::default(), &many), 3);
+    }
+
+    #[test]
+    fn what_is_past_gives_its_credit_back() {
+        let mut credit = Credit::default();
+        assert_eq!(credit.sent(feed::MAX_CHARGE), 0);
+        assert_eq!(credit.sent(feed::FULL), 1);
+        assert!(credit.is_used_up());
+        credit.past(1);
+        assert!(!credit.is_used_up());
+        credit.past(9);
+        assert_eq!((credit.bytes, credit.kept.len()), (0, 0));
     }
 }

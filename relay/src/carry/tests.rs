@@ -90,3 +90,52 @@ fn answers_to_other_requests_are_the_callers() {
     let uneven = carried.asked(&mut fetch(7, &["a"], &[])).unwrap_err();
     assert_eq!(uneven.reason, "bad-request");
 }
+
+#[test]
+fn no_more_paths_wait_than_a_machine_takes_at_once() {
+    let many = vec!["a"; limits::MAX_STAGED + 1];
+    let carried = Carried::default();
+    let refused = carried.asked(&mut fetch(1, &many, &many)).unwrap_err();
+    assert_eq!(refused.reason, "bad-request");
+    let most = &many[1..];
+    carried.asked(&mut fetch(1, most, most)).unwrap();
+}
+
+#[test]
+fn paths_without_names_take_room_too() {
+    let empty = vec![""; limits::MAX_STAGED];
+    let carried = Carried::default();
+    let asked = (1..100).take_while(|id| {
+        let mut request = fetch(*id, &empty, &empty);
+        carried.asked(&mut request).is_ok()
+    });
+    assert_eq!(
+        asked.count(),
+        MAX_PATHS / (ENTRY * (limits::MAX_STAGED + 2))
+    );
+}
+
+#[test]
+fn a_piece_that_is_too_long_is_the_machines_fault() {
+    let carried = Carried::default();
+    let read = v1::FileRead {
+        carry: Some(v1::FileCarry::default()),
+        ..v1::FileRead::default()
+    };
+    let mut request = v1::FileRequest {
+        id: 1,
+        request: Some(Ask::Read(read)),
+    };
+    carried.asked(&mut request).unwrap();
+    let data = v1::FileData {
+        data: vec![0; limits::FILE_PIECE + 1].into(),
+        ..v1::FileData::default()
+    };
+    let mut answer = v1::FileResponse {
+        id: 1,
+        last: true,
+        response: Some(Response::Data(data)),
+    };
+    let refused = carried.order(&mut answer).unwrap_err();
+    assert_eq!(refused.reason, "bad-answer");
+}

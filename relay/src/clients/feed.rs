@@ -12,7 +12,7 @@ use futures_util::Stream;
 use tokio_util::sync::WaitForCancellationFutureOwned;
 use tonic::{Request, Status, Streaming};
 
-use crate::feed::{FeedGuard, Producer};
+use crate::feed::{FeedGuard, Piece, Producer};
 use crate::file_access;
 use crate::incoming;
 use crate::live::LiveStream;
@@ -30,7 +30,10 @@ pub(super) async fn feed(
         return Err(incoming::wrong_first("`open`"));
     };
     // Who may not write anywhere has no use for one.
-    file_access::require_write(&account)?;
+    file_access::require_write(&account).inspect_err(|refusal| {
+        let reporter = &relay.context.reporter;
+        reporter.denied(&account, "feed files", refusal);
+    })?;
     let most = relay.context.limits.feeds_per_workspace;
     let guard = relay.feeds.open(file_access::owner(&account), most)?;
     let live = relay.enter(&account.claims, guard.feed.over.clone())?;
@@ -55,7 +58,7 @@ pub(crate) struct Feeding {
     opened: Option<v1::FeedOpened>,
     /// `None`: the caller adds nothing more.
     up: Option<Streaming<v1::FeedUp>>,
-    waiting: Option<Ask>,
+    waiting: Option<Piece>,
     producer: Producer,
     /// What its caller knows to be past.
     past: u64,
@@ -77,8 +80,8 @@ impl Feeding {
     /// Adds until something is refused.
     fn poll_add(&mut self, cx: &mut Context<'_>) -> Poll<Refusal> {
         loop {
-            if let Some(ask) = &self.waiting {
-                if let Err(refusal) = ready!(self.producer.poll_push(cx, ask)) {
+            if let Some(piece) = &self.waiting {
+                if let Err(refusal) = ready!(self.producer.poll_push(cx, piece)) {
                     return Poll::Ready(refusal);
                 }
                 self.waiting = None;
@@ -93,7 +96,10 @@ impl Feeding {
                             request: Some(ask @ (Ask::Write(_) | Ask::Put(_))),
                             ..
                         })),
-                })) => self.waiting = Some(ask),
+                })) => match Piece::new(ask) {
+                    Ok(piece) => self.waiting = Some(piece),
+                    Err(refusal) => return Poll::Ready(refusal),
+                },
                 Some(Ok(_)) => {
                     return Poll::Ready(Refusal::invalid(
                         "bad-request",

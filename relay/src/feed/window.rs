@@ -9,16 +9,13 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use cmdop_proto::feed::FULL;
 use cmdop_proto::limits;
 use cmdop_proto::v1::file_request::Request as Ask;
 use tokio::time::Instant;
 
-/// Bytes in a window.
+/// What the pieces in a window may count.
 const WINDOW: usize = limits::FEED_WINDOW;
-
-/// Where less room is left than a piece may take, the window counts as full: whoever adds to it stops before it
-/// really is, and counts a little more for each piece.
-const FULL: usize = WINDOW - limits::MAX_FRAME - (64 << 10);
 
 /// For so long a reader may hold up the others at any time: a moment without network.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -115,7 +112,7 @@ impl Window {
         self.trim();
     }
 
-    /// Adds a piece of so many bytes: its number. `None`: there is no room now.
+    /// Adds a piece that counts so much: its number. `None`: there is no room now.
     pub(crate) fn push(&mut self, ask: &Ask, bytes: usize, now: Instant) -> Option<u64> {
         if self.bytes > 0 && self.bytes + bytes > WINDOW {
             return None;
