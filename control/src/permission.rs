@@ -108,6 +108,11 @@ pub(crate) fn may_give(by: Role, from: Option<Role>, to: Option<Role>) -> bool {
     [from, to].into_iter().flatten().all(|role| role <= by)
 }
 
+/// Whether an invitation still makes somebody with `to`, when `by` is what its inviter is now.
+pub(crate) fn may_invite(by: Role, to: Role) -> bool {
+    check(Action::ManageMembers, by, None).is_ok() && may_give(by, None, Some(to))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -195,5 +200,7 @@ mod tests {
             Some(Role::Owner)
         ));
         assert!(may_give(Role::Owner, Some(Role::Owner), Some(Role::Guest)));
+        assert!(may_invite(Role::Admin, Role::Admin) && !may_invite(Role::Admin, Role::Owner));
+        assert!(!may_invite(Role::Member, Role::Guest));
     }
 }

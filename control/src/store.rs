@@ -23,6 +23,7 @@ mod relays;
 mod reports;
 mod revocations;
 mod sessions;
+mod standing;
 mod transaction;
 mod workspaces;
 
@@ -48,6 +49,7 @@ pub use open::{Database, DatabaseUrl, Error as OpenError, Schema, open};
 pub use relays::{NewRelay, Relay};
 pub use revocations::{Claim, Revocation};
 pub use sessions::{After, SessionFilter};
+pub use standing::Standing;
 pub use workspaces::{AddWorkspaceError, NamedWorkspace};
 
 use transaction::{Pool, Purpose, Reach, Transaction};

@@ -2,7 +2,7 @@
 
 use cmdop_proto::limits::CLOCK_LEEWAY;
 use cmdop_proto::token::{Bearer, CONTROL_AUDIENCE, Claims, RELAY_AUDIENCE};
-use cmdop_proto::{Refusal, WorkspaceId};
+use cmdop_proto::{AccountId, LoginId, Refusal, WorkspaceId};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -43,10 +43,8 @@ impl ControlPlane {
         let account = &login.account;
         let mut claims = self.claims(Bearer::Account, account.id.to_string(), &account.name);
         claims.wid = login.workspace;
-        claims.role = Some(account.role);
-        claims.sid = Some(login.id);
         claims.exp = claims.iat + ACCESS_TOKEN.as_secs() as i64;
-        self.date_after_revocation(&mut claims).await?;
+        self.settle(&mut claims, account.id, login.id).await?;
         self.respond(&claims, Some(refresh)).await
     }
 
@@ -59,24 +57,33 @@ impl ControlPlane {
         let account = &login.account;
         let mut claims = self.claims(Bearer::Account, account.id.to_string(), &account.name);
         claims.wid = workspace;
-        claims.role = Some(account.role);
-        claims.sid = Some(login.id);
         claims.scope = Some(login.scopes);
         let end = login
             .expires_at_ms
             .map_or(i64::MAX, |ms| (ms / 1000) as i64);
         claims.exp = end.min(claims.iat + KEY_TOKEN.as_secs() as i64);
-        self.date_after_revocation(&mut claims).await?;
+        self.settle(&mut claims, account.id, login.id).await?;
         self.respond(&claims, None).await
     }
 
-    async fn date_after_revocation(&self, claims: &mut Claims) -> Result<(), Refusal> {
-        // An account that was disabled and enabled again in this very second: tokens count in seconds,
-        // so this one is dated to the next, or the old revocation would hit it too.
-        let revoked_until = self.store.revoked_until_ms(&claims.sub).await? as i64;
-        if revoked_until >= claims.iat * 1000 {
-            claims.iat = revoked_until / 1000 + 1;
-        }
+    /// The last look before the signature. What proved an identity was read a moment ago: a role that was
+    /// taken since, or a login that was ended, is in no token, and a revocation that this look does not
+    /// find is one that hits the token.
+    async fn settle(
+        &self,
+        claims: &mut Claims,
+        account: AccountId,
+        credential: LoginId,
+    ) -> Result<(), Refusal> {
+        let workspace = self.store.workspace(claims.wid);
+        let standing = workspace.standing(account, credential).await?;
+        let standing = standing.ok_or_else(|| {
+            let ended = "the account is gone or disabled, or what it logged in with has ended";
+            Refusal::denied("token-revoked", ended).hint("log in again with `cmdop login`")
+        })?;
+        claims.role = Some(standing.role);
+        claims.sid = Some(credential);
+        claims.iat = standing.issued_at(claims.iat);
         Ok(())
     }
 
@@ -123,7 +130,7 @@ impl ControlPlane {
         Ok(TokenResponse {
             access_token: self.signer.sign(claims)?,
             token_type: "Bearer",
-            expires_in: (claims.exp - claims.iat).max(0) as u64,
+            expires_in: lives_s(claims),
             refresh_token: refresh.map(|token| token.expose().to_owned()),
             issued_token_type: claims.scope.map(|_| ACCESS_TOKEN_TYPE),
             scope: claims
@@ -133,4 +140,10 @@ impl ControlPlane {
             relay_urls: self.store.relay_urls().await?,
         })
     }
+}
+
+/// For how long it can be used, from now: `iat` may be a little later, `nbf` is not.
+fn lives_s(claims: &Claims) -> u64 {
+    let made = claims.nbf + CLOCK_LEEWAY.as_secs() as i64;
+    (claims.exp - made).max(0) as u64
 }

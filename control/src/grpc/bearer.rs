@@ -3,7 +3,7 @@
 
 use cmdop_proto::scope::Scopes;
 use cmdop_proto::token::{Bearer, CONTROL_AUDIENCE, Claims, Role};
-use cmdop_proto::{Refusal, RelayId};
+use cmdop_proto::{LoginId, Refusal, RelayId};
 use tokio::time::Instant;
 use tonic::metadata::MetadataMap;
 
@@ -22,6 +22,8 @@ pub(crate) struct Caller<'a> {
     pub account: Account,
     /// What its token is good for; none: all that the role allows.
     pub scopes: Option<Scopes>,
+    /// The key that it shows, or that its token came from; none: a login.
+    pub key: Option<LoginId>,
 }
 
 impl Caller<'_> {
@@ -61,6 +63,7 @@ impl ControlPlane {
                 workspace: workspace.by(actor),
                 account: login.account,
                 scopes: Some(login.scopes),
+                key: Some(login.id),
             });
         }
         let claims = self.claims_of(token, Bearer::Account).await?;
@@ -81,6 +84,8 @@ impl ControlPlane {
             workspace: workspace.by(account.actor()),
             account,
             scopes: claims.scope,
+            // Only what a key is exchanged for names scopes.
+            key: claims.scope.and(claims.sid),
         })
     }
 

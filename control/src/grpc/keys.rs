@@ -43,6 +43,7 @@ impl KeyService for Keys {
             prefix: &prefix,
             name: names::key(&wanted.name)?,
             scopes,
+            issued_by: caller.key,
             // What lies beyond what the database can count is for ever.
             expires_at_ms: lifetime.and_then(|ms| {
                 let end = now_ms.checked_add(ms)?;

@@ -100,7 +100,7 @@ impl MemberService for Members {
             hash: &secret.hash(),
             role,
             note: &text::shown(&wanted.note, MAX_NAME),
-            invited_by: &caller.account.name,
+            invited_by: &caller.account,
             expires_at_ms: now_ms + lifetime.as_millis() as u64,
         };
         let made = caller.workspace.invite(new, now_ms).await;

@@ -213,11 +213,7 @@ fn enter_code(
     status: StatusCode,
     complaint: &str,
 ) -> Response {
-    let complaint = if complaint.is_empty() {
-        String::new()
-    } else {
-        problem(complaint)
-    };
+    let complaint = problem(complaint);
     let body = format!(
         "{complaint}<p>You are logged in as <strong>{}</strong>.</p>\n\
          <form method=\"post\" action=\"/device\">\n{}\

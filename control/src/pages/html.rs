@@ -72,8 +72,11 @@ pub(super) fn with_cookie(mut response: Response, browser: &Browser) -> Response
     response
 }
 
-/// A sentence about what went wrong, read out by screen readers.
+/// A sentence about what went wrong, read out by screen readers; nothing if nothing did.
 pub(super) fn problem(text: &str) -> String {
+    if text.is_empty() {
+        return String::new();
+    }
     format!("<p class=\"problem\" role=\"alert\">{}</p>\n", escape(text))
 }
 

@@ -11,12 +11,14 @@ use tokio::time::Instant;
 
 use super::html::{escape, hidden, page, problem, with_cookie};
 use super::session::Browser;
+use crate::permission::may_invite;
 use crate::plane::{ControlPlane, Shared};
 use crate::store::{AcceptError, AddAccountError, Credential, Invitation};
 use crate::throttle::{PASSWORD_OF_PEER, neighbourhood};
 use crate::{names, password, secret};
 
-/// The same for one that never was, was used, was revoked or is over: who guesses learns nothing.
+/// The same for one that never was, was used, was revoked, is over, or whose inviter may not invite any
+/// more: who guesses learns nothing.
 const NOT_OPEN: &str = "This invitation is not open: it was used or taken back already, or its time is over. \
                         Please ask for another one.";
 
@@ -144,8 +146,9 @@ async fn join(
     let hashed = tokio::task::spawn_blocking(move || password::hash(&password)).await;
     let hashed = hashed.map_err(|_| Refusal::internal("the password could not be hashed"))??;
     let workspace = plane.store.workspace(open.workspace);
+    let now_ms = plane.clock.now_ms();
     let joined = workspace
-        .accept_invitation(&open.hash, name, &hashed, plane.clock.now_ms())
+        .accept_invitation(&open.hash, name, &hashed, may_invite, now_ms)
         .await;
     match joined {
         Ok(_) => Ok(()),
@@ -185,11 +188,7 @@ fn form(
     complaint: &str,
 ) -> Response {
     let browser = Browser::of(headers).unwrap_or_else(Browser::new);
-    let complaint = if complaint.is_empty() {
-        String::new()
-    } else {
-        problem(complaint)
-    };
+    let complaint = problem(complaint);
     let body = format!(
         "{complaint}<p>{} invites you to <strong>{}</strong> as {}.</p>\n\
          <form method=\"post\" action=\"/invitation\">\n{}{}\

@@ -202,11 +202,7 @@ fn form(
     complaint: &str,
 ) -> Response {
     let browser = Browser::of(headers).unwrap_or_else(Browser::new);
-    let complaint = if complaint.is_empty() {
-        String::new()
-    } else {
-        problem(complaint)
-    };
+    let complaint = problem(complaint);
     let body = format!(
         "{complaint}<form method=\"post\" action=\"/login\">\n{}{}\
          <label for=\"name\">Account</label>\n\

@@ -2,7 +2,7 @@
 
 use super::audit::{Actor, Event};
 use super::query::{FromRow, Row, query};
-use super::revocations::{Claim, revoke};
+use super::revocations::revoke_so_far;
 use super::{Error, Transaction, Workspace, id};
 use cmdop_proto::AccountId;
 use cmdop_proto::token::Role;
@@ -192,7 +192,8 @@ impl Workspace<'_> {
         tx.commit().await
     }
 
-    /// Refuses the account from now on: its logins end, its tokens are void.
+    /// Refuses the account from now on: its logins end, its tokens are void, and so is whatever
+    /// invitation of its waits.
     pub async fn disable_account(&self, account: AccountId, now_ms: u64) -> Result<(), Error> {
         let mut tx = self.write().await?;
         for statement in [
@@ -208,7 +209,8 @@ impl Workspace<'_> {
                 .execute(&mut tx)
                 .await?;
         }
-        revoke(&mut tx, Claim::Subject, &account.to_string(), now_ms).await?;
+        revoke_so_far(&mut tx, &account.to_string(), now_ms).await?;
+        self.withdraw_invitations(&mut tx, account, now_ms).await?;
         let event = Event::new("account-disabled", account.to_string());
         self.record(&mut tx, event, now_ms).await?;
         self.store.commit(tx).await

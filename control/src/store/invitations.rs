@@ -3,10 +3,10 @@
 use cmdop_proto::AccountId;
 use cmdop_proto::token::Role;
 
-use super::accounts::AddAccountError;
+use super::accounts::{Account, AddAccountError};
 use super::audit::Event;
 use super::query::{FromRow, Row, query};
-use super::{Error, Workspace};
+use super::{Error, Transaction, Workspace};
 
 /// Invitations that wait in one workspace: each is a door that somebody may have forgotten.
 const MAX_WAITING: i64 = 1000;
@@ -38,7 +38,7 @@ pub struct NewInvitation<'a> {
     /// For whom.
     pub note: &'a str,
     /// Who invites.
-    pub invited_by: &'a str,
+    pub invited_by: &'a Account,
     /// Void from then on.
     pub expires_at_ms: u64,
 }
@@ -46,7 +46,7 @@ pub struct NewInvitation<'a> {
 /// Why nobody joined.
 #[derive(Debug, thiserror::Error)]
 pub enum AcceptError {
-    /// It was used, revoked, or never made.
+    /// It was used, revoked, or never made, or its inviter could not make it any more.
     #[error("the invitation is not known, or was used already")]
     Unknown,
     /// Its time is over.
@@ -105,20 +105,22 @@ impl Workspace<'_> {
             id: uuid::Uuid::now_v7().to_string(),
             role: new.role,
             note: new.note.to_owned(),
-            invited_by: new.invited_by.to_owned(),
+            invited_by: new.invited_by.name.clone(),
             created_at_ms: now_ms,
             expires_at_ms: new.expires_at_ms,
         };
         query(
             "INSERT INTO invitations (id, workspace_id, hash, role, note, invited_by, \
-             created_at_ms, expires_at_ms) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+             invited_by_id, created_at_ms, expires_at_ms) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
         )
         .bind(&invitation.id)
         .bind(self.id.to_string())
         .bind(new.hash)
         .bind(new.role.as_str())
         .bind(new.note)
-        .bind(new.invited_by)
+        .bind(&new.invited_by.name)
+        .bind(new.invited_by.id.to_string())
         .bind(now_ms as i64)
         .bind(new.expires_at_ms as i64)
         .execute(&mut tx)
@@ -186,15 +188,39 @@ impl Workspace<'_> {
         Ok(Revoked::Done)
     }
 
+    /// Takes back what `account` invited and nobody used yet.
+    pub(super) async fn withdraw_invitations(
+        &self,
+        tx: &mut Transaction,
+        account: AccountId,
+        now_ms: u64,
+    ) -> Result<(), Error> {
+        let withdrawn =
+            query("DELETE FROM invitations WHERE workspace_id = $1 AND invited_by_id = $2")
+                .bind(self.id.to_string())
+                .bind(account.to_string())
+                .execute(&mut *tx)
+                .await?;
+        if withdrawn == 0 {
+            return Ok(());
+        }
+        let event = Event::new("invitations-withdrawn", account.to_string())
+            .detail("count", withdrawn.to_string());
+        self.record(tx, event, now_ms).await
+    }
+
     /// Somebody joins as `name`, with a password of their own (its hash). The invitation is used up.
+    /// `may` says of the inviter's role, as it is now, whether it may still give the invitation's.
     pub async fn accept_invitation(
         &self,
         hash: &str,
         name: &str,
         password_hash: &str,
+        may: impl Fn(Role, Role) -> bool + Send + Sync,
         now_ms: u64,
     ) -> Result<AccountId, AcceptError> {
         let mut tx = self.write().await?;
+        let inviter = self.inviter(&mut tx, hash).await?;
         let invitation: Option<Invitation> = query(
             "DELETE FROM invitations WHERE workspace_id = $1 AND hash = $2 \
              RETURNING id, role, note, invited_by, created_at_ms, expires_at_ms",
@@ -206,6 +232,9 @@ impl Workspace<'_> {
         let invitation = invitation.ok_or(AcceptError::Unknown)?;
         if now_ms >= invitation.expires_at_ms {
             return Err(AcceptError::Expired);
+        }
+        if !inviter.is_some_and(|by| may(by, invitation.role)) {
+            return Err(AcceptError::Unknown);
         }
         let account = self
             .insert_account(&mut tx, name, invitation.role, now_ms)
@@ -223,6 +252,20 @@ impl Workspace<'_> {
         self.store.commit(tx).await?;
         Ok(account)
     }
+
+    /// The role of the one who made the invitation with this secret; nothing if they are gone or disabled.
+    async fn inviter(&self, tx: &mut Transaction, hash: &str) -> Result<Option<Role>, Error> {
+        let role: Option<String> = query(
+            "SELECT a.role FROM invitations i JOIN accounts a \
+             ON a.workspace_id = i.workspace_id AND a.id = i.invited_by_id \
+             WHERE i.workspace_id = $1 AND i.hash = $2 AND a.disabled_at_ms IS NULL",
+        )
+        .bind(self.id.to_string())
+        .bind(hash)
+        .fetch_optional(tx)
+        .await?;
+        Ok(role.and_then(|role| Role::parse(&role)))
+    }
 }
 
 /// What came of taking one back.
@@ -234,4 +277,42 @@ pub enum Revoked {
     Unknown,
     /// It gives a role above the caller's.
     Above,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::scratch::{NOW, Scratch};
+
+    #[tokio::test]
+    async fn an_invitation_gives_no_more_than_its_inviter_could_give_now() {
+        for scratch in Scratch::each().await {
+            let here = scratch.here();
+            let ada = here.account(scratch.account).await.unwrap().unwrap();
+            let invite = async |hash: &str, role| {
+                let new = NewInvitation {
+                    hash,
+                    role,
+                    note: "",
+                    invited_by: &ada,
+                    expires_at_ms: NOW + 1000,
+                };
+                here.invite(new, NOW).await.unwrap().unwrap();
+            };
+            let may = |by: Role, to: Role| to <= by;
+            invite("above", Role::Admin).await;
+            let refused = here.accept_invitation("above", "eve", "$x", may, NOW).await;
+            assert!(matches!(refused, Err(AcceptError::Unknown)));
+            invite("fits", Role::Member).await;
+            here.accept_invitation("fits", "grace", "$x", may, NOW)
+                .await
+                .unwrap();
+            here.disable_account(ada.id, NOW).await.unwrap();
+            assert!(here.invitations(NOW).await.unwrap().is_empty());
+            // One that was under way when the account was disabled.
+            invite("late", Role::Guest).await;
+            let refused = here.accept_invitation("late", "eve", "$x", may, NOW).await;
+            assert!(matches!(refused, Err(AcceptError::Unknown)));
+        }
+    }
 }

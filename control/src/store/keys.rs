@@ -6,7 +6,7 @@ use cmdop_proto::{AccountId, LoginId};
 use super::accounts::Account;
 use super::audit::{Actor, Event};
 use super::query::{FromRow, Row, query};
-use super::revocations::{Claim, revoke};
+use super::revocations::{Claim, revoke_for_good};
 use super::{Error, Transaction, Workspace, id};
 
 /// Keys of one account that can be used.
@@ -52,6 +52,8 @@ pub struct NewKey<'a> {
     pub name: &'a str,
     /// What it is good for.
     pub scopes: Scopes,
+    /// The key by which it is asked for, if it is by one: it ends no later than that.
+    pub issued_by: Option<LoginId>,
     /// Void from then on, if ever.
     pub expires_at_ms: Option<u64>,
 }
@@ -166,6 +168,11 @@ impl Workspace<'_> {
         if others >= MAX_KEYS {
             return Err(KeyError::TooMany);
         }
+        let issuers_end = match new.issued_by {
+            Some(issuer) => self.key_end(&mut tx, issuer).await?,
+            None => None,
+        };
+        let ends = [new.expires_at_ms, issuers_end];
         let key = ApiKey {
             id: LoginId::new(),
             name: new.name.to_owned(),
@@ -173,7 +180,7 @@ impl Workspace<'_> {
             scopes: new.scopes,
             account_name: account.name.clone(),
             created_at_ms: now_ms,
-            expires_at_ms: new.expires_at_ms,
+            expires_at_ms: ends.into_iter().flatten().min(),
             last_used_at_ms: None,
             revoked_at_ms: None,
         };
@@ -189,7 +196,7 @@ impl Workspace<'_> {
         .bind(new.name)
         .bind(new.scopes.to_string())
         .bind(now_ms as i64)
-        .bind(new.expires_at_ms.map(|end| end as i64))
+        .bind(key.expires_at_ms.map(|end| end as i64))
         .execute(&mut tx)
         .await?;
         let event = Event::new("key-issued", &key.name)
@@ -198,6 +205,21 @@ impl Workspace<'_> {
         self.record(&mut tx, event, now_ms).await?;
         tx.commit().await?;
         Ok(key)
+    }
+
+    /// When a key ends that can be used, if ever.
+    async fn key_end(&self, tx: &mut Transaction, key: LoginId) -> Result<Option<u64>, KeyError> {
+        let row: Option<(Option<i64>, Option<i64>)> = query(
+            "SELECT expires_at_ms, revoked_at_ms FROM api_keys WHERE workspace_id = $1 AND id = $2",
+        )
+        .bind(self.id.to_string())
+        .bind(key.to_string())
+        .fetch_optional(tx)
+        .await?;
+        match row.ok_or(KeyError::Unknown)? {
+            (_, Some(_)) => Err(KeyError::Revoked),
+            (end, None) => Ok(end.map(|ms| ms.max(0) as u64)),
+        }
     }
 
     /// The keys of one account, or of all, the newest first; what ended before `ended_since_ms` is left out.
@@ -220,7 +242,8 @@ impl Workspace<'_> {
         .await?)
     }
 
-    /// Ends the key of that id or name, of one account or of anybody. Its tokens are void at once.
+    /// Ends the key of that id or name, of one account or of anybody. Its tokens are void at once. The id
+    /// comes first: a key may have been issued under the id of another as its name.
     pub async fn revoke_key(
         &self,
         key: &str,
@@ -228,28 +251,29 @@ impl Workspace<'_> {
         now_ms: u64,
     ) -> Result<ApiKey, KeyError> {
         let mut tx = self.write().await?;
-        let mut found: Vec<ApiKey> = query(keys_where!(
+        let found: Vec<ApiKey> = query(keys_where!(
             "WHERE k.workspace_id = $1 AND (k.account_id = $2 OR $2 = '') \
-             AND (k.id = $3 OR k.name = $3) AND k.revoked_at_ms IS NULL LIMIT 2"
+             AND (k.id = $3 OR k.name = $3) AND k.revoked_at_ms IS NULL \
+             ORDER BY CASE WHEN k.id = $3 THEN 0 ELSE 1 END LIMIT 2"
         ))
         .bind(self.id.to_string())
         .bind(account.map(|id| id.to_string()).unwrap_or_default())
         .bind(key)
         .fetch_all(&mut tx)
         .await?;
-        let mut one = match (found.pop(), found.pop()) {
-            (None, _) => return Err(KeyError::Unknown),
-            (Some(one), None) => one,
-            (Some(_), Some(_)) => return Err(KeyError::Ambiguous),
-        };
+        let mut found = found.into_iter();
+        let mut one = found.next().ok_or(KeyError::Unknown)?;
         let id = one.id.to_string();
+        if id != key && found.next().is_some() {
+            return Err(KeyError::Ambiguous);
+        }
         query("UPDATE api_keys SET revoked_at_ms = $3 WHERE workspace_id = $1 AND id = $2")
             .bind(self.id.to_string())
             .bind(&id)
             .bind(now_ms as i64)
             .execute(&mut tx)
             .await?;
-        revoke(&mut tx, Claim::Login, &id, now_ms).await?;
+        revoke_for_good(&mut tx, Claim::Login, &id, now_ms).await?;
         let event = Event::new("key-revoked", &one.name)
             .detail("id", &id)
             .detail("account", &one.account_name);

@@ -4,7 +4,7 @@
 use super::accounts::Account;
 use super::audit::{Event, Outcome};
 use super::query::{FromRow, Row, query};
-use super::revocations::{Claim, revoke};
+use super::revocations::{Claim, revoke_for_good};
 use super::{Error, Transaction, Workspace, id};
 use crate::lifetimes::{REFRESH_GRACE, REFRESH_TOKEN};
 use cmdop_proto::{AccountId, LoginId, WorkspaceId};
@@ -365,7 +365,7 @@ impl Workspace<'_> {
         .execute(&mut *tx)
         .await?;
         if ended == 1 {
-            revoke(tx, Claim::Login, &login.to_string(), now_ms).await?;
+            revoke_for_good(tx, Claim::Login, &login.to_string(), now_ms).await?;
             let event = Event::new("login-ended", login.to_string());
             self.record(tx, event, now_ms).await?;
         }

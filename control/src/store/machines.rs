@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::audit::Event;
 use super::query::{FromRow, Row, query};
-use super::revocations::{Claim, revoke};
+use super::revocations::{Claim, revoke_for_good};
 use super::{Error, Transaction, Workspace, changes, id};
 use cmdop_proto::{MachineId, WorkspaceId};
 
@@ -203,7 +203,7 @@ impl Workspace<'_> {
             .bind(&id)
             .execute(&mut tx)
             .await?;
-        revoke(&mut tx, Claim::Subject, &id, now_ms).await?;
+        revoke_for_good(&mut tx, Claim::Subject, &id, now_ms).await?;
         changes::record(&mut tx, changes::Kind::MachineRemoved, &id, now_ms).await?;
         let event = Event::new("machine-removed", &found.name).detail("id", &id);
         self.record(&mut tx, event, now_ms).await?;

@@ -6,7 +6,7 @@ use cmdop_proto::token::Role;
 use super::accounts::Account;
 use super::audit::Event;
 use super::query::query;
-use super::revocations::{Claim, revoke};
+use super::revocations::{Claim, revoke_for_good, revoke_so_far};
 use super::{Error, Transaction, Workspace};
 
 /// Why a member was not changed.
@@ -47,7 +47,7 @@ impl Workspace<'_> {
     }
 
     /// Gives the member of that name or id another role, if `may` allows the old and the new one.
-    /// Access tokens that name the old role are void.
+    /// Access tokens that name the old role are void, and of who is lowered the invitations that wait.
     pub async fn set_role(
         &self,
         member: &str,
@@ -66,7 +66,10 @@ impl Workspace<'_> {
             .bind(role.as_str())
             .execute(&mut tx)
             .await?;
-        revoke(&mut tx, Claim::Subject, &found.id.to_string(), now_ms).await?;
+        revoke_so_far(&mut tx, &found.id.to_string(), now_ms).await?;
+        if role < found.role {
+            self.withdraw_invitations(&mut tx, found.id, now_ms).await?;
+        }
         let event = Event::new("member-role-set", &found.name)
             .detail("from", found.role.as_str())
             .detail("to", role.as_str());
@@ -76,7 +79,7 @@ impl Workspace<'_> {
         Ok(found)
     }
 
-    /// Forgets the member of that name or id, with logins and keys, if `may` allows it.
+    /// Forgets the member of that name or id, with logins, keys and invitations, if `may` allows it.
     pub async fn remove_member(
         &self,
         member: &str,
@@ -101,7 +104,8 @@ impl Workspace<'_> {
                 .execute(&mut tx)
                 .await?;
         }
-        revoke(&mut tx, Claim::Subject, &account, now_ms).await?;
+        revoke_for_good(&mut tx, Claim::Subject, &account, now_ms).await?;
+        self.withdraw_invitations(&mut tx, found.id, now_ms).await?;
         let event = Event::new("member-removed", &found.name)
             .detail("id", &account)
             .detail("role", found.role.as_str());

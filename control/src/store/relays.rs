@@ -5,7 +5,7 @@ use cmdop_proto::RelayId;
 use super::audit::{Actor, Event};
 use super::enroll::EnrollError;
 use super::query::query;
-use super::revocations::{Claim, revoke};
+use super::revocations::{Claim, revoke_for_good};
 use super::{Error, Store, id};
 
 /// One enrolled relay.
@@ -66,7 +66,7 @@ impl Store {
             .fetch_optional(&mut tx)
             .await?;
         if let Some(before) = before {
-            revoke(&mut tx, Claim::Subject, &before, now_ms).await?;
+            revoke_for_good(&mut tx, Claim::Subject, &before, now_ms).await?;
         }
         let joined = Relay {
             id: RelayId::new(),

@@ -1,6 +1,6 @@
 //! What relays report, kept once: events in the audit log, sessions in the catalogue.
 
-use cmdop_proto::{RelayId, SessionId, v1};
+use cmdop_proto::{MachineId, RelayId, SessionId, v1};
 use v1::report::What;
 
 use super::audit::{Actor, Event, Outcome, Reported};
@@ -42,10 +42,12 @@ impl Workspace<'_> {
                         .await?;
                 }
                 Some(What::Session(session)) if key_fits && is_tenant => {
-                    if session.id.parse::<SessionId>().is_ok() {
-                        let by = (report.key.as_str(), relay.as_str(), at_ms);
-                        self.keep_session(&mut tx, session, by).await?;
-                    }
+                    let Some(session) = identified(session) else {
+                        tracing::warn!(%relay, "a report of a session without a usable id");
+                        continue;
+                    };
+                    let by = (report.key.as_str(), relay.as_str(), at_ms);
+                    self.keep_session(&mut tx, session, by).await?;
                 }
                 _ => tracing::warn!(%relay, "a report that cannot be kept"),
             }
@@ -60,6 +62,14 @@ impl Workspace<'_> {
             .await?;
         Ok(found == 1)
     }
+}
+
+/// The session with its ids as we write them; nothing if they are no ids.
+fn identified(mut session: v1::Session) -> Option<v1::Session> {
+    session.id = session.id.parse::<SessionId>().ok()?.to_string();
+    let machine = session.machine_id.parse::<MachineId>().ok()?;
+    session.machine_id = machine.to_string();
+    Some(session)
 }
 
 /// A reported event in our words: a relay can speak of those that call it, not of us.

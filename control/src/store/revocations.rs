@@ -1,11 +1,18 @@
 //! Tokens that are void before they expire. Access tokens are checked offline, so each entry is also a
 //! change that relays hear; an entry is kept for as long as a token that it means could live.
 
+use std::time::Duration;
+
 use super::query::{FromRow, Row, query};
 use super::{Error, Store, Transaction, changes};
 use crate::lifetimes::LONGEST_TOKEN;
 use cmdop_proto::limits::CLOCK_LEEWAY;
 use cmdop_proto::token::Claims;
+
+/// How far ahead the revocation of somebody who stays reaches. Its time was read before it waited for
+/// its turn at the database, and until it is committed tokens are signed that know nothing of it: the
+/// two together are shorter. A token that knows of it is dated after it.
+const REACH: Duration = Duration::from_secs(30);
 
 /// What the value of an entry is compared with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,26 +57,64 @@ impl FromRow for Revocation {
     }
 }
 
-/// Makes all tokens of `value` void that exist at `now_ms`.
-pub(super) async fn revoke(
+/// Makes the tokens void that an account has so far: it stays, or may come back, and gets others.
+pub(super) async fn revoke_so_far(
+    tx: &mut Transaction,
+    account: &str,
+    now_ms: u64,
+) -> Result<(), Error> {
+    let until_ms = now_ms + REACH.as_millis() as u64;
+    keep(tx, (Claim::Subject, account), until_ms, now_ms).await
+}
+
+/// Makes every token void, whenever it is dated, of what never comes back under its id.
+pub(super) async fn revoke_for_good(
     tx: &mut Transaction,
     claim: Claim,
     value: &str,
     now_ms: u64,
 ) -> Result<(), Error> {
-    let forget_at_ms = now_ms + (LONGEST_TOKEN + 2 * CLOCK_LEEWAY).as_millis() as u64;
+    keep(tx, (claim, value), forget_at_ms(now_ms), now_ms).await
+}
+
+fn forget_at_ms(now_ms: u64) -> u64 {
+    now_ms + (LONGEST_TOKEN + 2 * CLOCK_LEEWAY).as_millis() as u64
+}
+
+/// Tokens are dated to the second after an earlier entry ends: the next entry reaches over that second.
+async fn keep(
+    tx: &mut Transaction,
+    (claim, value): (Claim, &str),
+    until_ms: u64,
+    now_ms: u64,
+) -> Result<(), Error> {
     query(
         "INSERT INTO revocations (claim, value, issued_until_ms, forget_at_ms) \
          VALUES ($1, $2, $3, $4) ON CONFLICT (claim, value) DO UPDATE \
-         SET issued_until_ms = excluded.issued_until_ms, forget_at_ms = excluded.forget_at_ms",
+         SET issued_until_ms = CASE \
+         WHEN excluded.issued_until_ms > (revocations.issued_until_ms / 1000 + 1) * 1000 \
+         THEN excluded.issued_until_ms \
+         ELSE (revocations.issued_until_ms / 1000 + 1) * 1000 END, \
+         forget_at_ms = CASE WHEN excluded.forget_at_ms > revocations.forget_at_ms \
+         THEN excluded.forget_at_ms ELSE revocations.forget_at_ms END",
     )
     .bind(claim.as_str())
     .bind(value)
-    .bind(now_ms as i64)
-    .bind(forget_at_ms as i64)
+    .bind(until_ms as i64)
+    .bind(forget_at_ms(now_ms) as i64)
     .execute(tx)
     .await?;
     changes::record(tx, changes::Kind::Revoked(claim), value, now_ms).await
+}
+
+/// Until when tokens of `subject` are void; 0 if they are not.
+pub(super) async fn revoked_until_ms(tx: &mut Transaction, subject: &str) -> Result<u64, Error> {
+    let until: Option<i64> =
+        query("SELECT issued_until_ms FROM revocations WHERE claim = 'sub' AND value = $1")
+            .bind(subject)
+            .fetch_optional(tx)
+            .await?;
+    Ok(until.unwrap_or(0).max(0) as u64)
 }
 
 impl Store {
@@ -88,16 +133,6 @@ impl Store {
         .fetch_one(&mut self.read().await?)
         .await?;
         Ok(found > 0)
-    }
-
-    /// Until when tokens of `subject` are void; 0 if they are not.
-    pub async fn revoked_until_ms(&self, subject: &str) -> Result<u64, Error> {
-        let until: Option<i64> =
-            query("SELECT issued_until_ms FROM revocations WHERE claim = 'sub' AND value = $1")
-                .bind(subject)
-                .fetch_optional(&mut self.read().await?)
-                .await?;
-        Ok(until.unwrap_or(0).max(0) as u64)
     }
 
     /// Drops what can matter no more: entries, codes, tokens and changes whose time is over.

@@ -61,7 +61,7 @@ impl After {
     }
 }
 
-/// A record of the catalogue.
+/// A record of the catalogue. What it is found by is what its columns say, whatever was reported since.
 struct Kept(v1::Session);
 
 impl FromRow for Kept {
@@ -69,7 +69,9 @@ impl FromRow for Kept {
         let unreadable = || sqlx::Error::Decode(Box::new(Error::Unreadable { what: "session" }));
         let record: String = row.get("record")?;
         let bytes = secret::unhex(&record).ok_or_else(unreadable)?;
-        let session = v1::Session::decode(&bytes[..]).map_err(|_| unreadable())?;
+        let mut session = v1::Session::decode(&bytes[..]).map_err(|_| unreadable())?;
+        session.id = row.get("id")?;
+        session.created_at_ms = row.count("created_at_ms")?;
         Ok(Self(session))
     }
 }
@@ -90,15 +92,20 @@ impl FromRow for Step {
 }
 
 impl Workspace<'_> {
-    /// Keeps what a relay reported, once. An older state than the one that is kept is only a step.
+    /// Keeps what a relay reported, once; its ids are ids. An older state than the one that is kept is only
+    /// a step. A session stays its machine's, and made when it was first said to be: nothing that another
+    /// agent says of it is kept.
     pub(super) async fn keep_session(
         &self,
         tx: &mut Transaction,
         session: v1::Session,
         (key, relay, at_ms): (&str, &str, u64),
     ) -> Result<(), Error> {
-        let session = bounded(session);
         let workspace = self.id.to_string();
+        let mut session = bounded(session, &workspace);
+        // An agent said when; the relay that heard it was later.
+        session.created_at_ms = session.created_at_ms.min(at_ms);
+        session.ended_at_ms = session.ended_at_ms.min(at_ms);
         let record = secret::hex(&session.encode_to_vec());
         let ended = (session.ended_at_ms > 0).then_some(session.ended_at_ms as i64);
         query(
@@ -108,7 +115,8 @@ impl Workspace<'_> {
              ON CONFLICT (workspace_id, id) DO UPDATE SET machine_name = excluded.machine_name, \
              status = excluded.status, ended_at_ms = excluded.ended_at_ms, \
              changed_at_ms = excluded.changed_at_ms, record = excluded.record \
-             WHERE sessions.changed_at_ms <= excluded.changed_at_ms \
+             WHERE sessions.machine_id = excluded.machine_id \
+             AND sessions.changed_at_ms <= excluded.changed_at_ms \
              AND (sessions.ended_at_ms IS NULL OR excluded.ended_at_ms IS NOT NULL)",
         )
         .bind(&workspace)
@@ -123,6 +131,16 @@ impl Workspace<'_> {
         .bind(record)
         .execute(tx)
         .await?;
+        let machine: String =
+            query("SELECT machine_id FROM sessions WHERE workspace_id = $1 AND id = $2")
+                .bind(&workspace)
+                .bind(&session.id)
+                .fetch_one(tx)
+                .await?;
+        if machine != session.machine_id {
+            tracing::warn!(%relay, session = %session.id, "a report of another machine's session");
+            return Ok(());
+        }
         let steps: i64 =
             query("SELECT COUNT(*) FROM session_steps WHERE workspace_id = $1 AND session_id = $2")
                 .bind(&workspace)
@@ -226,7 +244,8 @@ impl Workspace<'_> {
             conditions.push_str(&before);
         }
         let statement = assembled(format!(
-            "SELECT record FROM sessions WHERE workspace_id = $1 AND created_at_ms >= $2 \
+            "SELECT id, created_at_ms, record FROM sessions \
+             WHERE workspace_id = $1 AND created_at_ms >= $2 \
              AND created_at_ms < $3{conditions} ORDER BY created_at_ms DESC, id DESC LIMIT $4"
         ));
         values.into_iter().fold(statement, Query::bind)
@@ -238,12 +257,13 @@ impl Workspace<'_> {
         id: cmdop_proto::SessionId,
     ) -> Result<Option<(v1::Session, Vec<v1::SessionStep>)>, Error> {
         let mut tx = self.read().await?;
-        let found: Option<Kept> =
-            query("SELECT record FROM sessions WHERE workspace_id = $1 AND id = $2")
-                .bind(self.id.to_string())
-                .bind(id.to_string())
-                .fetch_optional(&mut tx)
-                .await?;
+        let found: Option<Kept> = query(
+            "SELECT id, created_at_ms, record FROM sessions WHERE workspace_id = $1 AND id = $2",
+        )
+        .bind(self.id.to_string())
+        .bind(id.to_string())
+        .fetch_optional(&mut tx)
+        .await?;
         let Some(Kept(session)) = found else {
             return Ok(None);
         };
@@ -264,7 +284,8 @@ impl Workspace<'_> {
 }
 
 /// Relays are ours, but what they report came from agents and clients.
-fn bounded(mut session: v1::Session) -> v1::Session {
+fn bounded(mut session: v1::Session, workspace: &str) -> v1::Session {
+    workspace.clone_into(&mut session.workspace_id);
     session.machine_name = text::shown(&session.machine_name, limits::MAX_HOSTNAME);
     session.name = text::shown(&session.name, limits::MAX_NAME);
     session.created_by = text::shown(&session.created_by, limits::MAX_NAME);

@@ -133,6 +133,50 @@ async fn a_key_ends_with_its_time_and_so_does_its_last_token() {
 }
 
 #[tokio::test]
+async fn a_key_that_a_key_issued_ends_with_it() {
+    let world = World::start().await;
+    let owner = world.owner().await;
+    let first = world.key(&owner, &["admin"], HOUR).await;
+    let end = first.key.unwrap().expires_at_ms;
+    assert!(end > 0);
+    let itself = serde_json::json!({"access_token": first.secret});
+    let exchanged = world.exchange(&first.secret, None).await.unwrap();
+    for by in [&itself, &exchanged] {
+        for lifetime in [Duration::ZERO, 2 * HOUR] {
+            let issued = world.key(by, &["admin"], lifetime).await;
+            assert_eq!(issued.key.unwrap().expires_at_ms, end);
+        }
+        let brief = world.key(by, &["admin"], HOUR / 2).await.key.unwrap();
+        assert!(brief.expires_at_ms > 0 && brief.expires_at_ms < end);
+    }
+    let by_login = world.key(&owner, &["admin"], Duration::ZERO).await;
+    assert_eq!(by_login.key.unwrap().expires_at_ms, 0);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_key_cannot_hide_behind_one_that_has_its_id_as_a_name() {
+    let world = World::start().await;
+    let owner = world.owner().await;
+    let ada = world.person("ada", "default", Role::Member).await;
+    let leaked = world.key(&ada, &["exec"], HOUR).await;
+    let id = leaked.key.unwrap().id;
+    let mut keys = KeyServiceClient::new(world.channel().await);
+    let namesake = cmdop_proto::v1::IssueKeyRequest {
+        name: id.clone(),
+        scopes: vec!["exec".into()],
+        lifetime_ms: 0,
+    };
+    let namesake = keys.issue(bearer(namesake, &ada["access_token"])).await;
+    let namesake = namesake.unwrap().into_inner();
+    revoke(&world, &owner, &id).await.unwrap();
+    let refused = world.exchange(&leaked.secret, None).await.unwrap_err();
+    assert_eq!(refused.reason, "key-revoked");
+    assert!(world.exchange(&namesake.secret, None).await.is_ok());
+    world.stop().await;
+}
+
+#[tokio::test]
 async fn a_key_is_no_more_than_its_account() {
     let world = World::start().await;
     let admin = world.admin().await;

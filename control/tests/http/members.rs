@@ -59,6 +59,22 @@ async fn a_new_role_holds_at_once_and_the_login_goes_on_with_it() {
 }
 
 #[tokio::test]
+async fn each_new_role_voids_the_tokens_of_the_one_before_however_fast_they_follow() {
+    let world = World::start().await;
+    let owner = world.owner().await;
+    let mut ada = world.person("ada", "default", Role::Member).await;
+    for role in ["admin", "guest", "admin", "member"] {
+        set_role(&world, &owner, "ada", role).await.unwrap();
+        let refused = world.who_am_i(&ada["access_token"]).await.unwrap_err();
+        assert_eq!(refused.reason, "token-revoked", "{role}");
+        ada = world.refresh(&ada["refresh_token"]).await.unwrap();
+        let me = world.who_am_i(&ada["access_token"]).await.unwrap();
+        assert_eq!(me.role, role);
+    }
+    world.stop().await;
+}
+
+#[tokio::test]
 async fn nobody_reaches_above_themselves_and_the_last_owner_stays() {
     let world = World::start().await;
     let owner = world.owner().await;
@@ -197,6 +213,28 @@ async fn an_invitation_that_is_over_or_taken_back_opens_nothing() {
         )
         .await;
     assert_eq!(forged.status(), StatusCode::NOT_FOUND);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn an_invitation_does_not_outlive_what_its_inviter_was() {
+    let world = World::start().await;
+    let owner = world.owner().await;
+    let admin = world.admin().await;
+    let kept = invite(&world, &owner, "guest").await.unwrap();
+    for name in ["removed", "lowered", "disabled"] {
+        let inviter = world.person(name, "default", Role::Admin).await;
+        let invited = invite(&world, &inviter, "admin").await.unwrap();
+        assert_eq!(world.get(link(&invited)).await.status(), StatusCode::OK);
+        match name {
+            "removed" => remove(&world, &owner, name).await.unwrap(),
+            "lowered" => set_role(&world, &owner, name, "member").await.unwrap(),
+            _ => admin.disable_account(name).await.unwrap(),
+        }
+        let gone = world.get(link(&invited)).await.status();
+        assert_eq!(gone, StatusCode::NOT_FOUND, "{name}");
+    }
+    assert_eq!(world.get(link(&kept)).await.status(), StatusCode::OK);
     world.stop().await;
 }
 

@@ -99,6 +99,7 @@ impl World {
         let id = cmdop_proto::SessionId::new().to_string();
         let session = Session {
             id: id.clone(),
+            machine_id: cmdop_proto::MachineId::new().to_string(),
             name: format!("marked-session-{mark}"),
             status: SessionStatus::Connected.into(),
             ..Session::default()

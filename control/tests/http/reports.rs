@@ -20,6 +20,7 @@ use crate::world::{Key, World, bearer};
 fn reports(workspace: &str, id: SessionId) -> Vec<Report> {
     let session = Session {
         id: id.to_string(),
+        machine_id: cmdop_proto::MachineId::new().to_string(),
         machine_name: "web-1".into(),
         status: SessionStatus::Connected.into(),
         created_at_ms: 1_800_000_000_000,

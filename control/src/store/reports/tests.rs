@@ -9,7 +9,7 @@ use crate::store::{After, AuditFilter, SessionFilter};
 fn session(id: SessionId, status: v1::SessionStatus, created: u64) -> v1::Session {
     v1::Session {
         id: id.to_string(),
-        machine_id: cmdop_proto::MachineId::new().to_string(),
+        machine_id: MachineId::new().to_string(),
         machine_name: "web-1".into(),
         name: "build".into(),
         status: status.into(),
@@ -92,7 +92,8 @@ async fn an_older_report_does_not_bring_an_ended_session_back() {
     for scratch in Scratch::each().await {
         let (here, relay, id) = (scratch.here(), RelayId::new(), SessionId::new());
         let ended = session(id, v1::SessionStatus::Disconnected, NOW);
-        let live = session(id, v1::SessionStatus::Connected, NOW);
+        let mut live = session(id, v1::SessionStatus::Connected, NOW);
+        live.machine_id = ended.machine_id.clone();
         let reports = vec![
             of_session("1", NOW + 5, ended),
             of_session("2", NOW + 1, live.clone()),
@@ -142,11 +143,18 @@ async fn hostile_reports_are_bounded_and_stop_nothing() {
         wild.created_at_ms = NOW;
         wild.name = "\x1b[2J".repeat(1000);
         wild.command = vec!["x".repeat(100_000); 10];
+        wild.workspace_id = "w".repeat(100_000);
+        wild.machine_id = wild.machine_id.to_uppercase();
+        let machine = wild.machine_id.to_lowercase();
+        let homeless_id = SessionId::new();
+        let mut homeless = session(homeless_id, v1::SessionStatus::Connected, NOW);
+        homeless.machine_id = "m".repeat(100_000);
         let mut nameless = session(id, v1::SessionStatus::Connected, NOW);
         nameless.id = "' OR 1=1".into();
         let reports = vec![
             of_session("1", u64::MAX, wild),
             of_session("2", NOW, nameless),
+            of_session("3", NOW, homeless),
             of_event("", "x"),
             of_event(&"k".repeat(1000), "x"),
             v1::Report::default(),
@@ -155,6 +163,69 @@ async fn hostile_reports_are_bounded_and_stop_nothing() {
         let (kept, _) = here.session(id).await.unwrap().unwrap();
         assert!(!kept.name.contains('\x1b') && kept.name.len() <= 64);
         assert_eq!(kept.command.len(), 1);
+        assert_eq!(kept.workspace_id, here.id().to_string());
+        assert_eq!(kept.machine_id, machine);
+        assert!(here.session(homeless_id).await.unwrap().is_none());
+    }
+}
+
+#[tokio::test]
+async fn a_session_stays_its_machines_whatever_another_agent_says_of_it() {
+    for scratch in Scratch::each().await {
+        let (here, relay, id) = (scratch.here(), RelayId::new(), SessionId::new());
+        let real = session(id, v1::SessionStatus::Connected, NOW);
+        let mut forged = session(id, v1::SessionStatus::Disconnected, NOW - 1000);
+        forged.name = "forged".into();
+        let reports = vec![
+            of_session("1", NOW, real.clone()),
+            of_session("2", NOW + 1, forged),
+        ];
+        here.keep_reports(relay, reports).await.unwrap();
+        let (kept, steps) = here.session(id).await.unwrap().unwrap();
+        assert_eq!((kept.name, kept.machine_id), (real.name, real.machine_id));
+        assert_eq!(kept.status, real.status);
+        assert_eq!(steps.len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn no_agent_moves_its_sessions_about_or_into_the_future() {
+    for scratch in Scratch::each().await {
+        let (here, relay) = (scratch.here(), RelayId::new());
+        let (moved, early, ended) = (SessionId::new(), SessionId::new(), SessionId::new());
+        let first = session(moved, v1::SessionStatus::Connected, NOW);
+        let mut again = first.clone();
+        again.created_at_ms = 1;
+        again.name = "renamed".into();
+        let mut over = session(ended, v1::SessionStatus::Disconnected, NOW - 2);
+        over.ended_at_ms = u64::MAX;
+        let reports = vec![
+            of_session("1", NOW, first),
+            of_session("2", NOW + 1, again),
+            of_session(
+                "3",
+                NOW - 1,
+                session(early, v1::SessionStatus::Connected, u64::MAX - 5000),
+            ),
+            of_session("4", NOW, over),
+        ];
+        here.keep_reports(relay, reports).await.unwrap();
+        let (mut seen, mut after): (Vec<_>, Option<After>) = (Vec::new(), None);
+        for _ in 0..3 {
+            let all = SessionFilter::default();
+            let (page, next) = here.sessions(&all, after.as_ref(), 1).await.unwrap();
+            seen.extend(page.into_iter().map(|s| (s.id, s.created_at_ms, s.name)));
+            after = next.and_then(|next| After::read(&next.text()));
+        }
+        let expected = [
+            (moved.to_string(), NOW, "renamed".to_owned()),
+            (early.to_string(), NOW - 1, "build".to_owned()),
+            (ended.to_string(), NOW - 2, "build".to_owned()),
+        ];
+        assert_eq!(seen, expected);
+        assert!(after.is_none());
+        let (kept, _) = here.session(ended).await.unwrap().unwrap();
+        assert_eq!(kept.ended_at_ms, NOW);
     }
 }
 
@@ -221,7 +292,7 @@ async fn ended_sessions_go_when_their_time_is_over_and_live_ones_stay() {
         let reports = vec![
             of_session(
                 "1",
-                NOW,
+                NOW + 1000,
                 session(ended, v1::SessionStatus::Disconnected, NOW),
             ),
             of_session("2", NOW, session(live, v1::SessionStatus::Connected, NOW)),
