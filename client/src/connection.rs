@@ -322,7 +322,7 @@ impl Connection {
 
     /// Makes a unary call within the connection's time limit.
     ///
-    /// A token that the server calls expired is replaced once; a connection that is found dead is
+    /// A token that the server does not take any more is replaced once; a connection that is found dead is
     /// dialled again once, if `repeat` allows.
     pub async fn call<Q, A, F, R>(
         &self,
@@ -370,7 +370,7 @@ impl Connection {
             Ok(response) => return Ok(response.into_inner()),
             Err(status) => Error::from(status),
         };
-        let token = match &error {
+        let token = match error {
             Error::Lost(_) => {
                 self.lost(&relay);
                 if repeat == Repeat::Never {
@@ -378,25 +378,38 @@ impl Connection {
                 }
                 self.inner.tokens.access().await?
             }
-            Error::Refused(refusal) if refusal.reason == "token-expired" => {
-                self.inner.tokens.instead_of(&relay.token).await?
-            }
-            // Void because the account's role is another one now; or the login is over.
-            Error::Refused(refusal) if refusal.reason == "token-revoked" => {
-                match self.inner.tokens.instead_of(&relay.token).await {
-                    Ok(token) if token != relay.token => token,
-                    _ => return Err(error),
-                }
-            }
-            _ => return Err(error),
+            error => self.another_token(&relay.token, error).await?,
         };
         let relay = self.open_with(target, token).await?;
         Ok(call(relay, request()).await?.into_inner())
     }
 
-    /// The same relay with another token than the one that it just called expired.
-    pub(crate) async fn renewed(&self, lane: Lane, relay: &Relay) -> Result<Relay, Error> {
-        let token = self.inner.tokens.instead_of(&relay.token).await?;
+    /// Another token, if `error` says that the server does not take `refused` any more; else the error.
+    async fn another_token(&self, refused: &Secret, error: Error) -> Result<Secret, Error> {
+        match &error {
+            Error::Refused(refusal) if refusal.reason == "token-expired" => {
+                self.inner.tokens.instead_of(refused).await
+            }
+            // Void because the account's role is another one now; or the login is over.
+            Error::Refused(refusal) if refusal.reason == "token-revoked" => {
+                match self.inner.tokens.instead_of(refused).await {
+                    Ok(token) if token != *refused => Ok(token),
+                    _ => Err(error),
+                }
+            }
+            _ => Err(error),
+        }
+    }
+
+    /// The same relay with another token, if `error` says that it does not take this one any more; else the
+    /// error.
+    pub(crate) async fn renewed(
+        &self,
+        lane: Lane,
+        relay: &Relay,
+        error: Error,
+    ) -> Result<Relay, Error> {
+        let token = self.another_token(&relay.token, error).await?;
         self.open_with(Target::Relay(lane), token).await
     }
 
@@ -432,19 +445,16 @@ impl Connection {
                 Ok(response) => return Ok((relay, response.into_inner())),
                 Err(status) => Error::from(status),
             };
-            let relay = match &error {
+            let token = match error {
                 Error::Lost(_) => {
                     self.lost(&relay);
-                    self.open(target).await?
+                    self.inner.tokens.access().await?
                 }
-                Error::Refused(refusal) if refusal.reason == "token-expired" => {
-                    let token = self.inner.tokens.instead_of(&relay.token).await?;
-                    self.open_with(target, token).await?
-                }
-                _ => return Err(error),
+                error => self.another_token(&relay.token, error).await?,
             };
+            let relay = self.open_with(target, token).await?;
             let response = open(relay.clone()).await?;
-            Ok((relay, response.into_inner()))
+            Ok::<_, Error>((relay, response.into_inner()))
         };
         match tokio::time::timeout(timeout, attempt).await {
             Ok(result) => result,
@@ -467,3 +477,6 @@ impl Connection {
         .await
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -124,9 +124,9 @@ pub async fn run(connection: &Connection, command: Command) -> Result<(Input, Ou
         detach: command.detach,
     };
     let opened = match open(connection, &relay, start.clone()).await {
-        // Nothing was started: a token that this clock thought good may be renewed.
-        Err(Error::Refused(refusal)) if refusal.reason == "token-expired" => {
-            let relay = connection.renewed(Lane::Bulk, &relay).await?;
+        // Nothing was started: a token that is not good any more may be replaced.
+        Err(error @ Error::Refused(_)) => {
+            let relay = connection.renewed(Lane::Bulk, &relay, error).await?;
             open(connection, &relay, start).await
         }
         opened => opened,

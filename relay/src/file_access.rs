@@ -1,5 +1,8 @@
 //! Who may do what with files: by role, and by the scope of the token. Each message is checked here, whichever
 //! way it came; the agent checks again.
+//!
+//! A token that is for no files at all does not come here: the table of permissions refuses its call. It is
+//! refused here all the same, a second lock on purpose: nothing that is written here leans on that table.
 
 use cmdop_proto::scope::Scope;
 use cmdop_proto::token::Role;

@@ -5,12 +5,11 @@
 //! up on every message.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use cmdop_proto::file_change::{Record, Trail};
 use cmdop_proto::{MachineId, Refusal, RunId, v1};
 use cmdop_service::audit::{self, Actor};
-use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tonic::Streaming;
 
@@ -19,7 +18,7 @@ use crate::carry::Carried;
 use crate::feed::{Owner, Reader};
 use crate::file_access;
 use crate::machines::Link;
-use crate::stream_token::StreamToken;
+use crate::meeting::{Meeting, Opener};
 
 /// What the agent's stream is opened with.
 pub(crate) type Opened = Result<Streaming<v1::FilesUp>, Refusal>;
@@ -41,69 +40,29 @@ pub(crate) struct FileStream {
     pub(crate) id: RunId,
     pub(crate) machine_name: String,
     pub(crate) caller: Caller,
-    token: StreamToken,
-    meeting: Mutex<Option<Meeting>>,
+    pub(crate) meeting: Meeting<Left, Streaming<v1::FilesUp>>,
     /// Its place in a feed.
     pub(crate) reader: Option<Reader>,
     /// Requests whose answers go into a feed.
     pub(crate) carried: Carried,
     trail: Mutex<Trail>,
     actor: Actor,
-    /// Cancelled when it is over, for whatever reason.
-    pub(crate) over: CancellationToken,
-    refusal: OnceLock<Refusal>,
     /// The client has nothing more to ask.
     is_closed: AtomicBool,
 }
 
 /// What the client leaves for the agent's stream to take.
-pub(crate) struct Meeting {
+pub(crate) struct Left {
     /// `open`, which is passed on too: the agent answers it.
     pub(crate) first: v1::FileRequest,
     pub(crate) requests: Streaming<v1::FileRequest>,
-    /// Where the agent's stream is left in exchange.
-    pub(crate) opened: oneshot::Sender<Opened>,
-}
-
-impl std::fmt::Debug for Meeting {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Meeting")
-    }
 }
 
 impl FileStream {
-    /// The client's side, once, for whoever has the token.
-    pub(crate) fn meet(&self, token: &str) -> Result<Meeting, Refusal> {
-        let wrong = || {
-            Refusal::denied(
-                "stream-token-wrong",
-                "the stream token is not the one that was given out for this stream",
-            )
-        };
-        if !self.token.matches(token) {
-            return Err(wrong());
-        }
-        self.take_meeting().ok_or_else(wrong)
-    }
-
-    fn take_meeting(&self) -> Option<Meeting> {
-        self.meeting
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take()
-    }
-
-    /// The agent could not open it.
-    pub(crate) fn failed(&self, refusal: Refusal) {
-        if let Some(meeting) = self.take_meeting() {
-            // The client may have left.
-            let _ = meeting.opened.send(Err(refusal));
-        }
-    }
-
     /// A request of the client, wherever it came from, on its way to the agent: checked and remembered.
     pub(crate) fn asks(&self, request: &mut v1::FileRequest) -> Result<(), Refusal> {
-        file_access::check(self, request)?;
+        file_access::check(self, request)
+            .inspect_err(|refusal| audit::request_refused(&self.actor, refusal))?;
         self.trail().asked(request)?;
         self.carried.asked(request)
     }
@@ -124,13 +83,6 @@ impl FileStream {
         self.trail.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ends it because of what somebody did.
-    pub(crate) fn end(&self, refusal: Refusal) {
-        // The first reason counts.
-        let _ = self.refusal.set(refusal);
-        self.over.cancel();
-    }
-
     /// The client has nothing more to ask: when all is answered, the end is no loss.
     pub(crate) fn closed(&self) {
         self.is_closed.store(true, Ordering::Relaxed);
@@ -143,7 +95,7 @@ impl FileStream {
     /// Why it was ended; a stream that is cut for no reason of its own was revoked.
     pub(crate) fn reason(&self) -> Refusal {
         let behind = || self.reader.as_ref().and_then(Reader::refusal);
-        let refusal = self.refusal.get().cloned().or_else(behind);
+        let refusal = self.meeting.refusal().or_else(behind);
         refusal.unwrap_or_else(crate::directory::revoked)
     }
 }
@@ -152,7 +104,8 @@ impl FileStream {
 pub(crate) struct New<'a> {
     pub(crate) machine_name: &'a str,
     pub(crate) caller: Caller,
-    pub(crate) meeting: Meeting,
+    pub(crate) left: Left,
+    pub(crate) opened: Opener<Streaming<v1::FilesUp>>,
     /// The feed that it takes from; `over` is what ends it.
     pub(crate) reader: Option<Reader>,
     pub(crate) over: CancellationToken,
@@ -172,8 +125,7 @@ impl FileStreams {
         new: New<'_>,
         most: usize,
     ) -> Result<(FileStreamGuard, String), Refusal> {
-        let token = StreamToken::random();
-        let exposed = token.expose();
+        let (meeting, token) = Meeting::new(new.left, new.opened, new.over);
         let machine_name = new.machine_name;
         let id = RunId::new();
         let stream = Arc::new(FileStream {
@@ -186,13 +138,10 @@ impl FileStreams {
                 stream: id.to_string(),
             },
             caller: new.caller,
-            token,
-            meeting: Mutex::new(Some(new.meeting)),
+            meeting,
             reader: new.reader,
             carried: Carried::default(),
             trail: Mutex::default(),
-            over: new.over,
-            refusal: OnceLock::new(),
             is_closed: AtomicBool::new(false),
         });
         let key = (link.machine, stream.id);
@@ -209,7 +158,7 @@ impl FileStreams {
             link: link.clone(),
             stream,
         };
-        Ok((guard, exposed))
+        Ok((guard, token))
     }
 
     /// The stream that an agent names; it can only name its own machine's.
@@ -220,7 +169,7 @@ impl FileStreams {
     /// Ends all.
     pub(crate) fn end_all(&self, refusal: &Refusal) {
         for stream in self.open.all() {
-            stream.end(refusal.clone());
+            stream.meeting.end(refusal.clone());
         }
     }
 }
@@ -242,7 +191,7 @@ impl FileStreamGuard {
 
 impl Drop for FileStreamGuard {
     fn drop(&mut self) {
-        self.stream.over.cancel();
+        self.stream.meeting.over.cancel();
         let key = (self.link.machine, self.stream.id);
         self.streams.open.remove(key);
         let left = self.stream.trail().ended();

@@ -28,6 +28,7 @@ mod lingering;
 mod live;
 mod lock;
 mod machines;
+mod meeting;
 mod meters;
 mod permission;
 mod relay;

@@ -1,6 +1,7 @@
 //! Who may do what with machines, sessions and files: one table. Every call of a client names its action
 //! here before anything else happens; nothing else in the relay compares a role or looks at a scope,
-//! but for what is finer than a call (who takes a keyboard from whom: `session/keyboard`).
+//! but for what is finer than a call: what each request on an open file stream may do (`file_access`),
+//! and who takes a keyboard from whom (`session/keyboard`).
 
 use cmdop_proto::scope::{Scope, Scopes};
 use cmdop_proto::token::Role;

@@ -67,11 +67,20 @@ impl Relay {
     ) -> Result<Account, Refusal> {
         self.require_serving()?;
         let account = Account::of(&self.context.directory, request.metadata())?;
-        if let Err(refusal) = account.must_be_allowed(action, what) {
-            self.context.reporter.denied(&account, what, &refusal);
-            return Err(refusal);
-        }
+        self.permit(&account, action, what)?;
         Ok(account)
+    }
+
+    /// Refuses what the table of permissions does not allow this account, and puts it on record.
+    pub(crate) fn permit(
+        &self,
+        account: &Account,
+        action: Action,
+        what: &str,
+    ) -> Result<(), Refusal> {
+        account
+            .must_be_allowed(action, what)
+            .inspect_err(|refusal| self.context.reporter.denied(account, what, refusal))
     }
 
     /// The agent that calls, unless the relay is leaving, with its entry in the directory.

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use cmdop_proto::{Refusal, WorkspaceId, limits, text, v1};
+use prost::Message as _;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -32,6 +33,9 @@ const DENIALS_PER_MINUTE: u32 = 300;
 
 /// What a command may take in a report.
 const MAX_COMMAND: usize = 2048;
+
+/// A session's record above this goes with the name of its program only: the control plane keeps no more.
+const MAX_RECORD: usize = 16 << 10;
 
 /// The handle of those who have something to tell; clones share it.
 #[derive(Clone, Debug)]
@@ -160,7 +164,7 @@ impl Reporter {
 
     /// A session's record changed.
     pub(crate) fn session(&self, workspace: WorkspaceId, record: v1::Session) {
-        self.tell(workspace, What::Session(record));
+        self.tell(workspace, What::Session(bounded(record)));
     }
 
     /// Whether anybody hears.
@@ -182,6 +186,17 @@ impl Reporter {
             self.lost.fetch_add(1, Ordering::Relaxed);
         }
     }
+}
+
+/// A command may be longer than a report.
+fn bounded(mut record: v1::Session) -> v1::Session {
+    if record.encoded_len() > MAX_RECORD {
+        record.command.truncate(1);
+        if let Some(program) = record.command.first_mut() {
+            *program = text::shown(program, MAX_COMMAND);
+        }
+    }
+    record
 }
 
 impl Denials {
@@ -250,6 +265,20 @@ mod tests {
         assert_eq!(told, DENIALS_PER_MINUTE as usize);
         assert!(!denials.has_room(now + Duration::from_secs(59)));
         assert!(denials.has_room(now + Duration::from_secs(60)));
+    }
+
+    #[test]
+    fn a_session_with_the_longest_command_still_makes_a_report() {
+        let long = bounded(v1::Session {
+            command: vec!["x".repeat(3000); 100],
+            ..v1::Session::default()
+        });
+        assert!(long.command.len() == 1 && long.encoded_len() < MAX_RECORD);
+        let short = v1::Session {
+            command: vec!["make".into(), "check".into()],
+            ..v1::Session::default()
+        };
+        assert_eq!(bounded(short.clone()), short);
     }
 
     #[test]

@@ -4,17 +4,16 @@
 //! flow control. Nothing is buffered between them and no task stands there. A caller that comes back to
 //! a run makes another meeting under an id of its own: what a run is, only its agent knows.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use cmdop_proto::{MachineId, Refusal, RunId, v1};
-use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tonic::Streaming;
 
 use crate::by_machine::{ByMachine, NotEntered};
 use crate::machines::Link;
-use crate::stream_token::StreamToken;
+use crate::meeting::{Meeting, Opener};
 
 /// What the agent's stream is opened with.
 pub(crate) type Opened = Result<Streaming<v1::ExecUp>, Refusal>;
@@ -35,73 +34,23 @@ pub(crate) struct Run {
     pub(crate) id: RunId,
     pub(crate) machine_name: String,
     when_lost: WhenLost,
-    token: StreamToken,
-    meeting: Mutex<Option<Meeting>>,
-    /// Cancelled when it is over, for whatever reason.
-    pub(crate) over: CancellationToken,
-    refusal: OnceLock<Refusal>,
+    pub(crate) meeting: Meeting<Left, Streaming<v1::ExecUp>>,
     is_finished: AtomicBool,
 }
 
 /// What the caller leaves for the agent's stream to take.
-pub(crate) struct Meeting {
+pub(crate) struct Left {
     /// What the caller sends after `start`.
     pub(crate) requests: Streaming<v1::ExecRequest>,
     /// Whether it will send the program's input.
     pub(crate) has_stdin: bool,
-    /// Where the agent's stream is left in exchange.
-    pub(crate) opened: oneshot::Sender<Opened>,
-}
-
-impl std::fmt::Debug for Meeting {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Meeting")
-    }
 }
 
 impl Run {
-    /// The caller's side, once, for whoever has the token.
-    pub(crate) fn meet(&self, token: &str) -> Result<Meeting, Refusal> {
-        let wrong = || {
-            Refusal::denied(
-                "stream-token-wrong",
-                "the stream token is not the one that was given out for this run",
-            )
-        };
-        if !self.token.matches(token) {
-            return Err(wrong());
-        }
-        self.take_meeting().ok_or_else(wrong)
-    }
-
-    fn take_meeting(&self) -> Option<Meeting> {
-        self.meeting
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take()
-    }
-
-    /// The agent could not start it.
-    pub(crate) fn failed(&self, refusal: Refusal) {
-        if let Some(meeting) = self.take_meeting() {
-            // The caller may have left.
-            let _ = meeting.opened.send(Err(refusal));
-        }
-    }
-
-    /// Ends it because of what somebody did.
-    pub(crate) fn end(&self, refusal: Refusal) {
-        // The first reason counts.
-        let _ = self.refusal.set(refusal);
-        self.over.cancel();
-    }
-
     /// Why it was ended; a stream that is cut for no reason of its own was revoked.
     pub(crate) fn reason(&self) -> Refusal {
-        self.refusal
-            .get()
-            .cloned()
-            .unwrap_or_else(crate::directory::revoked)
+        let refusal = self.meeting.refusal();
+        refusal.unwrap_or_else(crate::directory::revoked)
     }
 
     /// Whether it ends with this call: then its caller acknowledges nothing.
@@ -131,19 +80,15 @@ impl Runs {
         &self,
         link: &Arc<Link>,
         (id, machine_name, when_lost): (RunId, &str, WhenLost),
-        meeting: Meeting,
+        (left, opened): (Left, Opener<Streaming<v1::ExecUp>>),
         most: usize,
     ) -> Result<(RunGuard, String), Refusal> {
-        let token = StreamToken::random();
-        let exposed = token.expose();
+        let (meeting, token) = Meeting::new(left, opened, CancellationToken::new());
         let run = Arc::new(Run {
             id,
             machine_name: machine_name.to_owned(),
             when_lost,
-            token,
-            meeting: Mutex::new(Some(meeting)),
-            over: CancellationToken::new(),
-            refusal: OnceLock::new(),
+            meeting,
             is_finished: AtomicBool::new(false),
         });
         let entered = self.under_way.enter((link.machine, id), run.clone(), most);
@@ -161,7 +106,7 @@ impl Runs {
             link: link.clone(),
             run,
         };
-        Ok((guard, exposed))
+        Ok((guard, token))
     }
 
     /// The run that an agent names; it can only name its own machine's.
@@ -172,7 +117,7 @@ impl Runs {
     /// Ends all.
     pub(crate) fn end_all(&self, refusal: &Refusal) {
         for run in self.under_way.all() {
-            run.end(refusal.clone());
+            run.meeting.end(refusal.clone());
         }
     }
 }
@@ -194,7 +139,7 @@ impl RunGuard {
 
 impl Drop for RunGuard {
     fn drop(&mut self) {
-        self.run.over.cancel();
+        self.run.meeting.over.cancel();
         let key = (self.link.machine, self.run.id);
         self.runs.under_way.remove(key);
         if !self.run.is_finished() && self.run.when_lost == WhenLost::End {

@@ -1,10 +1,12 @@
-//! The record of what callers changed: one kind of event, emitted in one place.
+//! The record of changes to files, in the log of the program that carries them (target `audit`): at the relay and
+//! at the agent.
 //!
-//! For now an event is a line of the program's log (target `audit`). Whoever keeps events longer takes them
-//! over here, and nowhere else. Texts come from callers and machines: they are stripped of controls.
+//! A copy changes a great many files, so these records stay here: the audit log of the control plane has none of
+//! them, and what that one has (sessions, programs, refused calls, …) is not here. Texts come from callers and
+//! machines: they are stripped of controls.
 
 use cmdop_proto::file_change::Record;
-use cmdop_proto::{limits, text};
+use cmdop_proto::{Refusal, limits, text};
 
 /// Who changed files, where, and over which stream.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,6 +37,21 @@ pub fn file_changed(actor: &Actor, record: &Record) {
         count = record.count,
         outcome = record.outcome.as_str(),
         "a file was changed"
+    );
+}
+
+/// A request on files was refused on its way: its machine never saw it.
+pub fn request_refused(actor: &Actor, refusal: &Refusal) {
+    tracing::info!(
+        target: "audit",
+        event = "file-request-refused",
+        account = actor.account,
+        account_id = actor.account_id,
+        machine = actor.machine,
+        stream = actor.stream,
+        reason = text::shown(&refusal.reason, limits::MAX_NAME),
+        why = text::shown(&refusal.message, limits::MAX_PATH),
+        "a request on files was refused"
     );
 }
 

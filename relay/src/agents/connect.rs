@@ -192,12 +192,12 @@ fn command_failed(relay: &Relay, agent: &Agent, link: &Link, failed: v1::Command
         None => {}
         Some(Purpose::Run(id)) => {
             if let Some(run) = relay.runs.get(agent.machine, id) {
-                run.failed(refusal);
+                run.meeting.failed(refusal);
             }
         }
         Some(Purpose::Files(id)) => {
             if let Some(stream) = relay.file_streams.get(agent.machine, id) {
-                stream.failed(refusal);
+                stream.meeting.failed(refusal);
             }
         }
         Some(Purpose::Session(id)) => {

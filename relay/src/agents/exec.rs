@@ -37,14 +37,12 @@ pub(super) async fn open(
         .runs
         .get(agent.machine, id)
         .ok_or_else(|| Refusal::not_found("run-unknown", "the run is over"))?;
-    let live = relay.enter_agent(&agent, run.over.clone())?;
-    let meeting = run.meet(&token)?;
-    // A caller that has left in the meantime ends the stream by its guard.
-    let _ = meeting.opened.send(Ok(up));
+    let live = relay.enter_agent(&agent, run.meeting.over.clone())?;
+    let left = run.meeting.meet(&token, up)?;
     Ok(Requests {
-        requests: meeting.requests,
-        over: Box::pin(run.over.clone().cancelled_owned()),
-        awaits_stdin: meeting.has_stdin,
+        requests: left.requests,
+        over: Box::pin(run.meeting.over.clone().cancelled_owned()),
+        awaits_stdin: left.has_stdin,
         is_closed: false,
         run,
         _live: live,
@@ -88,13 +86,13 @@ impl Stream for Requests {
                     Poll::Ready(Some(Ok(down(request))))
                 }
                 Err(refusal) => {
-                    this.run.end(refusal);
+                    this.run.meeting.end(refusal);
                     Poll::Ready(None)
                 }
             },
             // A caller that is lost may come back: to the agent this is the end of a visit.
             Some(Err(status)) => {
-                this.run.end(incoming::broken(&status));
+                this.run.meeting.end(incoming::broken(&status));
                 Poll::Ready(None)
             }
             None => this.closed(),

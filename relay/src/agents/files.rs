@@ -33,15 +33,13 @@ pub(super) async fn open(
         .file_streams
         .get(agent.machine, id)
         .ok_or_else(|| Refusal::not_found("stream-unknown", "the stream is over"))?;
-    let live = relay.enter_agent(&agent, stream.over.clone())?;
-    let meeting = stream.meet(&token)?;
-    // A client that has left in the meantime ends the stream by its guard.
-    let _ = meeting.opened.send(Ok(up));
+    let live = relay.enter_agent(&agent, stream.meeting.over.clone())?;
+    let left = stream.meeting.meet(&token, up)?;
     Ok(Requests {
-        first: Some(meeting.first),
-        requests: meeting.requests,
+        first: Some(left.first),
+        requests: left.requests,
         wanted: None,
-        over: Box::pin(stream.over.clone().cancelled_owned()),
+        over: Box::pin(stream.meeting.over.clone().cancelled_owned()),
         stream,
         _live: live,
     })
@@ -120,7 +118,7 @@ impl Stream for Requests {
         match checked {
             Ok(request) => Poll::Ready(Some(Ok(down(request)))),
             Err(refusal) => {
-                this.stream.end(refusal);
+                this.stream.meeting.end(refusal);
                 Poll::Ready(None)
             }
         }

@@ -35,7 +35,7 @@ pub(super) async fn attach(
     let Some(Up::Open(open)) = first.request else {
         return Err(incoming::wrong_first("`open`"));
     };
-    let who = attaching(&account, &open)?;
+    let who = attaching(relay, &account, &open)?;
     let over = CancellationToken::new();
     let live = relay.enter(&account.claims, over.clone())?;
     let session = relay.workspace_of(&account).find(&open.session)?;
@@ -64,16 +64,20 @@ pub(super) async fn attach(
     })
 }
 
-fn attaching(account: &Account, open: &v1::AttachOpen) -> Result<Attaching, Refusal> {
+fn attaching(
+    relay: &Relay,
+    account: &Account,
+    open: &v1::AttachOpen,
+) -> Result<Attaching, Refusal> {
     let mode = match open.mode() {
         v1::AttachMode::Operator => {
-            account
-                .must_be_allowed(Action::OperateSessions, "operate sessions")
+            relay
+                .permit(account, Action::OperateSessions, "operate sessions")
                 .map_err(|refusal| refusal.hint("watch it with `cmdop attach --observe`"))?;
             Mode::Operator
         }
         v1::AttachMode::Observer => {
-            account.must_be_allowed(Action::WatchSessions, "watch sessions")?;
+            relay.permit(account, Action::WatchSessions, "watch sessions")?;
             Mode::Observer
         }
         v1::AttachMode::Unspecified => {

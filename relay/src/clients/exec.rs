@@ -23,7 +23,7 @@ use crate::permission::Action;
 use crate::relay::Relay;
 use crate::report::Event;
 use crate::request::check_program;
-use crate::runs::{Meeting, Opened, RunGuard, WhenLost};
+use crate::runs::{Left, Opened, RunGuard, WhenLost};
 
 pub(super) async fn run(
     relay: &Arc<Relay>,
@@ -120,15 +120,14 @@ async fn arrange(
     let machine = &visit.machine;
     let link = relay.context.machines.online(machine.id, &machine.name)?;
     let (opened, wait) = oneshot::channel();
-    let meeting = Meeting {
+    let left = Left {
         requests,
         has_stdin: visit.has_stdin,
-        opened,
     };
     let most = relay.context.limits.execs_per_machine;
     let call = (visit.id, machine.name.as_str(), visit.when_lost);
-    let (guard, token) = relay.runs.enter(&link, call, meeting, most)?;
-    let live = relay.enter(&account.claims, guard.run.over.clone())?;
+    let (guard, token) = relay.runs.enter(&link, call, (left, opened), most)?;
+    let live = relay.enter(&account.claims, guard.run.meeting.over.clone())?;
     relay.context.meters.execs.increment(1);
     if let Order::Start(v1::ExecStart { detach: true, .. }) = visit.order {
         let detached = &relay.detached;
@@ -139,7 +138,7 @@ async fn arrange(
     link.tell_for(order, Some(Purpose::Run(visit.id)))?;
     let up = opened_by_agent(relay, &guard, wait).await?;
     Ok(Output {
-        over: Box::pin(guard.run.over.clone().cancelled_owned()),
+        over: Box::pin(guard.run.meeting.over.clone().cancelled_owned()),
         up,
         guard,
         is_done: false,
@@ -196,7 +195,7 @@ async fn opened_by_agent(
             "machine-offline",
             format!("the connection to {name} was lost before the program was started"),
         )),
-        () = guard.run.over.cancelled() => Err(guard.run.reason()),
+        () = guard.run.meeting.over.cancelled() => Err(guard.run.reason()),
         () = tokio::time::sleep(limit) => Err(Refusal::unavailable(
             "machine-offline",
             format!("the agent of {name} did not answer within {} s", limit.as_secs()),

@@ -16,7 +16,7 @@ use v1::file_request::Request as Ask;
 
 use crate::carry::Carrier;
 use crate::file_access;
-use crate::file_streams::{FileStreamGuard, Meeting, New, Opened};
+use crate::file_streams::{FileStreamGuard, Left, New, Opened};
 use crate::incoming;
 use crate::live::LiveStream;
 use crate::machines::Purpose;
@@ -44,21 +44,17 @@ pub(super) async fn open(
         feed => Some(relay.feeds.find(feed, &caller.owner)?.join(over.clone())?),
     };
     let (opened, wait) = oneshot::channel();
-    let meeting = Meeting {
-        first,
-        requests,
-        opened,
-    };
     let new = New {
         machine_name: &machine.name,
         caller,
-        meeting,
+        left: Left { first, requests },
+        opened,
         reader,
         over,
     };
     let most = relay.context.limits.file_streams_per_machine;
     let (guard, stream_token) = relay.file_streams.enter(&link, new, most)?;
-    let live = relay.enter(&account.claims, guard.stream.over.clone())?;
+    let live = relay.enter(&account.claims, guard.stream.meeting.over.clone())?;
     relay.context.meters.file_streams.increment(1);
     let id = guard.stream.id;
     let order = Control::StartFiles(v1::StartFiles {
@@ -72,7 +68,7 @@ pub(super) async fn open(
     link.tell_for(order, Some(Purpose::Files(id)))?;
     let up = opened_by_agent(relay, &guard, wait).await?;
     Ok(Answers {
-        over: Box::pin(guard.stream.over.clone().cancelled_owned()),
+        over: Box::pin(guard.stream.meeting.over.clone().cancelled_owned()),
         up,
         carrier: Carrier::default(),
         relay: relay.clone(),
@@ -96,7 +92,7 @@ async fn opened_by_agent(
             "machine-offline",
             format!("the connection to {name} was lost before its files could be reached"),
         )),
-        () = guard.stream.over.cancelled() => Err(guard.stream.reason()),
+        () = guard.stream.meeting.over.cancelled() => Err(guard.stream.reason()),
         () = tokio::time::sleep(limit) => Err(Refusal::unavailable(
             "machine-offline",
             format!("the agent of {name} did not open its files within {} s", limit.as_secs()),

@@ -33,14 +33,14 @@ pub(super) async fn send(
 ) -> Result<v1::SendResponse, Refusal> {
     let named = (request.get_ref().session.as_str(), "type into sessions");
     let (account, session) = operated(relay, &request, named)?;
-    let event = Event::new("session-input-sent", session.id);
-    relay.context.reporter.event(&account, event);
     let input = request.into_inner();
     check_input(input.data.len())?;
     let (client, seq) = match input.client_id.as_str() {
         "" => (ClientId::new(), InputSeq(1)),
         id => (id.parse()?, InputSeq(input.input_seq)),
     };
+    let event = Event::new("session-input-sent", session.id);
+    relay.context.reporter.event(&account, event);
     let limit = relay.context.limits.agent_answer;
     let command = session
         .send((&account.claims.sub, client), seq, input.data, limit)
@@ -125,7 +125,7 @@ pub(super) fn keyboard(
     let account = relay.account(&request, Action::SeeSessions, "see who may type")?;
     let wanted = request.into_inner();
     if wanted.change.is_some() {
-        account.must_be_allowed(Action::OperateSessions, "change who may type")?;
+        relay.permit(&account, Action::OperateSessions, "change who may type")?;
     }
     let asking = Asking {
         account: account.claims.sub.clone(),

@@ -13,7 +13,7 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use cmdop_proto::v1;
+use cmdop_proto::{limits, v1};
 use prost::Message as _;
 use tokio::sync::watch;
 use uuid::Uuid;
@@ -23,14 +23,17 @@ use crate::lock::Lock;
 /// A segment is closed above this.
 const SEGMENT: u64 = 1 << 20;
 
-/// What one delivery may take: it fits a frame.
+/// A delivery that takes this much takes no more reports.
 const BATCH_BYTES: u64 = 512 << 10;
 
 /// Reports in one delivery.
 const BATCH: usize = 500;
 
 /// One report is never longer; the length of another one is a sign of damage.
-const MAX_REPORT: usize = 512 << 10;
+const MAX_REPORT: usize = 256 << 10;
+
+// A delivery, with the report that reaches beyond its end and what each adds on the wire, fits a frame.
+const _: () = assert!(BATCH_BYTES as usize + MAX_REPORT + 16 * BATCH < limits::MAX_FRAME);
 
 /// The spool; clones share it.
 #[derive(Clone, Debug)]
@@ -141,6 +144,7 @@ impl Spool {
         let mut state = self.shared.state.lock();
         let had_lost = state.lost > 0;
         state.lost += lost;
+        let before = state.lost;
         let mut room = self.shared.bound.saturating_sub(state.bytes());
         let mut bytes = Vec::new();
         if state.lost > 0 {
@@ -166,12 +170,12 @@ impl Spool {
         }
         if let Err(error) = self.write(&mut state, &bytes) {
             tracing::error!(%error, "reports to the control plane were not written and are lost");
-            state.lost += reports.len() as u64;
+            // The count itself may be among what was not written.
+            state.lost = before + reports.len() as u64;
             state.open = None;
         }
-        let has_some = state.has_some();
-        drop(state);
-        self.shared.has_some.send_replace(has_some);
+        // Under the lock: what is told last is what is so.
+        self.shared.has_some.send_replace(state.has_some());
     }
 
     fn write(&self, state: &mut State, bytes: &[u8]) -> io::Result<()> {
@@ -217,11 +221,10 @@ impl Spool {
         loop {
             self.remove_delivered(&mut state)?;
             let Some(first) = state.segments.front_mut() else {
+                // What seemed to be there may have been damaged: nobody is to come back for it.
+                self.shared.has_some.send_replace(false);
                 return Ok(None);
             };
-            if first.delivered >= first.bytes {
-                return Ok(None);
-            }
             let mut file = File::open(self.path(first.number))?;
             file.seek(SeekFrom::Start(first.delivered))?;
             let mut bytes = Vec::new();
@@ -255,9 +258,7 @@ impl Spool {
             first.delivered = batch.end;
         }
         let removed = self.remove_delivered(&mut state);
-        let has_some = state.has_some();
-        drop(state);
-        self.shared.has_some.send_replace(has_some);
+        self.shared.has_some.send_replace(state.has_some());
         removed
     }
 

@@ -20,15 +20,16 @@ impl Session {
         if !reporter.is_heard() {
             return;
         }
+        // Read and told under one lock: the order of reports is that of the states. Who holds it takes the
+        // session's own for the record, never the other way round, and waits for nothing.
+        let mut told = self.told.lock();
         let record: v1::Session = self.record();
         let now = Told {
             status: record.status,
             name: record.name.clone(),
         };
-        let mut told = self.told.lock();
         if *told != now {
             *told = now;
-            // Under the lock, which nobody waits for long: the order of reports is that of the states.
             reporter.session(workspace.id(), record);
         }
     }

@@ -1,5 +1,7 @@
 //! A spool keeps what it took, in order, over crashes and outages, within its bound.
 
+use futures_util::FutureExt as _;
+
 use super::*;
 
 const ROOMY: u64 = 64 << 20;
@@ -32,6 +34,15 @@ fn drain(spool: &Spool) -> Vec<String> {
 
 fn keys(range: std::ops::Range<u64>) -> Vec<String> {
     range.map(|n| n.to_string()).collect()
+}
+
+/// How many reports this one says were lost.
+fn lost_by(report: &v1::Report) -> &str {
+    let Some(v1::report::What::Event(told)) = &report.what else {
+        panic!("not an event");
+    };
+    assert_eq!(told.action, "reports-lost");
+    &told.detail["count"]
 }
 
 fn files(directory: &Path) -> usize {
@@ -110,13 +121,7 @@ fn above_the_bound_the_oldest_stay_and_the_loss_is_told_when_there_is_room_again
     spool.append(&[report(2000)], 7);
     delivered.clear();
     let batch = spool.next().unwrap().unwrap();
-    let v1::report::What::Event(told) = batch.reports[0].what.clone().unwrap() else {
-        panic!("not an event");
-    };
-    assert_eq!(
-        (told.action.as_str(), told.detail["count"].as_str()),
-        ("reports-lost", "57")
-    );
+    assert_eq!(lost_by(&batch.reports[0]), "57");
     assert_eq!(batch.reports[1].key, "2000");
     assert_eq!(spool.lost(), 0);
 }
@@ -129,13 +134,35 @@ fn a_spool_on_a_disk_that_fails_counts_and_goes_on() {
     fs::remove_dir(&inside).unwrap();
     spool.append(&reports(0..3), 0);
     assert_eq!(spool.lost(), 3);
+    spool.append(&reports(3..5), 2);
+    assert_eq!(spool.lost(), 7, "the count was not written either");
     fs::create_dir(&inside).unwrap();
-    spool.append(&reports(3..4), 0);
+    spool.append(&reports(5..6), 0);
+    let batch = spool.next().unwrap().unwrap();
+    assert_eq!(lost_by(&batch.reports[0]), "7");
     assert_eq!(
         drain(&spool).len(),
         2,
         "the count, and the one that had a disk"
     );
+}
+
+#[test]
+fn nobody_is_sent_for_reports_that_are_damaged() {
+    let dir = tempfile::tempdir().unwrap();
+    let spool = Spool::open(dir.path(), ROOMY).unwrap();
+    assert!(spool.has_some().now_or_never().is_none());
+    spool.append(&reports(0..1), 0);
+    let file = fs::read_dir(dir.path()).unwrap().next().unwrap().unwrap();
+    let bytes = file.metadata().unwrap().len() as usize;
+    fs::write(file.path(), vec![0xff; bytes]).unwrap();
+    assert!(spool.has_some().now_or_never().is_some());
+    assert!(spool.next().unwrap().is_none());
+    assert!(spool.has_some().now_or_never().is_none());
+    spool.append(&reports(1..2), 0);
+    assert!(spool.has_some().now_or_never().is_some());
+    assert_eq!(drain(&spool), keys(1..2));
+    assert!(spool.has_some().now_or_never().is_none());
 }
 
 #[tokio::test]
