@@ -116,6 +116,31 @@ async fn files_are_looked_at_copied_between_machines_and_deleted() {
 }
 
 #[tokio::test]
+async fn what_is_skipped_stays_and_the_rest_of_a_move_goes() {
+    let places = places().await;
+    for (name, content) in [("first", "1"), ("second", "2")] {
+        std::fs::write(places.here.join(name), content).unwrap();
+    }
+    std::fs::write(places.one.join("second"), "theirs").unwrap();
+    let person = at_the_files(&places.world).await;
+    goes_to(&person, &places.one).await;
+    sees_file(&person, "second").await;
+    person.type_keys("\t");
+    goes_to(&person, &places.here).await;
+    sees_file(&person, "first").await;
+    person.type_keys("am");
+    person.sees("skip").await;
+    person.type_keys("s");
+    person.sees("1 left as").await;
+    let read = |path: PathBuf| std::fs::read_to_string(path).unwrap();
+    assert_eq!(read(places.one.join("first")), "1");
+    assert_eq!(read(places.one.join("second")), "theirs");
+    assert_eq!(read(places.here.join("second")), "2");
+    assert!(!places.here.join("first").exists());
+    sees_file(&person, "second").await;
+}
+
+#[tokio::test]
 async fn a_transfer_is_paused_goes_on_and_is_verified() {
     let places = places().await;
     let limit = "transfer-limit = 1_500_000\n";
@@ -254,8 +279,6 @@ async fn what_others_change_is_shown_and_no_name_steers_the_terminal() {
     person.sees("empty").await;
     let hostile = std::ffi::OsStr::from_bytes(b"\x1b]0;owned\x07\x1b[2Jevil\xff");
     std::fs::write(places.one.join(hostile), "").unwrap();
-    // The watch may begin after the file came: then one looks again.
-    person.type_keys("R");
     person.sees("evil").await;
     person.sees("?]0;owned??[2Jevil").await;
     person.type_keys("dy");

@@ -16,12 +16,7 @@ async fn in_a_program(world: &World, command: &str) -> Person {
     person.sees("typed").await;
     person.type_keys("\x02styped\r");
     person.sees("ready").await;
-    // The tour of a first start stands in a corner.
-    person.type_keys("\x02\x1b");
-    person
-        .pty
-        .wait_until("the tour is over", 1, |pty| !pty.screen().contains("tour"))
-        .await;
+    person.ends_the_tour().await;
     person
 }
 

@@ -144,12 +144,7 @@ async fn viewer(world: &World) -> Person {
     person.sees("program").await;
     person.type_keys("\x02sprogram\r");
     person.sees("PANE").await;
-    // The tour of a first start stands in a corner.
-    person.type_keys("\x02\x1b");
-    person
-        .pty
-        .wait_until("the tour is over", 1, |pty| !pty.screen().contains("tour"))
-        .await;
+    person.ends_the_tour().await;
     person
 }
 

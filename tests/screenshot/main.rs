@@ -7,7 +7,7 @@ mod svg;
 
 use cmdop_tests::World;
 use cmdop_tests::person::Person;
-use cmdop_tests::pty::{Pty, Shape};
+use cmdop_tests::pty::Shape;
 
 const ROWS: u16 = 32;
 const COLS: u16 = 120;
@@ -20,10 +20,7 @@ async fn main() {
         .await;
     let person = at_the_client(&world).await;
     person.type_keys("j\r");
-    person.sees("tour ·").await;
-    person.type_keys("\x02\x1b");
-    let is_over = |pty: &Pty| !pty.screen().contains("tour ·");
-    person.pty.wait_until("the tour is over", 1, is_over).await;
+    person.ends_the_tour().await;
     let home = world.directory().display().to_string();
     prepares(&person, &home).await;
     person.enter("cd src && vim -u NONE -i NONE -n -c 'syntax on' -c 'set number' main.rs");

@@ -61,6 +61,17 @@ impl Person {
             .await;
     }
 
+    /// Ends the tour that a first start shows in a corner of the first pane.
+    pub async fn ends_the_tour(&self) {
+        self.sees("tour ·").await;
+        self.type_keys("\x02\x1b");
+        self.pty
+            .wait_until("the tour is over", 1, |pty| {
+                !pty.screen().contains("tour ·")
+            })
+            .await;
+    }
+
     /// Detaches with the keys and waits until the client has ended; returns its exit code.
     pub async fn detach(&self) -> i32 {
         self.pty.write(DETACH);

@@ -43,6 +43,7 @@ pub use work::{What, Work};
 
 use crate::app::Now;
 use crate::dashboard::draw::Charset;
+use crate::view::layout::scrolled;
 
 /// What the user may configure.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -364,14 +365,6 @@ impl Browser {
         self.side_mut(place).go(spot, select);
         self.list(place)
     }
-}
-
-/// The first row to show so that `selected` is among `room` rows, moving as little as possible.
-fn scrolled(top: usize, selected: usize, rows: usize, room: usize) -> usize {
-    let room = room.max(1);
-    top.max((selected + 1).saturating_sub(room))
-        .min(selected)
-        .min(rows.saturating_sub(room))
 }
 
 #[cfg(test)]

@@ -38,6 +38,7 @@ pub use rows::{Group, Grouping, Row, Rows};
 pub use selection::Target;
 
 use crate::app::{Book, Feed, Now, Session};
+use crate::view::layout::scrolled;
 use draw::Charset;
 use selection::{Marks, Selection, Step};
 
@@ -342,14 +343,6 @@ impl Dashboard {
 }
 
 mod act;
-
-/// The first row to show so that `selected` is among `room` rows, moving as little as possible.
-fn scrolled(top: usize, selected: usize, rows: usize, room: usize) -> usize {
-    let room = room.max(1);
-    top.max((selected + 1).saturating_sub(room))
-        .min(selected)
-        .min(rows.saturating_sub(room))
-}
 
 #[cfg(test)]
 mod tests;

@@ -38,7 +38,7 @@ use screen::Screen;
 use signals::{Signal, Signals};
 
 /// The shortest time between two frames that nobody waits for.
-const FRAME: Duration = Duration::from_millis(16);
+const FRAME: Duration = Duration::from_micros(16_667);
 
 /// Messages are taken in for at most this long before it is looked whether to draw: a flood must not
 /// hold up a key's echo.

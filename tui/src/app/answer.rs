@@ -119,13 +119,13 @@ pub(super) fn confirmed(model: &mut Model) -> Vec<Effect> {
     match model.overlay.take() {
         Some(Overlay::Confirm(Question::Leave)) => vec![Effect::Quit],
         Some(Overlay::Confirm(Question::Close(session))) => vec![Effect::Close(session)],
-        Some(Overlay::Confirm(Question::Paste {
-            attachment, bytes, ..
-        })) => match model.focused_pane() {
-            Some(pane) if pane.attachment == attachment => typing::send_bytes(model, &bytes),
-            // The pane that it was meant for is gone.
-            _ => Vec::new(),
-        },
+        Some(Overlay::Confirm(Question::Paste { attachment, text })) => {
+            match model.focused_pane() {
+                Some(pane) if pane.attachment == attachment => typing::send_paste(model, &text),
+                // The pane that it was meant for is gone.
+                _ => Vec::new(),
+            }
+        }
         other => {
             model.overlay = other;
             Vec::new()

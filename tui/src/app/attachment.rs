@@ -146,24 +146,24 @@ fn granted(model: &mut Model, id: PaneId, asked: Asked) -> Vec<Effect> {
     };
     let (label, is_observer) = (pane.label.clone(), pane.is_observer());
     if let Some((title, body)) = asked.notification {
-        model.say(format!("{label}: {title} {body}"));
+        model.say_of_program(format!("{label}: {title} {body}"));
     }
     // Who only watches a session does not let it into their clipboard.
     if let Some((selection, data)) = asked.clipboard.filter(|_| !is_observer) {
         match clipboard::from_program(&selection, &data) {
             _ if !model.setup.config.program_clipboard => {
-                model.say(format!(
+                model.say_of_program(format!(
                     "{label} wanted to set the clipboard; the configuration forbids it"
                 ));
             }
             Ok(text) => {
-                model.say(format!(
+                model.say_of_program(format!(
                     "{label} copied {} characters",
                     text.chars().count()
                 ));
                 effects.push(Effect::Copy(text));
             }
-            Err(why) => model.say(format!("{label} wanted to set the clipboard: {why}")),
+            Err(why) => model.say_of_program(format!("{label} wanted to set the clipboard: {why}")),
         }
     }
     effects

@@ -1,6 +1,5 @@
 //! What lies on top of everything and gets the keys first.
 
-use bytes::Bytes;
 use cmdop_proto::SessionId;
 
 use super::picker::Picker;
@@ -45,15 +44,13 @@ pub enum Question {
     Close(SessionId),
     /// Leave, and end what is copied and moved?
     Leave,
-    /// Type these bytes, so many lines, into this attachment and where the tab is synchronised into
+    /// Paste this into this attachment and where the tab is synchronised into
     /// the others of it?
     Paste {
         /// Into which.
         attachment: AttachmentId,
         /// What.
-        bytes: Bytes,
-        /// How many lines.
-        lines: usize,
+        text: String,
     },
 }
 

@@ -10,7 +10,10 @@ use nucleo_matcher::{Config, Matcher, Utf32Str};
 use super::model::Model;
 use super::records::Presence;
 use super::tabs::TabId;
-use crate::browser::{End, Spot};
+use crate::browser::command::SIDES_KEYS;
+use crate::browser::{self, End, Spot};
+use crate::dashboard;
+use crate::dashboard::command::TABLE_KEYS;
 use crate::keymap::tables::{FLEET, PREFIX};
 use crate::keymap::{Action, Verb};
 use crate::line::Line;
@@ -183,14 +186,20 @@ fn actions(model: &Model) -> Vec<Item> {
     let layouts = Preset::ALL.iter().map(|preset| Action::Layout(*preset));
     let themes = Theme::names().map(|name| Action::Theme(name.to_owned()));
     let actions = verbs.map(|verb| Action::Do(*verb));
+    let files = browser::Command::ALL.iter().copied().map(Action::Files);
+    let dashboard = dashboard::Command::all().map(Action::Dashboard);
     let keymap = &model.setup.config.keymap;
     let keys = |action: &Action| {
-        let found = keymap.keys_of(PREFIX, action);
-        found.or_else(|| keymap.keys_of(FLEET, action))
+        let tables = [PREFIX, FLEET, SIDES_KEYS, TABLE_KEYS];
+        tables
+            .iter()
+            .find_map(|table| keymap.keys_of(table, action))
     };
     actions
         .chain(layouts)
         .chain(themes)
+        .chain(files.filter(is_for_pages))
+        .chain(dashboard.filter(is_for_pages))
         .map(|action| Item {
             label: action.to_string(),
             detail: action.help(),
@@ -198,6 +207,51 @@ fn actions(model: &Model) -> Vec<Item> {
             choice: Choice::Do(action),
         })
         .collect()
+}
+
+/// Whether it means something before its page is there: moving there, answering and going back do not.
+fn is_for_pages(action: &Action) -> bool {
+    use browser::Command as Files;
+    use dashboard::Command as Fleet;
+    match action {
+        Action::Files(command) => !matches!(
+            command,
+            Files::Down
+                | Files::Up
+                | Files::PageDown
+                | Files::PageUp
+                | Files::HalfDown
+                | Files::HalfUp
+                | Files::First
+                | Files::Last
+                | Files::PreviewDown
+                | Files::PreviewUp
+                | Files::Open
+                | Files::Yes
+                | Files::Replace
+                | Files::Skip
+                | Files::Beside
+                | Files::Resume
+                | Files::Help
+                | Files::Dismiss
+        ),
+        Action::Dashboard(command) => !matches!(
+            command,
+            Fleet::Down
+                | Fleet::Up
+                | Fleet::PageDown
+                | Fleet::PageUp
+                | Fleet::HalfDown
+                | Fleet::HalfUp
+                | Fleet::First
+                | Fleet::Last
+                | Fleet::Open
+                | Fleet::Yes
+                | Fleet::Help
+                | Fleet::Dismiss
+        ),
+        _ => true,
+    }
 }
 
 fn sessions(model: &Model) -> Vec<Item> {

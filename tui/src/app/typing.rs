@@ -8,7 +8,8 @@ use super::message::Effect;
 use super::model::{Context, Model, Redraw};
 use super::overlay::{Overlay, Question};
 use super::rooms;
-use crate::keymap::{self, encode};
+use crate::keymap::tables::PREFIX;
+use crate::keymap::{self, Action, Verb, encode};
 use crate::pane::{AttachmentId, Link, Pane};
 
 /// A paste above this is refused: nobody types it, and it would hold up the keys behind it.
@@ -47,7 +48,8 @@ pub(super) fn pasted(model: &mut Model, text: &str) -> Vec<Effect> {
     else {
         return Vec::new();
     };
-    paste(model, text, &pane.modes(), pane.attachment)
+    let attachment = pane.attachment;
+    paste(model, text, attachment)
 }
 
 /// Types what was copied last.
@@ -60,41 +62,42 @@ pub(super) fn paste_copied(model: &mut Model) -> Vec<Effect> {
     pasted(model, &text)
 }
 
-fn paste(
-    model: &mut Model,
-    text: &str,
-    modes: &cmdop_emulator::Modes,
-    attachment: AttachmentId,
-) -> Vec<Effect> {
+fn paste(model: &mut Model, text: &str, attachment: AttachmentId) -> Vec<Effect> {
     if text.len() > MAX_PASTE {
         let size = format!("{} MiB are too much to paste", text.len() >> 20);
         let why = Refusal::invalid("bad-request", size).hint("copy it as a file: cmdop cp");
         model.complain(&why);
         return Vec::new();
     }
-    let bytes = Bytes::from(keymap::paste(text, modes));
     let is_observer = model.focused_pane().is_some_and(Pane::is_observer);
-    if keymap::is_harmless(text, modes) || is_observer {
-        return send_bytes(model, &bytes);
+    // In a synchronised tab it goes to programs of different modes.
+    let is_harmless = rooms::typed_into(model).iter().all(|id| {
+        let pane = model.panes.get(id);
+        pane.is_none_or(|pane| keymap::is_harmless(text, &pane.modes()))
+    });
+    if is_harmless || is_observer {
+        return send_paste(model, text);
     }
     model.overlay = Some(Overlay::Confirm(Question::Paste {
         attachment,
-        bytes,
-        lines: text.lines().count(),
+        text: text.to_owned(),
     }));
     model.draw(Redraw::Now);
     Vec::new()
 }
 
-/// Types bytes into the focused pane's program, and where the tab is synchronised into the others.
-pub(super) fn send_bytes(model: &mut Model, bytes: &Bytes) -> Vec<Effect> {
-    send(model, |_| bytes.clone())
+/// Pastes into the focused pane's program, and where the tab is synchronised into the others: each gets it
+/// as its own modes want it.
+pub(super) fn send_paste(model: &mut Model, text: &str) -> Vec<Effect> {
+    send(model, |pane| {
+        Bytes::from(keymap::paste(text, &pane.modes()))
+    })
 }
 
 /// Sends to the focused pane, or says why not. What cannot be sent is not kept: it would arrive when
 /// nobody expects it any more.
 fn send(model: &mut Model, bytes: impl Fn(&Pane) -> Bytes) -> Vec<Effect> {
-    if let Some(why) = model.focused_pane().and_then(refusal) {
+    if let Some(why) = model.focused_pane().and_then(|pane| refusal(model, pane)) {
         model.complain(&why);
         return Vec::new();
     }
@@ -126,14 +129,18 @@ fn send(model: &mut Model, bytes: impl Fn(&Pane) -> Bytes) -> Vec<Effect> {
 }
 
 /// Why nothing can be typed into a pane.
-fn refusal(pane: &Pane) -> Option<Refusal> {
+fn refusal(model: &Model, pane: &Pane) -> Option<Refusal> {
     if pane.is_over() {
         return None;
     }
     if pane.is_observer() {
         let what = "this session is only watched: keys are not sent";
         let why = Refusal::denied("observer-read-only", what);
-        return Some(why.hint("C-b O attaches to type"));
+        let keymap = &model.setup.config.keymap;
+        let keys = keymap.keys_of(PREFIX, &Action::Do(Verb::WatchOnly));
+        return Some(
+            why.hint(keys.map_or_else(String::new, |keys| format!("{keys} attaches to type"))),
+        );
     }
     if let Link::Reconnecting { .. } = pane.link {
         let what = "not connected: keys are not sent";

@@ -109,6 +109,7 @@ impl Browser {
         let Some(job) = self.jobs.find(id).filter(|job| job.is_live()) else {
             return Vec::new();
         };
+        let mut has_all = true;
         let said = match event {
             JobEvent::Progress(progress) => {
                 job.progress = progress;
@@ -132,6 +133,7 @@ impl Browser {
                     (_, true) => State::Done,
                     (_, false) => State::Failed,
                 };
+                has_all = ended.skipped == 0;
                 job.progress = ended.progress;
                 job.failures = ended.failures;
                 job.progress.rate = 0;
@@ -150,7 +152,9 @@ impl Browser {
         };
         job.ended = Some(now);
         let work = job.work.clone();
-        if job.state == State::Done && matches!(work.what, What::Delete | What::Move) {
+        // What was skipped is still there, and the next look tells what that is.
+        let is_done = job.state == State::Done && has_all;
+        if is_done && matches!(work.what, What::Delete | What::Move) {
             self.gone(&work);
         }
         let mut effects = vec![said];

@@ -7,7 +7,7 @@ use std::time::Duration;
 use cmdop_client::{Connection, sessions};
 use cmdop_proto::{Refusal, SessionId, v1};
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -41,6 +41,8 @@ pub(super) struct Effects {
     tell: mpsc::Sender<Msg>,
     messages: mpsc::Receiver<Msg>,
     tasks: JoinSet<()>,
+    /// The program that text was given to last.
+    giving: Option<AbortHandle>,
     /// The command that is run on many machines; it ends with this.
     run: Option<dashboard::run::Running>,
     run_events: mpsc::Sender<RunEvent>,
@@ -79,6 +81,7 @@ impl Effects {
             tell,
             messages,
             tasks,
+            giving: None,
         }
     }
 
@@ -165,14 +168,19 @@ impl Effects {
         }
     }
 
-    /// Gives text to a program of this machine.
+    /// Gives text to a program of this machine. One that still runs is ended: only the newest text counts, and
+    /// a remote program may copy without end.
     pub(super) fn give(&mut self, tool: Tool, text: String) {
+        if let Some(giving) = self.giving.take() {
+            giving.abort();
+        }
         let tell = self.tell.clone();
-        self.tasks.spawn(async move {
+        let giving = self.tasks.spawn(async move {
             if let Err(what) = clipboard::give(tool, text).await {
                 let _ = tell.send(Msg::Failed(Refusal::internal(what))).await;
             }
         });
+        self.giving = Some(giving);
     }
 
     /// Something of the loop's own could not be done.

@@ -10,16 +10,20 @@ const ENTER: &[u8] = b"\x1b[?1049h\x1b[?2004h\x1b[?1004h\x1b[2J";
 /// Presses, releases, drags and the wheel, in the encoding without limits.
 const MOUSE: &[u8] = b"\x1b[?1002h\x1b[?1006h";
 
+/// Motion without a button besides, and not any more. Only while a program wants it: each move is a message.
+pub(super) const MOTION: &[u8] = b"\x1b[?1003h";
+pub(super) const NO_MOTION: &[u8] = b"\x1b[?1003l\x1b[?1002h";
+
 /// kitty's keyboard protocol, flag 1: keys that are confused otherwise are told apart. What the
 /// terminal did before is kept on its stack. A terminal that does not know it takes no notice.
 const KEYBOARD: &[u8] = b"\x1b[>1u";
 
 /// Out of a frame that was not finished, attributes off, and everything as it was.
-pub(super) const LEAVE: &[u8] = b"\x1b[?2026l\x1b[0m\x1b[<1u\x1b[?1006l\x1b[?1002l\x1b[?1004l\x1b[?2004l\x1b[0 q\x1b[?25h\x1b[?1049l";
+pub(super) const LEAVE: &[u8] = b"\x1b[?2026l\x1b[0m\x1b[<1u\x1b[?1006l\x1b[?1003l\x1b[?1002l\x1b[?1004l\x1b[?2004l\x1b[0 q\x1b[?25h\x1b[?1049l";
 
 /// The same for a terminal that would print what it does not know.
 pub(super) const LEAVE_PLAIN: &[u8] =
-    b"\x1b[0m\x1b[?1006l\x1b[?1002l\x1b[?2004l\x1b[?25h\x1b[?1049l";
+    b"\x1b[0m\x1b[?1006l\x1b[?1003l\x1b[?1002l\x1b[?2004l\x1b[?25h\x1b[?1049l";
 
 /// What the user's terminal can do beyond what all can.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

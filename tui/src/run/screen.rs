@@ -5,13 +5,13 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsFd as _;
 
-use cmdop_emulator::CursorShape;
+use cmdop_emulator::{CursorShape, MouseMode};
 use ratatui::backend::CrosstermBackend;
 use ratatui::layout::{Rect, Size};
 use ratatui::{Terminal, TerminalOptions, Viewport};
 
 use super::output::Output;
-use super::restore::{TakenOver, Terminal as Kind};
+use super::restore::{MOTION, NO_MOTION, TakenOver, Terminal as Kind};
 use crate::app::{Model, Page};
 use crate::frame::{BEGIN, END, FrameWriter};
 use crate::pane::Pane;
@@ -30,6 +30,8 @@ pub(super) struct Screen {
     before_frame: Vec<u8>,
     /// The cursor's look that the terminal was told last.
     shape: CursorShape,
+    /// The terminal tells moves without a button.
+    tells_motion: bool,
     kind: Kind,
     taken_over: Option<TakenOver>,
 }
@@ -64,6 +66,7 @@ impl Screen {
             rings: false,
             before_frame: Vec::new(),
             shape: CursorShape::Default,
+            tells_motion: false,
             kind: Kind::default(),
             taken_over: None,
         })
@@ -109,6 +112,18 @@ impl Screen {
         }
     }
 
+    /// Whether moves of the mouse are told, if that changes: the focused program wants them without a button.
+    fn motion(&mut self, model: &Model) -> &'static [u8] {
+        let has_mouse = model.page == Page::Tabs && model.overlay.is_none() && self.kind.mouse;
+        let pane = model.focused_pane().filter(|_| has_mouse);
+        let wants = pane.is_some_and(|pane| pane.modes().mouse == MouseMode::AnyMotion);
+        match (std::mem::replace(&mut self.tells_motion, wants), wants) {
+            (false, true) => MOTION,
+            (true, false) => NO_MOTION,
+            _ => b"",
+        }
+    }
+
     /// Draws, unless nothing changed.
     pub(super) fn draw(&mut self, model: &Model) -> io::Result<()> {
         if self.size != model.setup.screen {
@@ -120,8 +135,9 @@ impl Screen {
         let drawn = self.writer.take();
         let rings = std::mem::take(&mut self.rings);
         let before = std::mem::take(&mut self.before_frame);
-        let shape = self.shape(model);
-        if drawn == self.last && !rings && before.is_empty() && shape.is_empty() {
+        let (shape, motion) = (self.shape(model), self.motion(model));
+        let is_same = drawn == self.last && before.is_empty();
+        if is_same && !rings && shape.is_empty() && motion.is_empty() {
             return Ok(());
         }
         let bell: &[u8] = if rings { b"\x07" } else { b"" };
@@ -130,7 +146,7 @@ impl Screen {
         } else {
             (b"", b"")
         };
-        let frame = [before.as_slice(), begin, &drawn, shape, bell, end].concat();
+        let frame = [before.as_slice(), begin, &drawn, shape, motion, bell, end].concat();
         self.last = drawn;
         self.output.send(frame)
     }
@@ -141,6 +157,7 @@ impl Screen {
             taken_over.again()?;
         }
         self.shape = CursorShape::Default;
+        self.tells_motion = false;
         self.repaint()
     }
 
@@ -231,6 +248,28 @@ mod tests {
         screen.draw(&model).unwrap();
         screen.written().await.unwrap();
         assert!(writes.recv().unwrap().len() > 60);
+    }
+
+    #[tokio::test]
+    async fn the_mouse_tells_its_moves_while_the_focused_program_wants_them() {
+        use crate::testing::Client;
+        let (sender, writes) = mpsc::channel();
+        let mut client = Client::new(60, 10).with_fleet().with_build();
+        let mut screen = Screen::over(Writes(sender), Size::new(60, 10)).unwrap();
+        let mut frame = async |client: &Client| {
+            screen.draw(&client.model).unwrap();
+            screen.written().await.unwrap();
+            writes.recv().unwrap()
+        };
+        let holds = |frame: &[u8], what: &[u8]| frame.windows(what.len()).any(|part| part == what);
+        assert!(!holds(&frame(&client).await, MOTION));
+        client.prints("\x1b[?1003h one");
+        assert!(holds(&frame(&client).await, MOTION));
+        client.prints("two");
+        assert!(!holds(&frame(&client).await, MOTION));
+        client.chord("C-b");
+        client.chord("?");
+        assert!(holds(&frame(&client).await, NO_MOTION));
     }
 
     #[tokio::test]

@@ -122,6 +122,14 @@ pub fn shows_age(screen: Size) -> bool {
     columns(inner(list).width).age > 0
 }
 
+/// The first row to show so that `selected` is among `room` rows, moving as little as possible.
+pub(crate) fn scrolled(top: usize, selected: usize, rows: usize, room: usize) -> usize {
+    let room = room.max(1);
+    top.max((selected + 1).saturating_sub(room))
+        .min(selected)
+        .min(rows.saturating_sub(room))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

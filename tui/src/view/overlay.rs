@@ -134,7 +134,8 @@ fn asked(model: &Model, question: &Question) -> String {
             let what = model.browser.unfinished().unwrap_or_default();
             format!("Leave? This would end with it: {what}.")
         }
-        Question::Paste { lines, .. } => {
+        Question::Paste { text, .. } => {
+            let lines = text.lines().count();
             let all = model.tabs.current().filter(|tab| tab.synchronised);
             let place = match (all, model.focused_pane()) {
                 (Some(tab), _) => format!("all {} panes of the tab", tab.panes().len()),

@@ -171,6 +171,29 @@ fn several_lines_are_pasted_after_a_yes_unless_the_program_brackets_them() {
 }
 
 #[test]
+fn a_paste_into_a_synchronised_tab_asks_for_all_and_each_gets_it_as_it_wants() {
+    let mut client = client();
+    let brackets = client.attachment();
+    client.prints("\x1b[?2004h");
+    client.done("C-b %");
+    let plain = client.attachment();
+    client.done("C-b S C-b Left");
+    assert_eq!(client.attachment(), brackets);
+    // The program with the keys brackets it, and the other would run it.
+    assert_eq!(client.tell(Msg::Paste("a\nb".into())), []);
+    assert_eq!(client.model.context(), Context::Confirm);
+    let effects = client.chord("y");
+    let bytes = |attachment| {
+        effects.iter().find_map(|effect| match effect {
+            Effect::Input(to, bytes) if *to == attachment => Some(bytes.to_vec()),
+            _ => None,
+        })
+    };
+    assert_eq!(bytes(brackets).unwrap(), b"\x1b[200~a\rb\x1b[201~");
+    assert_eq!(bytes(plain).unwrap(), b"a\rb");
+}
+
+#[test]
 fn a_paste_is_not_typed_into_another_session_than_it_was_meant_for() {
     let mut client = client();
     client.tell(Msg::Paste("a\nb".into()));

@@ -69,11 +69,11 @@ impl Worker {
     pub(super) async fn run(mut self, work: &Work) -> Result<Ended, Error> {
         let mut tally = Tally::default();
         match (work.what, work.stays(), &work.from.end) {
-            (What::Delete, ..) => self.delete(work, &mut tally).await?,
             (What::Verify, ..) => self.verify(work, &mut tally).await?,
-            (What::Move, true, _) => self.rename(work, &mut tally).await?,
-            // On this computer it can be paused, and says how far it is; machines copy faster by themselves.
-            (What::Copy, true, End::Machine(_)) => self.copy_there(work, &mut tally).await?,
+            // On this computer a copy can be paused, and says how far it is; machines copy faster by themselves.
+            (What::Delete, ..) | (What::Move, true, _) | (What::Copy, true, End::Machine(_)) => {
+                self.each(work, &mut tally).await?;
+            }
             _ => self.transfer(work, &mut tally).await?,
         }
         Ok(Ended {
@@ -113,36 +113,10 @@ impl Worker {
         self.pool.open(&spot.end.place()).await
     }
 
-    async fn delete(&mut self, work: &Work, tally: &mut Tally) -> Result<(), Error> {
-        let mut files = self.open(&work.from).await?;
-        tally.progress.files_total = work.names.len() as u64;
-        for spot in work.sources() {
-            if !self.goes_on().await {
-                tally.is_cancelled = true;
-                return Ok(());
-            }
-            tally.progress.current = path::shown(&spot.path);
-            self.tell(&tally.progress);
-            let removed = tokio::select! {
-                removed = files.remove(&spot.path, true) => removed,
-                // The stream goes with this: the other end stops.
-                () = self.cancelled() => {
-                    tally.is_cancelled = true;
-                    return Ok(());
-                }
-            };
-            match removed {
-                Ok(_) => tally.progress.files_done += 1,
-                Err(error @ Error::Refused(_)) => tally.refused(&spot.path, &error, work),
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
-    }
-
-    /// On the machine itself.
-    async fn copy_there(&mut self, work: &Work, tally: &mut Tally) -> Result<(), Error> {
-        let mut files = self.open(&work.from).await?;
+    /// Does it with one source after the other, where their ends do it by themselves.
+    async fn each(&mut self, work: &Work, tally: &mut Tally) -> Result<(), Error> {
+        let pool = Arc::clone(&self.pool);
+        let mut files = pool.open(&work.from.end.place()).await?;
         tally.progress.files_total = work.names.len() as u64;
         for name in &work.names {
             if !self.goes_on().await {
@@ -152,14 +126,15 @@ impl Worker {
             let (from, to) = (work.from.child(name), work.target(name));
             tally.progress.current = path::shown(&from.path);
             self.tell(&tally.progress);
-            let copied = tokio::select! {
-                copied = copy(&mut files, &from, &to, work.policy) => copied,
+            let done = tokio::select! {
+                done = one(&pool, &mut files, work, &from, &to) => done,
+                // The streams go with this: the other end stops.
                 () = self.cancelled() => {
                     tally.is_cancelled = true;
                     return Ok(());
                 }
             };
-            match copied {
+            match done {
                 Ok(()) => tally.progress.files_done += 1,
                 Err(error @ Error::Refused(_)) => tally.refused(&from.path, &error, work),
                 Err(error) => return Err(error),
@@ -167,49 +142,54 @@ impl Worker {
         }
         Ok(())
     }
+}
 
-    /// Another name at the same end; over file systems it is copied, compared and removed.
-    async fn rename(&mut self, work: &Work, tally: &mut Tally) -> Result<(), Error> {
-        let mut files = self.open(&work.from).await?;
-        tally.progress.files_total = work.names.len() as u64;
-        for name in &work.names {
-            if !self.goes_on().await {
-                tally.is_cancelled = true;
-                return Ok(());
-            }
-            let (from, to) = (work.from.child(name), work.target(name));
-            tally.progress.current = path::shown(&from.path);
-            self.tell(&tally.progress);
-            let rename = v1::FileRename {
-                from: from.path.clone(),
-                to: to.path.clone(),
-                replace: replace(work.policy).into(),
-            };
-            let moved = match files.rename(rename).await {
-                Err(Error::Refused(refusal)) if refusal.reason == "other-file-system" => {
-                    copy(&mut files, &from, &to, work.policy).await?;
-                    self.remove_copied(&from, &to).await
-                }
-                moved => moved,
-            };
-            match moved {
-                Ok(()) => tally.progress.files_done += 1,
-                Err(error @ Error::Refused(_)) => tally.refused(&from.path, &error, work),
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
+/// What is done with one source.
+async fn one(
+    pool: &Pool,
+    files: &mut Files,
+    work: &Work,
+    from: &Spot,
+    to: &Spot,
+) -> Result<(), Error> {
+    match work.what {
+        What::Delete => files.remove(&from.path, true).await.map(drop),
+        What::Move => rename(pool, files, work.policy, from, to).await,
+        What::Copy | What::Verify => copy(files, from, to, work.policy).await,
     }
+}
 
-    /// Removes what was copied, if what is there is what is here.
-    async fn remove_copied(&self, from: &Spot, to: &Spot) -> Result<(), Error> {
-        let (mut source, mut target) = (self.open(from).await?, self.open(to).await?);
-        if !compare::is_same((&mut source, &from.path), (&mut target, &to.path)).await? {
-            let why = "it is not the same at its destination: it stays where it is";
-            return Err(Error::Refused(Refusal::unavailable("file-differs", why)));
+/// Another name at the same end; over file systems it is copied, compared and removed.
+async fn rename(
+    pool: &Pool,
+    files: &mut Files,
+    policy: Policy,
+    from: &Spot,
+    to: &Spot,
+) -> Result<(), Error> {
+    let rename = v1::FileRename {
+        from: from.path.clone(),
+        to: to.path.clone(),
+        replace: replace(policy).into(),
+    };
+    match files.rename(rename).await {
+        Err(Error::Refused(refusal)) if refusal.reason == "other-file-system" => {
+            copy(files, from, to, policy).await?;
+            remove_copied(pool, from, to).await
         }
-        source.remove(&from.path, true).await.map(drop)
+        renamed => renamed,
     }
+}
+
+/// Removes what was copied, if what is there is what is here.
+async fn remove_copied(pool: &Pool, from: &Spot, to: &Spot) -> Result<(), Error> {
+    let mut source = pool.open(&from.end.place()).await?;
+    let mut target = pool.open(&to.end.place()).await?;
+    if !compare::is_same((&mut source, &from.path), (&mut target, &to.path)).await? {
+        let why = "it is not the same at its destination: it stays where it is";
+        return Err(Error::Refused(Refusal::unavailable("file-differs", why)));
+    }
+    source.remove(&from.path, true).await.map(drop)
 }
 
 async fn copy(files: &mut Files, from: &Spot, to: &Spot, policy: Policy) -> Result<(), Error> {

@@ -23,7 +23,14 @@ const GATHER: Duration = Duration::from_millis(500);
 /// And for so much longer for each entry.
 const EACH: Duration = Duration::from_micros(50);
 
-/// Lists a directory and tells it; then waits until something in it changes, tells that, and is done.
+/// How long a lost connection is left alone before the next try to watch again.
+const AGAIN: Duration = Duration::from_secs(2);
+
+/// Larger directories are not listed a second time when their watch stands.
+const MAX_SECOND: usize = 10_000;
+
+/// Lists a directory and tells it; then waits until something in it changes, tells that, and is done. Where the
+/// connection is lost meanwhile it is tried again: something may have changed.
 pub(super) async fn list(
     pool: Arc<Pool>,
     place: Place,
@@ -33,30 +40,50 @@ pub(super) async fn list(
 ) {
     let listing = listing(&pool, &spot).await;
     let shown = listing.as_ref().ok();
-    let shown = shown.map(|listing| (listing.path.clone(), listing.entries.len()));
+    let shown = shown.map(|listing| (listing.path.clone(), listing.entries.clone()));
     let answer = listing.map_err(|error| error.refusal());
     let _ = tell.send(Event::Listed(place, number, answer)).await;
-    let Some((path, entries)) = shown else {
+    let Some((path, first)) = shown else {
         return;
     };
     // What takes long to list is not listed again and again.
-    let gather = GATHER + EACH * entries as u32;
+    let gather = GATHER + EACH * first.len() as u32;
+    let mut watched = changed(&pool, &spot, &path, &first, gather).await;
+    while watched.as_ref().is_err_and(Error::is_connection) {
+        tokio::time::sleep(AGAIN).await;
+        watched = pool.open(&spot.end.place()).await.map(drop);
+    }
     // Where it cannot be watched the user looks again.
-    if changed(&pool, &spot, &path, gather).await.is_ok() {
+    if watched.is_ok() {
         let _ = tell.send(Event::Stale(place, number)).await;
     }
 }
 
-async fn changed(pool: &Pool, spot: &Spot, path: &[u8], gather: Duration) -> Result<(), Error> {
+/// Waits until something is not as it was listed, be it from before the watch stood.
+async fn changed(
+    pool: &Pool,
+    spot: &Spot,
+    path: &[u8],
+    first: &[Entry],
+    gather: Duration,
+) -> Result<(), Error> {
     let mut files = pool.open(&spot.end.place()).await?;
     files.watch(path, false).await?;
-    loop {
+    let mut is_changed =
+        first.len() <= MAX_SECOND && sorted(&listing(pool, spot).await?.entries) != sorted(first);
+    while !is_changed {
         let changes = files.changes().await?;
-        if !changes.changes.is_empty() || changes.overflowed {
-            tokio::time::sleep(gather).await;
-            return Ok(());
-        }
+        is_changed = !changes.changes.is_empty() || changes.overflowed;
     }
+    tokio::time::sleep(gather).await;
+    Ok(())
+}
+
+/// File systems keep no order.
+fn sorted(entries: &[Entry]) -> Vec<&Entry> {
+    let mut sorted: Vec<_> = entries.iter().collect();
+    sorted.sort_by(|one, other| one.name.cmp(&other.name));
+    sorted
 }
 
 async fn listing(pool: &Pool, spot: &Spot) -> Result<Listing, Error> {

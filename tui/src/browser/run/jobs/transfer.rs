@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cmdop_client::Error;
-use cmdop_client::transfer::{self, Location, Options, Report, Transfer};
+use cmdop_client::transfer::{self, Failed, Location, Options, Report, Transfer};
 use tokio::sync::watch;
 
 use super::super::super::jobs::Progress;
 use super::super::super::work::{Policy, What, Work};
 use super::super::super::{Wish, path};
-use super::{Tally, Worker};
+use super::{Tally, Worker, remove_copied};
 
 /// How often it is told how far it is.
 const TELL_EVERY: Duration = Duration::from_millis(250);
@@ -36,15 +36,15 @@ impl Worker {
             let report = self.drive(&mut transfer, &before).await?;
             tally.progress = sum(&before, &report.progress);
             tally.is_cancelled |= report.cancelled;
-            let failures = tally.failed + tally.skipped;
             for failed in &report.failed {
                 tally.refused(&failed.path, &failed.error, work);
             }
             if tally.is_cancelled {
                 return Ok(());
             }
-            if work.what == What::Move && tally.failed + tally.skipped == failures {
-                self.remove_all(work, &names, tally).await?;
+            if work.what == What::Move {
+                let arrived = arrived(work, names, &report.failed);
+                self.remove_all(work, &arrived, tally).await?;
             }
         }
         Ok(())
@@ -63,7 +63,7 @@ impl Worker {
                 return Ok(());
             }
             let from = work.from.child(name);
-            match self.remove_copied(&from, &work.target(name)).await {
+            match remove_copied(&self.pool, &from, &work.target(name)).await {
                 Ok(()) => {}
                 Err(error @ Error::Refused(_)) => tally.refused(&from.path, &error, work),
                 Err(error) => return Err(error),
@@ -91,6 +91,19 @@ impl Worker {
             }
         }
     }
+}
+
+/// The sources of which nothing failed and nothing was skipped. Each is compared before it is removed: failures
+/// that were too many to be listed are found there.
+fn arrived(work: &Work, names: Vec<Bytes>, failed: &[Failed]) -> Vec<Bytes> {
+    let is_whole = |name: &Bytes| {
+        let source = work.from.child(name).path;
+        let inside = path::join(&source, b"");
+        !failed
+            .iter()
+            .any(|failed| failed.path == source || failed.path.starts_with(&inside))
+    };
+    names.into_iter().filter(is_whole).collect()
 }
 
 /// The user wants something else.
