@@ -238,6 +238,11 @@ impl Trail {
         first.records
     }
 
+    /// Whether no change waits for its answer. (A file that is being written is none before its end.)
+    pub fn is_answered(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
     /// The stream is over: what nobody will hear of any more.
     pub fn ended(&mut self) -> Vec<Record> {
         let mut left: Vec<Record> = std::mem::take(&mut self.waiting)

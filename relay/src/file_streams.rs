@@ -4,6 +4,8 @@
 //! wait for their answers, for the record. What a caller may do on one is decided when it is opened, and looked
 //! up on every message.
 
+mod told;
+
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -14,11 +16,14 @@ use tokio_util::sync::CancellationToken;
 use tonic::Streaming;
 
 use crate::by_machine::ByMachine;
+use crate::caller::Account;
 use crate::carry::Carried;
 use crate::feed::{Owner, Reader};
 use crate::file_access;
 use crate::machines::Link;
 use crate::meeting::{Meeting, Opener};
+use crate::report::Reporter;
+use told::{Told, UnderWay};
 
 /// What the agent's stream is opened with.
 pub(crate) type Opened = Result<Streaming<v1::FilesUp>, Refusal>;
@@ -45,7 +50,7 @@ pub(crate) struct FileStream {
     pub(crate) reader: Option<Reader>,
     /// Requests whose answers go into a feed.
     pub(crate) carried: Carried,
-    trail: Mutex<Trail>,
+    changes: Mutex<Changes>,
     actor: Actor,
     /// The client has nothing more to ask.
     is_closed: AtomicBool,
@@ -58,29 +63,52 @@ pub(crate) struct Left {
     pub(crate) requests: Streaming<v1::FileRequest>,
 }
 
+/// What a stream changes: what is under way, and what is told of it.
+#[derive(Debug)]
+struct Changes {
+    trail: Trail,
+    told: Told,
+}
+
 impl FileStream {
     /// A request of the client, wherever it came from, on its way to the agent: checked and remembered.
     pub(crate) fn asks(&self, request: &mut v1::FileRequest) -> Result<(), Refusal> {
-        file_access::check(self, request)
-            .inspect_err(|refusal| audit::request_refused(&self.actor, refusal))?;
-        self.trail().asked(request)?;
+        file_access::check(self, request).inspect_err(|refusal| {
+            audit::request_refused(&self.actor, refusal);
+            self.changes().told.denied(refusal);
+        })?;
+        self.changes().trail.asked(request)?;
         self.carried.asked(request)
     }
 
     /// An answer of the agent: what is known now goes on record.
     pub(crate) fn answers(&self, response: &v1::FileResponse) {
-        let known = self.trail().answered(response);
-        self.record(&known);
+        let mut changes = self.changes();
+        let known = changes.trail.answered(response);
+        self.record(&mut changes, &known);
     }
 
-    fn record(&self, records: &[Record]) {
+    /// The stream is over: what was not answered goes on record as well.
+    fn ended(&self) {
+        let mut changes = self.changes();
+        let left = changes.trail.ended();
+        self.record(&mut changes, &left);
+    }
+
+    fn record(&self, changes: &mut Changes, records: &[Record]) {
         for record in records {
             audit::file_changed(&self.actor, record);
         }
+        let under_way = if changes.trail.is_answered() {
+            UnderWay::Nothing
+        } else {
+            UnderWay::Something
+        };
+        changes.told.tell(records, under_way);
     }
 
-    fn trail(&self) -> std::sync::MutexGuard<'_, Trail> {
-        self.trail.lock().unwrap_or_else(PoisonError::into_inner)
+    fn changes(&self) -> std::sync::MutexGuard<'_, Changes> {
+        self.changes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The client has nothing more to ask: when all is answered, the end is no loss.
@@ -103,6 +131,7 @@ impl FileStream {
 /// What a stream is made of.
 pub(crate) struct New<'a> {
     pub(crate) machine_name: &'a str,
+    pub(crate) account: Account,
     pub(crate) caller: Caller,
     pub(crate) left: Left,
     pub(crate) opened: Opener<Streaming<v1::FilesUp>>,
@@ -123,11 +152,18 @@ impl FileStreams {
         &self,
         link: &Arc<Link>,
         new: New<'_>,
+        reporter: &Reporter,
         most: usize,
     ) -> Result<(FileStreamGuard, String), Refusal> {
         let (meeting, token) = Meeting::new(new.left, new.opened, new.over);
         let machine_name = new.machine_name;
         let id = RunId::new();
+        let told = Told::new(
+            reporter.clone(),
+            new.account,
+            machine_name.to_owned(),
+            id.to_string(),
+        );
         let stream = Arc::new(FileStream {
             id,
             machine_name: machine_name.to_owned(),
@@ -141,7 +177,10 @@ impl FileStreams {
             meeting,
             reader: new.reader,
             carried: Carried::default(),
-            trail: Mutex::default(),
+            changes: Mutex::new(Changes {
+                trail: Trail::default(),
+                told,
+            }),
             is_closed: AtomicBool::new(false),
         });
         let key = (link.machine, stream.id);
@@ -194,7 +233,6 @@ impl Drop for FileStreamGuard {
         self.stream.meeting.over.cancel();
         let key = (self.link.machine, self.stream.id);
         self.streams.open.remove(key);
-        let left = self.stream.trail().ended();
-        self.stream.record(&left);
+        self.stream.ended();
     }
 }

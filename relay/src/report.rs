@@ -7,6 +7,7 @@
 pub(crate) mod deliver;
 pub(crate) mod spool;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -28,7 +29,7 @@ const QUEUE: usize = 4096;
 /// Reports that are written at once.
 const AT_ONCE: usize = 512;
 
-/// Refusals that are reported in a minute. A program that was set up wrongly fills no disk with them.
+/// Refusals of one workspace that are reported in a minute. A program that was set up wrongly fills no disk with them.
 const DENIALS_PER_MINUTE: u32 = 300;
 
 /// What a command may take in a report.
@@ -45,11 +46,11 @@ pub(crate) struct Reporter {
     denials: Arc<Lock<Denials>>,
 }
 
-/// How many refusals were reported in the minute that began then.
+/// How many refusals each workspace had in the minute that began then: none uses up another's share.
 #[derive(Debug, Default)]
 struct Denials {
     since: Option<Instant>,
-    count: u32,
+    counts: HashMap<WorkspaceId, u32>,
 }
 
 /// Something for the audit log.
@@ -70,6 +71,12 @@ impl Event {
             outcome: "allowed",
             detail: Vec::new(),
         }
+    }
+
+    /// It was tried, and this is why it was not done.
+    pub(crate) fn failed(mut self, reason: &str) -> Self {
+        self.outcome = "failed";
+        self.detail("reason", reason)
     }
 
     /// More about it.
@@ -126,7 +133,7 @@ impl Reporter {
             return;
         }
         let claims = &account.claims;
-        let mut detail: std::collections::HashMap<_, _> = event
+        let mut detail: HashMap<_, _> = event
             .detail
             .into_iter()
             .map(|(key, value)| (key.to_owned(), value))
@@ -154,7 +161,12 @@ impl Reporter {
 
     /// An account may not do what it asked for.
     pub(crate) fn denied(&self, account: &Account, what: &str, refusal: &Refusal) {
-        if !self.denials.lock().has_room(Instant::now()) {
+        let has_room = || {
+            self.denials
+                .lock()
+                .has_room(account.workspace(), Instant::now())
+        };
+        if !self.is_heard() || !has_room() {
             return;
         }
         let mut event = Event::new("denied", what).detail("reason", &refusal.reason);
@@ -200,16 +212,17 @@ fn bounded(mut record: v1::Session) -> v1::Session {
 }
 
 impl Denials {
-    fn has_room(&mut self, now: Instant) -> bool {
+    fn has_room(&mut self, workspace: WorkspaceId, now: Instant) -> bool {
         let is_new = self
             .since
             .is_none_or(|since| now.duration_since(since) >= Duration::from_secs(60));
         if is_new {
             self.since = Some(now);
-            self.count = 0;
+            self.counts.clear();
         }
-        self.count += 1;
-        self.count <= DENIALS_PER_MINUTE
+        let count = self.counts.entry(workspace).or_default();
+        *count = count.saturating_add(1);
+        *count <= DENIALS_PER_MINUTE
     }
 }
 
@@ -258,13 +271,15 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn refusals_are_reported_up_to_a_bound_in_each_minute() {
+    async fn refusals_are_reported_up_to_a_bound_in_each_minute_and_workspace() {
         let mut denials = Denials::default();
+        let (one, other) = (WorkspaceId::new(), WorkspaceId::new());
         let now = Instant::now();
-        let told = (0..1000).filter(|_| denials.has_room(now)).count();
+        let told = (0..1000).filter(|_| denials.has_room(one, now)).count();
         assert_eq!(told, DENIALS_PER_MINUTE as usize);
-        assert!(!denials.has_room(now + Duration::from_secs(59)));
-        assert!(denials.has_room(now + Duration::from_secs(60)));
+        assert!(!denials.has_room(one, now + Duration::from_secs(59)));
+        assert!(denials.has_room(other, now + Duration::from_secs(59)));
+        assert!(denials.has_room(one, now + Duration::from_secs(60)));
     }
 
     #[test]

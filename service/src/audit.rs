@@ -1,9 +1,9 @@
 //! The record of changes to files, in the log of the program that carries them (target `audit`): at the relay and
 //! at the agent.
 //!
-//! A copy changes a great many files, so these records stay here: the audit log of the control plane has none of
-//! them, and what that one has (sessions, programs, refused calls, …) is not here. Texts come from callers and
-//! machines: they are stripped of controls.
+//! A copy changes a great many files, so each file by its name is told here; the audit log of the control plane
+//! has what belongs together as one event. What else that one has (sessions, programs, refused calls, …) is not
+//! here. Texts come from callers and machines: they are stripped of controls.
 
 use cmdop_proto::file_change::Record;
 use cmdop_proto::{Refusal, limits, text};

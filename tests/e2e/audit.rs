@@ -4,6 +4,8 @@
 use cmdop_tests::{World, wait};
 use serde_json::Value;
 
+use crate::files::on;
+
 /// The records with this action, as `cmdop audit --json` prints them.
 async fn records(world: &World, action: &str) -> Vec<Value> {
     let args = ["audit", "--json", "-n", "500", "--action", action];
@@ -52,6 +54,57 @@ async fn who_attached_in_which_mode_and_what_was_run_is_told() {
     watcher.cli.run(&["audit"]).await.refused(77, &["admin"]);
     let verdict = world.cmdop(&["audit", "verify"]).await.ok();
     assert!(verdict.contains("records hold"), "{verdict}");
+}
+
+#[tokio::test]
+async fn every_change_to_files_is_told_and_a_copy_of_many_is_not_a_row_each() {
+    const FILES: u64 = 300;
+    let world = World::start().await;
+    let (from, to) = (
+        world.directory().join("many"),
+        world.directory().join("there"),
+    );
+    std::fs::create_dir(&from).unwrap();
+    for n in 0..FILES {
+        std::fs::write(from.join(format!("file-{n}")), "four").unwrap();
+    }
+    let there = on("web-1", &to);
+    let copy = ["cp", "-rq", from.to_str().unwrap(), &there];
+    world.cmdop(&copy).await.ok();
+    world.cmdop(&["fs", "rm", "-r", &there]).await.ok();
+    let of = |records: &[Value], verb: &str| -> Vec<Value> {
+        let is_it = |record: &&Value| record["detail"]["verb"] == *verb;
+        records.iter().filter(is_it).cloned().collect()
+    };
+    let all = wait::until("the removal", || async {
+        let all = records(&world, "file-changed").await;
+        (!of(&all, "remove").is_empty()).then_some(all)
+    })
+    .await;
+    let number = |record: &Value, key: &str| -> u64 {
+        let value = record["detail"][key].as_str();
+        value.map_or(1, |value| value.parse().unwrap())
+    };
+    let puts = of(&all, "put");
+    let put: u64 = puts.iter().map(|put| number(put, "changes")).sum();
+    assert_eq!(put, FILES, "{puts:?}");
+    assert!(puts.len() < 20, "{} rows", puts.len());
+    let bytes: u64 = puts.iter().map(|put| number(put, "bytes")).sum();
+    assert_eq!(bytes, 4 * FILES);
+    let removal = &of(&all, "remove")[0];
+    assert_eq!(removal["actor_name"], "owner");
+    assert_eq!(removal["target"], "web-1");
+    assert_eq!(removal["detail"]["path"], to.to_str().unwrap());
+    assert_eq!(removal["outcome"], "allowed");
+    // What was tried in vain is there as well.
+    let again = world.cmdop(&["fs", "rm", &there]).await;
+    assert_ne!(again.status, 0, "{again:?}");
+    let failed = wait::until("the failure", || async {
+        let all = records(&world, "file-changed").await;
+        all.into_iter().find(|record| record["outcome"] == "failed")
+    })
+    .await;
+    assert_eq!(failed["detail"]["reason"], "file-unknown");
 }
 
 #[tokio::test]

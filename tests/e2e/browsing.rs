@@ -131,7 +131,7 @@ async fn what_is_skipped_stays_and_the_rest_of_a_move_goes() {
     person.type_keys("am");
     person.sees("skip").await;
     person.type_keys("s");
-    person.sees("1 left as").await;
+    person.sees("left as they were").await;
     let read = |path: PathBuf| std::fs::read_to_string(path).unwrap();
     assert_eq!(read(places.one.join("first")), "1");
     assert_eq!(read(places.one.join("second")), "theirs");

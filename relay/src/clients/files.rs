@@ -46,6 +46,7 @@ pub(super) async fn open(
     let (opened, wait) = oneshot::channel();
     let new = New {
         machine_name: &machine.name,
+        account: account.clone(),
         caller,
         left: Left { first, requests },
         opened,
@@ -53,7 +54,8 @@ pub(super) async fn open(
         over,
     };
     let most = relay.context.limits.file_streams_per_machine;
-    let (guard, stream_token) = relay.file_streams.enter(&link, new, most)?;
+    let reporter = &relay.context.reporter;
+    let (guard, stream_token) = relay.file_streams.enter(&link, new, reporter, most)?;
     let live = relay.enter(&account.claims, guard.stream.meeting.over.clone())?;
     relay.context.meters.file_streams.increment(1);
     let id = guard.stream.id;
