@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::files::Reaches;
 use crate::holder::client::{Holder, Left};
 use crate::identity::{self, Identity};
 use crate::link::{Linker, Work};
@@ -77,7 +78,7 @@ pub async fn run(config: Config, stop: CancellationToken) -> Result<(), Error> {
         runs: data_dir.join("runs"),
         notice: config.notice,
         max_sessions: config.max_sessions,
-        places: Arc::new(config.files.clone()),
+        reaches: Arc::new(Reaches::new(&config.files)),
     };
     serve_locally(&services, &data_dir, &config, &identity, &work, &quit);
     let tracker = work.tracker.clone();

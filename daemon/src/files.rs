@@ -3,15 +3,15 @@
 //! What is done with the files is the business of `cmdop_files`; here is only how it is reached, and
 //! which directories a role may reach.
 
-use std::path::PathBuf;
+mod places;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use cmdop_files::{Roots, Scope, Service};
+use cmdop_files::{Roots, Service};
 use cmdop_proto::file_change::Trail;
 use cmdop_proto::v1::files_up::Message as Up;
 use cmdop_proto::{Refusal, limits, text, v1};
 use cmdop_service::audit::{self, Actor};
-use serde::Deserialize;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
@@ -21,37 +21,11 @@ use crate::lane::{BulkLane, Lease};
 use crate::relay_call;
 use crate::token::Tokens;
 use crate::user::User;
+pub(crate) use places::Reaches;
+pub use places::{Place, Places};
 
 /// Once for an expired token, once for a connection that died while nobody used it.
 const ATTEMPTS: u32 = 3;
-
-/// Which directories each role may reach. A role that is not named may reach what the agent's user may; a
-/// guest that is not named, nothing.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub struct Places {
-    /// Of guests, who only read.
-    pub guest: Option<Vec<PathBuf>>,
-    /// Of members.
-    pub member: Option<Vec<PathBuf>>,
-    /// Of administrators.
-    pub admin: Option<Vec<PathBuf>>,
-    /// Of owners.
-    pub owner: Option<Vec<PathBuf>>,
-}
-
-impl Places {
-    /// What a role may reach; one that is not known is treated as a guest.
-    fn scope(&self, role: &str) -> Scope {
-        let (place, otherwise) = match role {
-            "owner" => (&self.owner, Scope::Whole),
-            "admin" => (&self.admin, Scope::Whole),
-            "member" => (&self.member, Scope::Whole),
-            _ => (&self.guest, Scope::Beneath(Vec::new())),
-        };
-        place.clone().map_or(otherwise, Scope::Beneath)
-    }
-}
 
 /// One stream to open.
 pub(crate) struct Job {
@@ -63,7 +37,7 @@ pub(crate) struct Job {
     pub(crate) user: Arc<User>,
     /// This machine's, for the record of changes.
     pub(crate) hostname: String,
-    pub(crate) places: Arc<Places>,
+    pub(crate) reaches: Arc<Reaches>,
     /// Back to the link that asked.
     pub(crate) link: mpsc::Sender<v1::AgentMessage>,
     /// The agent is stopping.
@@ -95,11 +69,15 @@ async fn serve(job: &Job) -> Result<(), Refusal> {
     let (up, mut down) = open(job).await?;
     let (asked, requests) = mpsc::channel(cmdop_files::QUEUE);
     let (answers, mut answered) = mpsc::channel(cmdop_files::QUEUE);
-    let (user, scope) = (job.user.clone(), job.places.scope(&job.start.role));
-    let disk = tokio::task::spawn_blocking(move || {
-        let service = Service::new(Roots::open(&user.home, &scope), access);
-        cmdop_files::serve(service, requests, &answers);
-    });
+    let (user, reach) = (job.user.clone(), job.reaches.of(&job.start.role));
+    let make = move || {
+        let roots = Roots::open(&user.home, &reach.scope).with_quota(reach.quota);
+        Service::new(roots, access)
+    };
+    cmdop_files::serve(make, requests, answers).map_err(|error| {
+        let message = format!("no thread for the files can be started: {error}");
+        Refusal::unavailable("machine-busy", message).hint("try again later")
+    })?;
     let changes = Changes::of(job);
     let asking = async {
         while let Ok(Some(message)) = down.message().await {
@@ -138,7 +116,6 @@ async fn serve(job: &Job) -> Result<(), Refusal> {
         (down, ()) = async { tokio::join!(asking, answering) } => goodbye(down).await,
         () = job.stop.cancelled() => {}
     }
-    drop(disk);
     Ok(())
 }
 
@@ -234,25 +211,4 @@ async fn open(job: &Job) -> Result<Opened, Refusal> {
 /// The relay itself names its reasons; what has none comes from the connection.
 fn is_transport(status: &Status) -> bool {
     Refusal::from(status).reason.is_empty()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_role_reaches_what_its_machine_gives_it_and_a_guest_nothing_else() {
-        let places: Places = toml::from_str("member = [\"/srv\"]\n").unwrap();
-        assert_eq!(places.scope("owner"), Scope::Whole);
-        assert_eq!(places.scope("member"), Scope::Beneath(vec!["/srv".into()]));
-        for unknown in ["guest", "", "root"] {
-            assert_eq!(places.scope(unknown), Scope::Beneath(Vec::new()));
-        }
-        let places: Places = toml::from_str("guest = [\"/srv/public\"]\n").unwrap();
-        assert_eq!(
-            places.scope("guest"),
-            Scope::Beneath(vec!["/srv/public".into()])
-        );
-        assert_eq!(places.scope("member"), Scope::Whole);
-    }
 }

@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::exec::detached::Table;
-use crate::files::Places;
+use crate::files::Reaches;
 use crate::holder::client::Holder;
 use crate::metrics::Instruments;
 use crate::session::{Command, Handle};
@@ -61,7 +61,7 @@ pub(crate) struct Work {
     pub(crate) notice: Duration,
     pub(crate) max_sessions: usize,
     /// Which directories each role may reach.
-    pub(crate) places: Arc<Places>,
+    pub(crate) reaches: Arc<Reaches>,
 }
 
 /// Keeps a link up.

@@ -56,12 +56,14 @@ impl Staging {
         }
         let mut outcomes = Outcomes::default();
         for file in request.files {
-            match self.stage(roots, &file) {
+            let staged = room(roots, &file, answers).and_then(|()| Ok(self.stage(roots, &file)?));
+            match staged {
                 Ok(staged) => {
                     self.staged.push(staged);
                     outcomes.done();
                 }
-                Err(refusal) => outcomes.refuse(answers, &refusal, &file.path)?,
+                Err(Stop::Refused(refusal)) => outcomes.refuse(answers, &refusal, &file.path)?,
+                Err(Stop::Gone) => return Err(Stop::Gone),
             }
         }
         outcomes.tell(answers)
@@ -168,6 +170,13 @@ impl Staging {
         }
         Ok(())
     }
+}
+
+/// It is written at once: what is announced is spent.
+fn room(roots: &Roots, file: &v1::SmallFile, answers: &Answers<'_>) -> Result<(), Stop> {
+    let bytes = file.data.len() as u64;
+    let mut room = roots.room(bytes, &file.path, answers)?;
+    room.spend(bytes, &file.path, answers)
 }
 
 fn stage_link(staged: &Staged, file: &v1::SmallFile) -> Result<(), Refusal> {

@@ -7,12 +7,15 @@ use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
 use cmdop_proto::{Refusal, limits};
 use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
 
+use crate::answers::{Answers, Stop};
 use crate::fault::{bad, fault, not_a_file};
+use crate::quota::{Quota, Room};
 
 /// What a caller may reach.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +32,7 @@ pub struct Roots {
     home: PathBuf,
     /// `None`: the whole machine.
     roots: Option<Vec<Root>>,
+    quota: Option<Arc<Quota>>,
 }
 
 #[derive(Debug)]
@@ -52,6 +56,7 @@ impl Roots {
             return Self {
                 home: home.to_owned(),
                 roots: None,
+                quota: None,
             };
         };
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -72,7 +77,24 @@ impl Roots {
                 first.unwrap_or_default()
             },
             roots: Some(roots),
+            quota: None,
         }
+    }
+
+    /// What is written here counts towards this limit.
+    #[must_use]
+    pub fn with_quota(self, quota: Option<Arc<Quota>>) -> Self {
+        Self { quota, ..self }
+    }
+
+    /// Room for a file of so many bytes that is about to be written.
+    pub(crate) fn room(
+        &self,
+        bytes: u64,
+        path: &[u8],
+        answers: &Answers<'_>,
+    ) -> Result<Room, Stop> {
+        Room::take(self.quota.as_ref(), bytes, path, answers)
     }
 
     /// What relative paths are relative to.

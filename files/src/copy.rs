@@ -10,7 +10,7 @@ use rustix::io::Errno;
 
 use crate::answers::{Answers, Stop};
 use crate::confine::{Follow, Roots};
-use crate::entry::{kind, mode, mtime_ns};
+use crate::entry::{allocated, kind, mode, mtime_ns};
 use crate::fault::{fault, not_a_file};
 use crate::replace::{Expected, put_in_place};
 use crate::tree::{Go, Step, Visitor, walk};
@@ -36,6 +36,7 @@ pub(crate) fn copy(
             let from = roots.open_directory(&request.from)?;
             let to = make_directory(&parent, &c_name, &request.to)?;
             let mut copier = Copier {
+                roots,
                 roots_to: vec![to],
                 request,
                 answers: &*answers,
@@ -56,7 +57,7 @@ pub(crate) fn copy(
                 &stat,
                 (parent.as_fd(), &c_name),
                 expected,
-                (&request.to, answers),
+                (&request.to, roots, answers),
             )?;
             answers.done(1)
         }
@@ -102,6 +103,7 @@ fn make_directory(parent: &OwnedFd, name: &CStr, path: &[u8]) -> Result<OwnedFd,
 }
 
 struct Copier<'a, 'b> {
+    roots: &'a Roots,
     /// The copies of the directories on the way, from the top.
     roots_to: Vec<OwnedFd>,
     /// Their attributes, which are set when nothing is written to them any more.
@@ -129,7 +131,8 @@ impl Visitor for Copier<'_, '_> {
                 let expected = Expected::find(to, name, &path, self.request.replace())?;
                 let from = (step.directory, step.name);
                 let to = (to.as_fd(), step.name);
-                one(from, step.stat, to, expected, (&path, self.answers))?;
+                let about = (&path[..], self.roots, self.answers);
+                one(from, step.stat, to, expected, about)?;
             }
             // A device is not copied: it would not be the same device.
             _ => return Ok(Go::Past),
@@ -158,7 +161,7 @@ fn one(
     stat: &Stat,
     (to, to_name): (BorrowedFd<'_>, &CStr),
     expected: Expected,
-    (path, answers): (&[u8], &Answers<'_>),
+    (path, roots, answers): (&[u8], &Roots, &Answers<'_>),
 ) -> Result<(), Stop> {
     let say = |errno| fault("copy to", path, errno);
     let name = std::ffi::OsStr::from_bytes(to_name.to_bytes());
@@ -176,6 +179,8 @@ fn one(
             AtFlags::SYMLINK_NOFOLLOW,
         );
     } else {
+        let mut room = roots.room(allocated(stat), path, answers)?;
+        room.spend(allocated(stat), path, answers)?;
         contents((from, from_name), (to, &temporary), path, answers).inspect_err(|_| {
             let _ = rustix::fs::unlinkat(to, &temporary, AtFlags::empty());
         })?;
@@ -204,7 +209,7 @@ fn contents(
     let private = Mode::RUSR | Mode::WUSR;
     let target = rustix::fs::openat(to, temporary, writing, private).map_err(say)?;
     if rustix::fs::ioctl_ficlone(&target, &source).is_err() {
-        require_room(&target, crate::entry::allocated(&stat), path)?;
+        require_room(&target, allocated(&stat), path)?;
         copy_data(&source, &target, stat.st_size as u64, |errno| match errno {
             Some(errno) => Err(say(errno).into()),
             None => answers.wanted(),

@@ -7,6 +7,7 @@
 //! * Every path is opened beneath the directories that the caller may reach; what leads out is refused by
 //!   the kernel, not by looking at the text.
 //! * Only regular files are opened. A file appears under its name whole, or not at all.
+//! * What a role writes stays below its quota, where its directories have one.
 //! * Nothing is allocated by a length that a caller names, beyond the bounds of `cmdop_proto::limits`.
 
 #![allow(
@@ -24,7 +25,9 @@ mod fault;
 #[cfg(any(test, fuzzing))]
 pub mod fuzzed;
 mod hash;
+mod linked;
 mod listing;
+mod quota;
 mod reader;
 mod replace;
 mod search;
@@ -36,5 +39,6 @@ mod writer;
 
 pub use answers::Caller;
 pub use confine::{Roots, Scope};
-pub use serve::{QUEUE, serve};
+pub use quota::Quota;
+pub use serve::{QUEUE, serve, stand_back};
 pub use service::Service;

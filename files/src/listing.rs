@@ -1,7 +1,5 @@
 //! Stat, list, and what a tree takes.
 
-use std::collections::HashSet;
-
 use cmdop_proto::v1::file_response::Response;
 use cmdop_proto::{Refusal, v1};
 use globset::{Glob, GlobBuilder, GlobSet, GlobSetBuilder};
@@ -11,6 +9,7 @@ use crate::answers::{Answers, Outcomes, Stop};
 use crate::confine::{Follow, Roots};
 use crate::entry::{allocated, entry, entry_in, kind};
 use crate::fault::{fault, shown};
+use crate::linked::Linked;
 use crate::tree::{Go, Step, Visitor, walk};
 
 /// Entries in one message: with paths of usual length some 30 KiB, so that a listing begins at once.
@@ -171,7 +170,7 @@ pub(crate) fn usage(
             disk_available: disk.f_bavail.saturating_mul(disk.f_frsize),
             ..v1::DiskUsage::default()
         },
-        linked: HashSet::new(),
+        linked: Linked::default(),
         answers,
     };
     sum.add(&stat);
@@ -182,26 +181,21 @@ pub(crate) fn usage(
     answers.last(Response::Usage(usage))
 }
 
-/// Files with several names that are remembered, so that each counts once: 24 MiB at most.
-const MAX_LINKED: usize = 1 << 20;
-
 /// The sum so far is told after so many entries.
 const TELL_EVERY: u64 = 16_384;
 
 struct Sum<'a, 'b> {
     usage: v1::DiskUsage,
-    linked: HashSet<(u64, u64)>,
+    linked: Linked,
     answers: &'a mut Answers<'b>,
 }
 
 impl Sum<'_, '_> {
     fn add(&mut self, stat: &rustix::fs::Stat) {
-        let is_directory = kind(stat) == v1::FileKind::Directory;
-        let is_linked = !is_directory && stat.st_nlink > 1 && self.linked.len() < MAX_LINKED;
-        if is_linked && !self.linked.insert((stat.st_dev as u64, stat.st_ino as u64)) {
+        if !self.linked.is_new(stat) {
             return;
         }
-        if is_directory {
+        if kind(stat) == v1::FileKind::Directory {
             self.usage.directories += 1;
         } else {
             self.usage.files += 1;

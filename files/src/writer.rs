@@ -18,6 +18,7 @@ use crate::confine::Roots;
 use crate::entry::entry;
 use crate::fault::{bad, fault, shown};
 use crate::hash::{self, Running};
+use crate::quota::Room;
 use crate::reader;
 use crate::replace::{Expected, put_in_place};
 
@@ -44,6 +45,7 @@ pub(crate) struct Writer {
     name: OsString,
     path: Bytes,
     expected: Expected,
+    room: Room,
     running: Running,
     chunk: blake3::Hasher,
     /// Where the next piece of the chunk belongs.
@@ -70,6 +72,7 @@ impl Writer {
         let stat = rustix::fs::fstat(&file).map_err(|errno| fault("look at", path, errno))?;
         let missing = request.size.saturating_sub(crate::entry::allocated(&stat));
         require_room(&file, missing, path)?;
+        let room = roots.room(missing, path, answers)?;
         let present = crate::entry::present(&directory, &name).ok().flatten();
         let mut running = Running::new();
         if stat.st_size > 0 || request.without_md5 {
@@ -86,6 +89,7 @@ impl Writer {
             name,
             path: path.clone(),
             expected,
+            room,
             running,
             chunk: blake3::Hasher::new(),
             next: 0,
@@ -108,6 +112,7 @@ impl Writer {
             self.unstarted = 0;
         }
         self.room_for(data.len())?;
+        self.room.spend(data.len() as u64, &self.path, answers)?;
         write_all(&self.file, data, request.offset)
             .map_err(|errno| fault("write", &self.path, errno))?;
         self.chunk.update(data);

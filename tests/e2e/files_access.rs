@@ -147,3 +147,41 @@ async fn a_patched_client_of_a_guest_is_refused_by_the_relay() {
     assert_eq!(refused.code(), tonic::Code::PermissionDenied, "{refused:?}");
     assert!(target.exists());
 }
+
+#[tokio::test]
+async fn a_role_keeps_no_more_in_its_directories_than_its_quota() {
+    let mut world = World::start().await;
+    let member = world.add_account("worker", "member").await;
+    let inside = world.directory().join("in");
+    std::fs::create_dir(&inside).unwrap();
+    let machine = world.machine("web-1");
+    machine.stop().await;
+    machine.configure(&format!(
+        "[files]\nmember = [\"{}\"]\n[files.quota]\nmember = 1_000_000\n",
+        inside.display()
+    ));
+    machine.run().await;
+    let run = async |args: &[&str]| member.cli.run(args).await;
+    let (large, small) = (
+        world.directory().join("large"),
+        world.directory().join("small"),
+    );
+    std::fs::write(&large, vec![b'x'; 600_000]).unwrap();
+    std::fs::write(&small, "fits").unwrap();
+    let there = on("web-1", &inside);
+    let twin = on("web-1", &inside.join("twin"));
+    run(&["cp", "-q", text(&large), &there]).await.ok();
+    let copy = ["cp", "-q", text(&large), twin.as_str()];
+    let second = run(&copy).await;
+    second.refused(75, &["quota"]);
+    let on_machine = run(&["cp", "-q", &on("web-1", &inside.join("large")), &twin]).await;
+    assert!(on_machine.err().contains("quota"), "{on_machine:?}");
+    assert!(!inside.join("twin").exists(), "half a file has no name");
+    run(&["cp", "-q", text(&small), &there]).await.ok();
+    run(&["fs", "rm", &on("web-1", &inside.join("large"))])
+        .await
+        .ok();
+    run(&copy).await.ok();
+    // Who is not confined has no quota.
+    world.cmdop(&["cp", "-q", text(&large), &there]).await.ok();
+}

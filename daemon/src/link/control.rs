@@ -243,7 +243,7 @@ impl Linker {
             tokens: self.tokens.clone(),
             user: self.work.user.clone(),
             hostname: self.work.hostname.clone(),
-            places: self.work.places.clone(),
+            reaches: self.work.reaches.clone(),
             link: link.up.clone(),
             stop: self.work.stop.clone(),
         };
