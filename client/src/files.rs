@@ -9,6 +9,7 @@ mod feed;
 
 use std::path::Path;
 
+pub use cmdop_files::stand_back;
 use cmdop_files::{Roots, Scope, Service};
 use cmdop_proto::v1::file_request::Request as Ask;
 use cmdop_proto::v1::file_response::Response;
@@ -230,11 +231,14 @@ fn here() -> (mpsc::Sender<v1::FileRequest>, Answers) {
     let (answers, answered) = mpsc::channel(cmdop_files::QUEUE);
     // It cannot fail: the queue is new.
     let _ = requests.try_send(open_request("", ""));
-    tokio::task::spawn_blocking(move || {
+    let make = || {
         let roots = Roots::open(Path::new("."), &Scope::Whole);
-        let service = Service::new(roots, v1::FileAccess::Write);
-        cmdop_files::serve(service, asked, &answers);
-    });
+        Service::new(roots, v1::FileAccess::Write)
+    };
+    if let Err(error) = cmdop_files::serve(make, asked, answers) {
+        // Whoever asks hears that nobody answers.
+        tracing::warn!(%error, "no thread for the files of this machine");
+    }
     let source = Source::Here(answered);
     (requests, Answers { source })
 }

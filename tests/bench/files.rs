@@ -83,13 +83,7 @@ impl Copier {
 }
 
 /// Measures all in turn, `rounds` times.
-pub(crate) async fn measure(
-    world: &World,
-    sshd: Option<&Sshd>,
-    candidates: &[Candidate],
-    rounds: usize,
-    table: &mut Table,
-) {
+pub(crate) async fn measure(world: &World, sshd: Option<&Sshd>, rounds: usize, table: &mut Table) {
     let directory = world.directory().join("files");
     std::fs::create_dir(&directory).expect("a directory");
     let large = directory.join("large");
@@ -139,8 +133,8 @@ pub(crate) async fn measure(
         .await;
     }
     resumed(world, &large, &directory).await;
-    beside(world, sshd, candidates, (&large, &directory), rounds, table).await;
     memory(world, &large, &directory).await;
+    remove(&directory);
 }
 
 /// How much of a file travels again when its copy is killed at 70 % and resumed.
@@ -220,14 +214,17 @@ fn remove(path: &Path) {
 }
 
 /// Echo in a session of the machine that is copied to at the same time.
-async fn beside(
+pub(crate) async fn beside(
     world: &World,
     sshd: Option<&Sshd>,
     candidates: &[Candidate],
-    (large, directory): (&Path, &Path),
     rounds: usize,
     table: &mut Table,
 ) {
+    let directory = world.directory().join("beside");
+    std::fs::create_dir(&directory).expect("a directory");
+    let large = directory.join("large");
+    write_noise(&large, LARGE);
     let (mut alone, mut beside) = (Race::new(), Race::new());
     for candidate in candidates {
         let copier = match (candidate.name, sshd) {
@@ -261,6 +258,7 @@ async fn beside(
         copying.join().expect("the copies succeed");
         tokio::task::yield_now().await;
     }
+    remove(&directory);
     table.row("echo alone, p99", "", &alone, 0.99);
     table.row("echo beside a transfer, p50", "", &beside, 0.5);
     table.row(

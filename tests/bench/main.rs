@@ -88,7 +88,10 @@ async fn main() {
         fanout::measure(&world, sshd.as_ref(), plan.rounds(5), &mut table).await;
     }
     if plan.wants("files") {
-        files::measure(
+        files::measure(&world, sshd.as_ref(), plan.rounds(5), &mut table).await;
+    }
+    if plan.wants("files") || plan.wants("beside") {
+        files::beside(
             &world,
             sshd.as_ref(),
             &candidates,

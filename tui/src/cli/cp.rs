@@ -70,6 +70,7 @@ pub(super) struct Args {
 }
 
 pub(super) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
+    cmdop_client::files::stand_back();
     let mut paths: Vec<Location> = args.paths.iter().map(|path| location(path)).collect();
     let target = paths.pop().unwrap_or_else(unreachable_target);
     let options = Options {
