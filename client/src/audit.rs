@@ -58,7 +58,7 @@ async fn page(
 /// What a check of the whole chain found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
-    /// Records that hold, from the first.
+    /// Records that hold, from the first that is there.
     pub held: u64,
     /// The first that does not, if any.
     pub fault: Option<Fault>,
@@ -86,7 +86,7 @@ pub async fn verify(connection: &Connection) -> Result<Verdict, Error> {
         });
         if is_end || whole.is_err() {
             return Ok(Verdict {
-                held: chain.seq(),
+                held: chain.held(),
                 fault: whole.err(),
             });
         }

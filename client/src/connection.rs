@@ -12,6 +12,7 @@ use cmdop_proto::limits::MAX_FRAME;
 use cmdop_proto::v1;
 use cmdop_proto::v1::account_service_client::AccountServiceClient;
 use cmdop_proto::v1::audit_service_client::AuditServiceClient;
+use cmdop_proto::v1::catalogue_service_client::CatalogueServiceClient;
 use cmdop_proto::v1::exec_service_client::ExecServiceClient;
 use cmdop_proto::v1::file_service_client::FileServiceClient;
 use cmdop_proto::v1::fleet_admin_service_client::FleetAdminServiceClient;
@@ -113,6 +114,11 @@ impl Relay {
     /// API keys; only on [`Connection::control`].
     pub fn keys(&self) -> KeyServiceClient<Authorised> {
         KeyServiceClient::new(self.channel.clone()).max_decoding_message_size(MAX_FRAME)
+    }
+
+    /// `CatalogueService` of a control plane.
+    pub fn catalogue(&self) -> CatalogueServiceClient<Authorised> {
+        CatalogueServiceClient::new(self.channel.clone()).max_decoding_message_size(MAX_FRAME)
     }
 
     /// The audit log; only on [`Connection::control`].

@@ -19,6 +19,7 @@ pub mod account;
 pub mod attach;
 pub mod audit;
 pub mod backoff;
+pub mod catalogue;
 pub mod clock;
 pub mod connection;
 pub mod dial;

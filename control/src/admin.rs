@@ -12,7 +12,7 @@ use crate::args::Place;
 use crate::bootstrap::LOGIN_PREFIX;
 use crate::clock::Clock;
 use crate::enrollment::{self, Guest};
-use crate::grpc::refusal;
+use crate::grpc::{member_refusal, refusal};
 use crate::secret::Secret;
 use crate::store::{
     self, Account, Actor, AddAccountError, AddWorkspaceError, Database, DatabaseUrl, Known,
@@ -96,7 +96,7 @@ pub async fn migrate(place: &Place) -> Result<(), Error> {
 }
 
 /// The data directory and the database of a place.
-fn located(place: &Place) -> Result<(PathBuf, Database), Error> {
+pub(crate) fn located(place: &Place) -> Result<(PathBuf, Database), Error> {
     let directory = config::directory(place.data_dir.as_deref())?;
     let url = place.database.as_deref().map(DatabaseUrl::parse);
     let database = config::database(&directory, url.transpose()?);
@@ -208,6 +208,18 @@ impl Admin {
         Ok(workspace
             .enable_account(known.account, self.clock.now_ms())
             .await?)
+    }
+
+    /// Gives an account another role. Tokens that name the old one are void.
+    pub async fn set_role(&self, name: &str, role: Role) -> Result<(), Error> {
+        let known = self.account(name).await?;
+        let workspace = self.in_hand(known.workspace);
+        let changed = workspace
+            .set_role(name, role, |_, _| true, self.clock.now_ms())
+            .await;
+        changed
+            .map(drop)
+            .map_err(|error| member_refusal(error, name).into())
     }
 
     /// A secret that logs an account in once.

@@ -19,6 +19,7 @@ pub struct Args {
 
 const EXAMPLES: &str = "Examples:
   cmdop-control serve --listen 0.0.0.0:7443 --public-url https://control.example.org:7443
+  cmdop-control backup /backups/control.tar
   cmdop-control admin create-account ada --role member
   cmdop-control admin enroll-token --lifetime 1h --label site=lab";
 
@@ -29,6 +30,10 @@ pub enum Verb {
     Serve(ServeFlags),
     /// Bring the database up to this version without serving; the server must be stopped.
     Migrate(Place),
+    /// Put everything that cannot be made again, database and keys, into one file, also while the server runs.
+    Backup(BackupArgs),
+    /// Make an empty data directory (and an empty PostgreSQL database) what they were at a backup.
+    Restore(BackupArgs),
     /// Work on the database directly, also while the server runs.
     Admin(AdminArgs),
 }
@@ -63,6 +68,15 @@ pub struct ServeFlags {
     /// The account that the first start makes [default: this user's name].
     #[arg(long, value_name = "NAME", env = "CMDOP_CONTROL_OWNER")]
     pub owner: Option<String>,
+    /// How long the records of sessions are kept after their end, at least 1d [default: 90d].
+    #[arg(long, value_name = "AGE", env = "CMDOP_CONTROL_KEEP_SESSIONS")]
+    pub keep_sessions: Option<String>,
+    /// How long the audit log is kept, at least 30d, or `forever` [default: forever].
+    #[arg(long, value_name = "AGE", env = "CMDOP_CONTROL_KEEP_AUDIT")]
+    pub keep_audit: Option<String>,
+    /// Address for Prometheus (plain HTTP) [default: none].
+    #[arg(long, value_name = "ADDR", env = "CMDOP_CONTROL_METRICS_LISTEN")]
+    pub metrics_listen: Option<SocketAddr>,
 }
 
 /// Where the state is.
@@ -86,6 +100,16 @@ pub struct Place {
         global = true
     )]
     pub database: Option<String>,
+}
+
+/// What `backup` and `restore` take.
+#[derive(Debug, clap::Args)]
+pub struct BackupArgs {
+    /// The file of the backup. It holds every key of this control plane: keep it as safe as those.
+    pub file: PathBuf,
+    /// Where the state is.
+    #[command(flatten)]
+    pub place: Place,
 }
 
 /// What `admin` takes.
@@ -153,6 +177,14 @@ pub enum Task {
     EnableAccount {
         /// The account.
         name: String,
+    },
+    /// Give an account another role in its workspace; the last owner stays one.
+    SetRole {
+        /// The account.
+        name: String,
+        /// What it may do: owner, admin, member or guest.
+        #[arg(value_parser = role)]
+        role: Role,
     },
     /// Print a secret that logs an account in once.
     LoginSecret {

@@ -2,6 +2,8 @@
 //!
 //! A [`Config`] is complete and consistent; nothing after it looks at a flag or a file again.
 
+mod keep;
+
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
@@ -16,6 +18,8 @@ use crate::clock::Clock;
 use crate::names;
 use crate::store::{self, Database, DatabaseUrl};
 
+pub use keep::Keep;
+
 /// Where it listens unless told otherwise.
 pub const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7443);
 
@@ -29,6 +33,9 @@ struct File {
     public_url: Option<String>,
     log_format: Option<LogFormat>,
     owner: Option<String>,
+    keep_sessions: Option<String>,
+    keep_audit: Option<String>,
+    metrics_listen: Option<SocketAddr>,
 }
 
 /// Everything that is needed to serve.
@@ -44,6 +51,10 @@ pub struct Config {
     pub public_url: Option<PublicUrl>,
     /// The name of the account that the first start makes.
     pub owner: Option<String>,
+    /// How long records are kept.
+    pub keep: Keep,
+    /// Where Prometheus reads its metrics (plain HTTP); without it, nowhere.
+    pub metrics_listen: Option<SocketAddr>,
     /// What time it is; tests hold a clone and set it forward.
     pub clock: Clock,
 }
@@ -66,6 +77,9 @@ pub enum Error {
         /// What was given.
         url: String,
     },
+    /// How long something is to be kept.
+    #[error(transparent)]
+    Keep(#[from] keep::Error),
     /// The owner's name.
     #[error("`{name}` cannot be the owner's name: {hint}")]
     Owner {
@@ -85,6 +99,8 @@ impl Config {
             database: None,
             public_url: None,
             owner: None,
+            keep: Keep::default(),
+            metrics_listen: None,
             clock: Clock::default(),
         }
     }
@@ -96,6 +112,8 @@ impl Config {
         let public_url = flags.public_url.clone().or(file.public_url);
         let database = flags.database.as_deref().or(file.database.as_deref());
         let owner = flags.owner.clone().or(file.owner);
+        let keep_sessions = flags.keep_sessions.clone().or(file.keep_sessions);
+        let keep_audit = flags.keep_audit.clone().or(file.keep_audit);
         let config = Self {
             listen: flags.listen.or(file.listen).unwrap_or(DEFAULT_LISTEN),
             data_dir: directory(flags.data_dir.as_deref().or(file.data_dir.as_deref()))?,
@@ -105,6 +123,8 @@ impl Config {
                 Some(name) => Some(checked_owner(name)?),
                 None => owner_from_system(user),
             },
+            keep: Keep::read(keep_sessions.as_deref(), keep_audit.as_deref())?,
+            metrics_listen: flags.metrics_listen.or(file.metrics_listen),
             clock: Clock::default(),
         };
         let log_format = flags.log_format.or(file.log_format).unwrap_or_default();
@@ -121,7 +141,7 @@ pub fn directory(named: Option<&Path>) -> Result<PathBuf, data_dir::Error> {
 }
 
 /// The database's file in the data directory.
-const DATABASE: &str = "control.db";
+pub(crate) const DATABASE: &str = "control.db";
 
 /// Where the facts are kept: on the server that was named, or in the data directory.
 pub fn database(data_dir: &Path, named: Option<DatabaseUrl>) -> Database {

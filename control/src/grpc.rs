@@ -12,6 +12,7 @@ mod machines;
 mod members;
 
 pub(crate) use machines::refusal;
+pub(crate) use members::refusal as member_refusal;
 
 use axum::Router;
 use cmdop_proto::limits::MAX_FRAME;

@@ -6,6 +6,7 @@
 
 pub mod admin;
 pub mod args;
+pub mod backup;
 pub mod clock;
 pub mod config;
 pub mod lifetimes;
@@ -17,7 +18,9 @@ mod bootstrap;
 mod ca;
 mod enrollment;
 mod grpc;
+mod housekeeping;
 mod invitation;
+mod meters;
 mod names;
 mod oauth;
 mod pages;

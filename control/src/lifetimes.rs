@@ -33,8 +33,17 @@ pub const LONGEST_ENROLL_TOKEN: Duration = Duration::from_secs(30 * 24 * 60 * 60
 /// An access token that an API key was exchanged for: its program can make a new one at any time.
 pub const KEY_TOKEN: Duration = Duration::from_secs(15 * 60);
 
-/// The record of a session after its end.
+/// The record of a session after its end, unless the configuration says otherwise.
 pub const SESSION_RECORD: Duration = Duration::from_secs(90 * 24 * 60 * 60);
+
+/// The shortest that the record of a session can be kept: a relay that was cut off for a while tells late.
+pub const SHORTEST_SESSION_RECORD: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The shortest that the audit log can be kept: a report that is delivered twice is known by its record.
+pub const SHORTEST_AUDIT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// What is dropped of an audit log that is kept for a limited time, at once: a trim is a record itself.
+pub const AUDIT_TRIM: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// An invitation unless asked otherwise: a weekend.
 pub const INVITATION: Duration = Duration::from_secs(3 * 24 * 60 * 60);

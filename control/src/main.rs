@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use cmdop_control::args::{Args, Verb};
-use cmdop_control::{Config, admin};
+use cmdop_control::{Config, admin, backup};
 use cmdop_service::{descriptors, listen, shutdown, telemetry};
 
 fn main() -> ExitCode {
@@ -29,9 +29,9 @@ fn run(args: Args) -> anyhow::Result<()> {
                 listen::announce(running.address);
                 running.ended().await?;
             }
-            Verb::Migrate(place) => {
-                admin::migrate(&place).await?;
-            }
+            Verb::Migrate(place) => admin::migrate(&place).await?,
+            Verb::Backup(args) => backup::cli::back_up(&args).await?,
+            Verb::Restore(args) => backup::cli::restore(&args).await?,
             Verb::Admin(args) => admin::run(args).await?,
         }
         Ok(())

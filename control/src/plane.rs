@@ -8,6 +8,8 @@ use tokio_util::sync::CancellationToken;
 use crate::assertion::Used;
 use crate::ca::Ca;
 use crate::clock::Clock;
+use crate::config::Keep;
+use crate::meters::Meters;
 use crate::pages::PageLogins;
 use crate::password::Passwords;
 use crate::signer::Signer;
@@ -25,6 +27,10 @@ pub(crate) struct ControlPlane {
     pub ca: Ca,
     /// What time it is.
     pub clock: Clock,
+    /// Counts what is done.
+    pub meters: Meters,
+    /// How long records are kept.
+    pub keep: Keep,
     /// `https://host:port`: what stands in tokens as `iss`, and where the pages are.
     pub issuer: String,
     /// All the URLs under which this server is reached, the issuer among them.

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use axum::{Router, extract::Request};
@@ -23,20 +24,18 @@ use tonic::service::Routes;
 use crate::assertion::Used;
 use crate::ca::{self, Ca, LOOPBACK};
 use crate::config::{self, Config};
-use crate::lifetimes::SESSION_RECORD;
+use crate::housekeeping::keep_house;
+use crate::meters::Meters;
 use crate::pages::PageLogins;
 use crate::password::Passwords;
 use crate::plane::{ControlPlane, Shared};
 use crate::signer::{self, Signer};
-use crate::store::{self, Schema};
+use crate::store::{self, Outcome, Schema};
 use crate::throttle::Throttle;
-use crate::{bootstrap, grpc, oauth, pages};
+use crate::{backup, bootstrap, grpc, oauth, pages};
 
 /// How long open requests may run on after SIGTERM: the promise is to be gone within 10 s.
 const DRAIN: Duration = Duration::from_secs(5);
-
-/// How often what has expired is dropped.
-const HOUSEKEEPING: Duration = Duration::from_secs(10 * 60);
 
 /// A form has a few short fields; the longest is a token.
 const MAX_FORM: usize = 64 << 10;
@@ -50,6 +49,9 @@ pub enum Error {
     /// The data directory.
     #[error(transparent)]
     DataDir(#[from] data_dir::Error),
+    /// Half of a restore is there.
+    #[error(transparent)]
+    Restore(#[from] backup::Error),
     /// The database.
     #[error(transparent)]
     Open(#[from] store::OpenError),
@@ -85,6 +87,8 @@ pub enum Error {
 pub struct Running {
     /// Where it listens.
     pub address: SocketAddr,
+    /// Where Prometheus reads its metrics.
+    pub metrics_address: Option<SocketAddr>,
     /// How it is reached: the issuer of its tokens.
     pub url: String,
     /// The private CA's certificate, PEM: what its clients trust.
@@ -111,12 +115,24 @@ impl Running {
 /// Starts a control plane; returns when it listens. It runs until `stop`.
 pub async fn serve(config: Config, stop: CancellationToken) -> Result<Running, Error> {
     let data = DataDir::open(&config.data_dir, "cmdop-control")?;
+    backup::refuse_unfinished(data.path())?;
     let now_ms = config.clock.now_ms();
     let database = config::database(data.path(), config.database.clone());
+    let meters = if config.metrics_listen.is_some() {
+        Meters::new()
+    } else {
+        Meters::none()
+    };
     let store = store::open(&database, Schema::Migrate).await?;
+    let store = store.counted_by(meters.clone());
+    let throttled = meters.throttled();
     let (ca, signer) = keys(data.path(), now_ms).await?;
     let owner_login = data.join(OWNER_LOGIN);
     bootstrap::first_start(&store, config.owner.as_deref(), &owner_login, now_ms).await?;
+    let metrics = match config.metrics_listen {
+        Some(address) => Some(listen::bind_for("--metrics-listen", address).await?),
+        None => None,
+    };
     let listener = listen::bind(config.listen).await?;
     let address = listener
         .local_addr()
@@ -128,9 +144,11 @@ pub async fn serve(config: Config, stop: CancellationToken) -> Result<Running, E
         signer,
         ca,
         clock: config.clock,
+        keep: config.keep,
+        meters,
         issuer: names.issuer,
         own_urls: names.urls,
-        throttle: Throttle::default(),
+        throttle: Throttle::counting(throttled),
         passwords: Passwords::default(),
         assertions: Used::default(),
         page_logins: PageLogins::default(),
@@ -138,11 +156,14 @@ pub async fn serve(config: Config, stop: CancellationToken) -> Result<Running, E
         stop: stop.clone(),
     });
     let routes = routes(&plane).await?;
+    let metrics_address = metrics.as_ref().and_then(|m| m.local_addr().ok());
+    let listeners = Listeners { listener, metrics };
     let mut tasks = JoinSet::new();
-    tasks.spawn(run(plane.clone(), data, listener, tls, routes, stop));
+    tasks.spawn(run(plane.clone(), data, listeners, tls, routes, stop));
     tracing::info!(%address, url = plane.issuer, "serving");
     Ok(Running {
         address,
+        metrics_address,
         url: plane.issuer.clone(),
         ca_pem: plane.ca.pem().to_owned(),
         ca_fingerprint: plane.ca.fingerprint(),
@@ -170,11 +191,49 @@ fn identity(ca: &Ca, hosts: &[String], now_ms: u64) -> Result<Arc<ServerConfig>,
     Ok(tls::server_config(chain.as_bytes(), key.as_bytes())?)
 }
 
+/// Where it is asked.
+struct Listeners {
+    listener: TcpListener,
+    metrics: Option<TcpListener>,
+}
+
+/// Never ends.
+async fn serve_metrics(plane: &Shared, listener: Option<TcpListener>) {
+    let Some(listener) = listener else {
+        return std::future::pending().await;
+    };
+    let render = |State(plane): State<Shared>| async move { plane.meters.render() };
+    let router = Router::new()
+        .route("/metrics", get(render))
+        .with_state(plane.clone());
+    if let Err(error) = axum::serve(listener, router).await {
+        tracing::error!(%error, "metrics are served no longer");
+    }
+    std::future::pending::<()>().await;
+}
+
+/// Counts each answer, by gRPC or not.
+async fn count(State(plane): State<Shared>, request: Request, next: Next) -> Response {
+    let answer = next.run(request).await;
+    let is_no = answer.status().is_client_error()
+        || answer.status().is_server_error()
+        || answer
+            .headers()
+            .get("grpc-status")
+            .is_some_and(|code| code != "0");
+    plane.meters.answered(if is_no {
+        Outcome::Denied
+    } else {
+        Outcome::Allowed
+    });
+    answer
+}
+
 /// Serves, keeps house, and lets go of the data directory last.
 async fn run(
     plane: Shared,
     data: DataDir,
-    listener: TcpListener,
+    Listeners { listener, metrics }: Listeners,
     tls: Arc<ServerConfig>,
     routes: Routes,
     stop: CancellationToken,
@@ -183,26 +242,11 @@ async fn run(
     let served = tokio::select! {
         served = service::serve(listener, tls, routes, stop, DRAIN) => served,
         () = keep_house(&plane) => Ok(()),
+        () = serve_metrics(&plane, metrics) => Ok(()),
     };
     plane.store.close().await;
     drop(data);
     served.map_err(|error| Error::Serving(error.to_string()))
-}
-
-async fn keep_house(plane: &ControlPlane) {
-    let mut ticks = tokio::time::interval(HOUSEKEEPING);
-    loop {
-        ticks.tick().await;
-        let now_ms = plane.clock.now_ms();
-        let ended_before = now_ms.saturating_sub(SESSION_RECORD.as_millis() as u64);
-        let forgotten = match plane.store.forget(now_ms).await {
-            Ok(()) => plane.store.forget_sessions(ended_before).await,
-            failed => failed,
-        };
-        if let Err(error) = forgotten {
-            tracing::error!(%error, "what has expired could not be dropped");
-        }
-    }
 }
 
 async fn routes(plane: &Shared) -> Result<Routes, Error> {
@@ -213,9 +257,11 @@ async fn routes(plane: &Shared) -> Result<Routes, Error> {
         .fallback(unknown)
         .layer(DefaultBodyLimit::max(MAX_FORM))
         .with_state(plane.clone());
-    grpc::routes(plane, pages)
+    let routes = grpc::routes(plane, pages)
         .await
-        .map_err(|error| Error::Reflection(error.to_string()))
+        .map_err(|error| Error::Reflection(error.to_string()))?;
+    let counted = middleware::from_fn_with_state(plane.clone(), count);
+    Ok(Routes::from(routes.into_axum_router().layer(counted)))
 }
 
 /// What is not there: in the words of who asks.

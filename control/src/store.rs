@@ -25,6 +25,7 @@ mod revocations;
 mod sessions;
 mod standing;
 mod transaction;
+mod trim;
 mod workspaces;
 
 #[cfg(test)]
@@ -32,6 +33,8 @@ mod scratch;
 
 use cmdop_proto::{Refusal, WorkspaceId};
 use tokio::sync::watch;
+
+use crate::meters::Meters;
 
 pub use accounts::{Account, AddAccountError};
 pub use audit::{Actor, AuditFilter, Event, Outcome, PAGE as AUDIT_PAGE};
@@ -46,6 +49,7 @@ pub use logins::{Login, LoginError, Method, RefreshError};
 pub use machines::{Machine, MachineError};
 pub use members::MemberError;
 pub use open::{Database, DatabaseUrl, Error as OpenError, Schema, open};
+pub(crate) use open::{copy_file, examine_file, must_be_known, postgres_version};
 pub use relays::{NewRelay, Relay};
 pub use revocations::{Claim, Revocation};
 pub use sessions::{After, SessionFilter};
@@ -83,6 +87,7 @@ pub struct Store {
     pool: Pool,
     /// Counts the changes that this process committed: wakes those who follow.
     committed: watch::Sender<u64>,
+    meters: Meters,
 }
 
 impl Store {
@@ -90,7 +95,15 @@ impl Store {
         Self {
             pool,
             committed: watch::Sender::new(0),
+            meters: Meters::none(),
         }
+    }
+
+    /// Counts what is done from here on.
+    #[must_use]
+    pub(crate) fn counted_by(mut self, meters: Meters) -> Self {
+        self.meters = meters;
+        self
     }
 
     /// The handle for one tenant's rows.
@@ -120,12 +133,21 @@ impl Store {
 
     /// Sees the rows of all workspaces.
     async fn read(&self) -> Result<Transaction, Error> {
-        self.pool.begin(Reach::All, Purpose::Read).await
+        self.begin(Reach::All, Purpose::Read).await
     }
 
     /// Changes what belongs to no workspace.
     async fn write(&self) -> Result<Transaction, Error> {
-        self.pool.begin(Reach::All, Purpose::Write).await
+        self.begin(Reach::All, Purpose::Write).await
+    }
+
+    /// Timed with the wait for its turn.
+    async fn begin(&self, reach: Reach, purpose: Purpose) -> Result<Transaction, Error> {
+        let timer = match purpose {
+            Purpose::Read => self.meters.read(),
+            Purpose::Write => self.meters.write(),
+        };
+        self.pool.begin(reach, purpose, timer).await
     }
 
     async fn commit(&self, transaction: Transaction) -> Result<(), Error> {
@@ -147,13 +169,13 @@ impl Workspace<'_> {
     /// Sees this workspace's rows.
     async fn read(&self) -> Result<Transaction, Error> {
         let reach = Reach::One(self.id);
-        self.store.pool.begin(reach, Purpose::Read).await
+        self.store.begin(reach, Purpose::Read).await
     }
 
     /// Changes this workspace's rows, alone among those who do.
     async fn write(&self) -> Result<Transaction, Error> {
         let reach = Reach::One(self.id);
-        self.store.pool.begin(reach, Purpose::Write).await
+        self.store.begin(reach, Purpose::Write).await
     }
 
     /// The same rows in the hands of `actor`.

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use metrics::Counter;
 use tokio::time::Instant;
 
 /// Buckets that are kept. More strangers than this at the same time have to wait.
@@ -65,9 +66,17 @@ pub(crate) const DENIALS: Rule = Rule {
 };
 
 /// The buckets.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Throttle {
     buckets: Mutex<HashMap<String, Bucket>>,
+    /// Those who had to wait.
+    refused: Option<Counter>,
+}
+
+impl std::fmt::Debug for Throttle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Throttle")
+    }
 }
 
 #[derive(Debug)]
@@ -78,8 +87,24 @@ struct Bucket {
 }
 
 impl Throttle {
+    /// One that counts those who have to wait.
+    pub(crate) fn counting(refused: Counter) -> Self {
+        Self {
+            refused: Some(refused),
+            ..Self::default()
+        }
+    }
+
     /// Takes one try from the bucket of `key`; or says how long to wait for the next.
     pub(crate) fn take(&self, key: String, rule: Rule, now: Instant) -> Result<(), Duration> {
+        self.try_take(key, rule, now).inspect_err(|_| {
+            if let Some(refused) = &self.refused {
+                refused.increment(1);
+            }
+        })
+    }
+
+    fn try_take(&self, key: String, rule: Rule, now: Instant) -> Result<(), Duration> {
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         if buckets.len() >= MAX_BUCKETS && !buckets.contains_key(&key) {
             buckets.retain(|_, bucket| bucket.full_at > now);

@@ -127,8 +127,10 @@ impl ControlPlane {
         claims: &Claims,
         refresh: Option<&Secret>,
     ) -> Result<TokenResponse, Refusal> {
+        let access_token = self.signer.sign(claims)?;
+        self.meters.token(claims.bearer);
         Ok(TokenResponse {
-            access_token: self.signer.sign(claims)?,
+            access_token,
             token_type: "Bearer",
             expires_in: lives_s(claims),
             refresh_token: refresh.map(|token| token.expose().to_owned()),

@@ -52,6 +52,10 @@ pub fn hash(workspace: &str, record: &AuditRecord) -> String {
     })
 }
 
+/// What the control plane does when it drops the beginning of a chain because of its age. The record says after which
+/// number and hash the rest begins (`through`, `hash`): so the chain itself says what is not there any more.
+pub const TRIMMED: &str = "audit-trimmed";
+
 /// Why a chain does not hold.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
@@ -89,6 +93,10 @@ pub struct Chain {
     workspace: String,
     seq: u64,
     hash: String,
+    /// How many records are not there before the first that is.
+    before: u64,
+    /// The last of them, as long as no record says that they were dropped.
+    unexplained: Option<(u64, String)>,
 }
 
 impl Chain {
@@ -98,6 +106,8 @@ impl Chain {
             workspace: workspace.into(),
             seq: 0,
             hash: GENESIS.to_owned(),
+            before: 0,
+            unexplained: None,
         }
     }
 
@@ -106,8 +116,37 @@ impl Chain {
         self.seq
     }
 
-    /// Takes the next record, if it is the next and is what was written.
+    /// How many records held.
+    pub fn held(&self) -> u64 {
+        self.seq - self.before
+    }
+
+    /// Begins where the first record does, which has to be explained by a later one.
+    fn begin_at(&mut self, first: &AuditRecord) {
+        if self.seq == 0 && first.seq > 1 {
+            self.before = first.seq - 1;
+            self.seq = self.before;
+            self.hash.clone_from(&first.previous_hash);
+            self.unexplained = Some((self.before, first.previous_hash.clone()));
+        }
+    }
+
+    /// A relay cannot say it, only the control plane itself.
+    fn explain(&mut self, record: &AuditRecord) {
+        let is_ours = record.action == TRIMMED && record.source == "control";
+        let Some((through, hash)) = self.unexplained.as_ref().filter(|_| is_ours) else {
+            return;
+        };
+        let says = |key: &str, value: &str| record.detail.get(key).is_some_and(|v| v == value);
+        if says("through", &through.to_string()) && says("hash", hash) {
+            self.unexplained = None;
+        }
+    }
+
+    /// Takes the next record, if it is the next and is what was written. The first may have any number: see
+    /// [`Chain::whole`].
     pub fn take(&mut self, record: &AuditRecord) -> Result<(), Fault> {
+        self.begin_at(record);
         let expected = self.seq + 1;
         if record.seq > expected {
             return Err(Fault::Missing { first: expected });
@@ -126,11 +165,21 @@ impl Chain {
         }
         self.seq = record.seq;
         self.hash.clone_from(&record.hash);
+        self.explain(record);
         Ok(())
     }
 
-    /// Whether the chain ends where it was said to end: with this number and hash.
+    /// Whether nothing is missing before the first record, but what a later one says was dropped.
+    pub fn whole(&self) -> Result<(), Fault> {
+        match self.unexplained {
+            None => Ok(()),
+            Some(_) => Err(Fault::Missing { first: 1 }),
+        }
+    }
+
+    /// Whether the chain is whole, and ends where it was said to end: with this number and hash.
     pub fn ends_at(&self, seq: u64, hash: &str) -> Result<(), Fault> {
+        self.whole()?;
         if seq > self.seq {
             return Err(Fault::Missing {
                 first: self.seq + 1,
@@ -243,6 +292,56 @@ mod tests {
         records[2].target = "web-2".into();
         records[2].hash = hash(WORKSPACE, &records[2]);
         assert_eq!(first_fault(&records), Some(Fault::Unlinked { seq: 4 }));
+    }
+
+    /// The rest of a chain whose first `dropped` records are not there, and a record that says so.
+    fn trimmed(length: u64, dropped: usize, says: impl FnOnce(&mut AuditRecord)) -> Chain {
+        let mut records = chain(length);
+        let last = records.last().unwrap().clone();
+        let mut record = AuditRecord {
+            seq: length + 1,
+            action: TRIMMED.into(),
+            previous_hash: last.hash.clone(),
+            detail: [
+                ("through".into(), dropped.to_string()),
+                ("hash".into(), records[dropped - 1].hash.clone()),
+            ]
+            .into(),
+            ..last
+        };
+        says(&mut record);
+        record.hash = hash(WORKSPACE, &record);
+        records.push(record);
+        let mut walked = Chain::new(WORKSPACE);
+        for record in &records[dropped..] {
+            walked.take(record).unwrap();
+        }
+        walked
+    }
+
+    #[test]
+    fn a_beginning_that_was_dropped_is_explained_by_the_chain_itself() {
+        let walked = trimmed(5, 3, |_| {});
+        assert_eq!(walked.whole(), Ok(()));
+        assert_eq!((walked.seq(), walked.held()), (6, 3));
+        assert_eq!(walked.ends_at(7, "x"), Err(Fault::Missing { first: 7 }));
+    }
+
+    #[test]
+    fn a_beginning_that_nobody_explains_is_missing() {
+        let lies: [fn(&mut AuditRecord); 4] = [
+            |record| record.action = "exec-started".into(),
+            // A relay reports it.
+            |record| record.source = "0190".into(),
+            |record| drop(record.detail.insert("through".into(), "2".into())),
+            |record| drop(record.detail.insert("hash".into(), GENESIS.into())),
+        ];
+        for lie in lies {
+            let walked = trimmed(5, 3, lie);
+            assert_eq!(walked.whole(), Err(Fault::Missing { first: 1 }));
+            let end = walked.ends_at(walked.seq(), "x");
+            assert_eq!(end, Err(Fault::Missing { first: 1 }));
+        }
     }
 
     #[test]

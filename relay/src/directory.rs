@@ -159,8 +159,9 @@ impl Directory {
 
     // ------------------------------------------------------------ questions
 
-    /// The claims of a token that is good now.
-    pub(crate) fn verify(&self, token: &str) -> Result<Claims, Refusal> {
+    /// The claims of a token that is good now: signed for relays by a key that the control plane named, of
+    /// this time, and not revoked. Every refusal says which of these failed.
+    pub fn verify(&self, token: &str) -> Result<Claims, Refusal> {
         let facts = self.facts();
         let now = (cmdop_service::now_ms() / 1000) as i64;
         let claims = facts.keys()?.verify(token, RELAY_AUDIENCE, now)?;

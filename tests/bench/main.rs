@@ -7,6 +7,7 @@
 
 mod candidate;
 mod client;
+mod control;
 mod dashboard;
 mod echo;
 mod exec;
@@ -50,6 +51,12 @@ impl Plan {
         self.only.is_empty() || self.only.iter().any(|word| word == what)
     }
 
+    /// Whether nothing but some of these is wanted.
+    fn is_within(&self, parts: &[&str]) -> bool {
+        let is_part = |word: &String| parts.contains(&word.as_str());
+        !self.only.is_empty() && self.only.iter().all(is_part)
+    }
+
     /// `full` rounds, or a fifth of them.
     fn rounds(&self, full: usize) -> usize {
         if self.quick { (full / 5).max(2) } else { full }
@@ -68,6 +75,12 @@ async fn main() {
     if plan.wants("inside") {
         client::inside(plan.rounds(5_000));
         if plan.only.len() == 1 {
+            return;
+        }
+    }
+    if control::PARTS.iter().any(|part| plan.wants(part)) {
+        control::measure(&plan).await;
+        if plan.is_within(&control::PARTS) {
             return;
         }
     }

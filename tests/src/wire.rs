@@ -101,6 +101,26 @@ impl Wire {
         AgentServiceClient::with_interceptor(self.channel.clone(), self.bearer.clone())
     }
 
+    /// Whether the server has the call `Service/Method` of `cmdop.v1` at all, whatever it answers.
+    pub async fn serves(&self, name: &str) -> bool {
+        let path = format!("/cmdop.v1.{name}");
+        let path = path
+            .parse()
+            .expect("names of services and methods are plain");
+        let stub = InterceptedService::new(self.channel.clone(), self.bearer.clone());
+        let mut grpc = tonic::client::Grpc::new(stub);
+        grpc.ready().await.expect("the server is there");
+        let codec = tonic_prost::ProstCodec::<(), ()>::default();
+        // One empty message: of whatever the call takes, it is one. Where there is no such service, the end
+        // of the answer says so, and not its beginning.
+        let answer = async {
+            let opened = grpc.server_streaming(Request::new(()), path, codec).await;
+            opened?.into_inner().message().await
+        };
+        let answer = wait::within("an answer of any kind", answer).await;
+        !answer.is_err_and(|status| status.code() == tonic::Code::Unimplemented)
+    }
+
     /// What the relay answers to the cheapest authenticated call.
     pub async fn knock(&self) -> Result<(), Refusal> {
         let request = cmdop_proto::v1::ListMachinesRequest::default();

@@ -89,6 +89,10 @@ async fn perform(admin: &Admin, task: Task) -> Result<String, Error> {
             admin.enable_account(&name).await?;
             Ok(String::new())
         }
+        Task::SetRole { name, role } => {
+            admin.set_role(&name, role).await?;
+            Ok(String::new())
+        }
         Task::LoginSecret { name, lifetime } => {
             let secret = admin.login_secret(&name, lifetime).await?;
             Ok(secret.expose().to_owned())

@@ -190,7 +190,8 @@ fn above(what: &str) -> Refusal {
         .hint("ask an owner of the workspace")
 }
 
-fn refusal(error: MemberError, member: &str) -> Refusal {
+/// Why a member was not changed, in words.
+pub(crate) fn refusal(error: MemberError, member: &str) -> Refusal {
     let member = text::shown(member, MAX_NAME);
     match error {
         MemberError::Unknown => {

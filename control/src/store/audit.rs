@@ -218,6 +218,7 @@ impl Workspace<'_> {
         if !insert(tx, &workspace, &record, report_key).await? {
             return Ok(None);
         }
+        self.store.meters.record(&record.action, event.outcome);
         query(
             "INSERT INTO audit_heads (workspace_id, seq, hash) VALUES ($1, $2, $3) \
              ON CONFLICT (workspace_id) DO UPDATE SET seq = excluded.seq, hash = excluded.hash",
@@ -296,6 +297,7 @@ impl Workspace<'_> {
         let mut statement = assembled(format!(
             "SELECT seq, at_ms, action, actor_kind, actor_id, actor_name, target, outcome, detail, \
              source, previous_hash, hash FROM audit WHERE workspace_id = $1 AND seq > $2 \
+             AND seq > COALESCE((SELECT seq FROM audit_anchors WHERE workspace_id = $1), 0) \
              AND at_ms >= $3 AND at_ms < $4{conditions} ORDER BY seq {order} LIMIT $5"
         ))
         .bind(self.id.to_string())

@@ -2,11 +2,14 @@
 
 mod postgres;
 mod sqlite;
+mod url;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use cmdop_service::private_file;
 use sqlx::migrate::{MigrateError, Migrator};
+
+pub use url::DatabaseUrl;
 
 use super::Store;
 
@@ -29,44 +32,6 @@ pub enum Database {
     File(PathBuf),
     /// In a PostgreSQL server, where several control planes can share it.
     Postgres(DatabaseUrl),
-}
-
-/// `postgres://user@host/database`. It may hold a password: it is shown without.
-#[derive(Clone)]
-pub struct DatabaseUrl {
-    options: Box<sqlx::postgres::PgConnectOptions>,
-    shown: String,
-}
-
-impl DatabaseUrl {
-    /// Reads it.
-    pub fn parse(text: &str) -> Result<Self, Error> {
-        let options: sqlx::postgres::PgConnectOptions = match text.split_once("://") {
-            Some(("postgres" | "postgresql", _)) => text.parse().map_err(|_| Error::Url)?,
-            _ => return Err(Error::Url),
-        };
-        let at = options.get_socket().map_or_else(
-            || format!("{}:{}", options.get_host(), options.get_port()),
-            |directory| directory.display().to_string(),
-        );
-        let name = options.get_database().unwrap_or(options.get_username());
-        Ok(Self {
-            shown: cmdop_proto::text::shown(&format!("PostgreSQL database {name} at {at}"), 256),
-            options: Box::new(options),
-        })
-    }
-}
-
-impl std::fmt::Debug for DatabaseUrl {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.shown)
-    }
-}
-
-impl std::fmt::Display for DatabaseUrl {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.shown)
-    }
 }
 
 /// Why the database cannot be used.
@@ -150,6 +115,30 @@ pub async fn open(database: &Database, schema: Schema) -> Result<Store, Error> {
         Database::Postgres(url) => postgres::open(url, schema).await?,
     };
     Ok(Store::new(pool))
+}
+
+/// Copies the database file `from`, as it is at one moment and while others use it, into the empty file `to`.
+/// Says which version its tables have.
+pub(crate) async fn copy_file(from: &Path, to: &Path) -> Result<i64, Error> {
+    sqlite::copy(from, to).await
+}
+
+/// Looks for damage in the database file at `path`, and says which version its tables have.
+pub(crate) async fn examine_file(path: &Path) -> Result<i64, Error> {
+    sqlite::examine(path).await
+}
+
+/// Which version the tables of a PostgreSQL database have; nothing where there are none at all.
+pub(crate) async fn postgres_version(url: &DatabaseUrl) -> Result<Option<i64>, Error> {
+    postgres::version_at(url).await
+}
+
+/// Whether this program can work with tables of that version, after a migration perhaps.
+pub(crate) fn must_be_known(place: &str, version: i64) -> Result<(), Error> {
+    match check_version(place, Some(version)) {
+        Err(Error::Older { .. }) => Ok(()),
+        checked => checked,
+    }
 }
 
 /// What a migration that did not happen means.

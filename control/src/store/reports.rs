@@ -28,6 +28,7 @@ impl Workspace<'_> {
             tracing::warn!(workspace = %self.id, "reports of a workspace that is not here");
             return Ok(());
         }
+        self.store.meters.reported(reports.len());
         for report in reports {
             let key_fits = (1..=MAX_KEY).contains(&report.key.len());
             let at_ms = report.at_ms.min(FAR);

@@ -9,6 +9,7 @@ use cmdop_proto::WorkspaceId;
 use sqlx::{AssertSqlSafe, PgPool, Postgres, Sqlite, SqlitePool};
 
 use super::Error;
+use crate::meters::Timer;
 
 /// Which rows a transaction may see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +64,8 @@ pub(super) enum Pool {
 #[derive(Debug)]
 pub(super) struct Transaction {
     pub(super) open: Open,
+    /// Tells how long it took, when it is over.
+    _timer: Timer,
 }
 
 /// The transaction of either database.
@@ -73,7 +76,12 @@ pub(super) enum Open {
 }
 
 impl Pool {
-    pub(super) async fn begin(&self, reach: Reach, purpose: Purpose) -> Result<Transaction, Error> {
+    pub(super) async fn begin(
+        &self,
+        reach: Reach,
+        purpose: Purpose,
+        timer: Timer,
+    ) -> Result<Transaction, Error> {
         let open = match self {
             Self::Sqlite(pool) => Open::Sqlite(match purpose {
                 Purpose::Read => pool.begin().await?,
@@ -84,7 +92,10 @@ impl Pool {
                 Open::Postgres(pool.begin_with(AssertSqlSafe(begin)).await?)
             }
         };
-        Ok(Transaction { open })
+        Ok(Transaction {
+            open,
+            _timer: timer,
+        })
     }
 
     pub(super) async fn close(&self) {

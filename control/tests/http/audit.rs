@@ -1,5 +1,7 @@
 //! The audit log as its readers get it: what is in it, in order, whole, and while it grows.
 
+use std::time::Duration;
+
 use cmdop_proto::audit::Chain;
 use cmdop_proto::token::Role;
 use cmdop_proto::v1::audit_service_client::AuditServiceClient;
@@ -31,9 +33,7 @@ async fn every_decision_is_told_with_who_made_it() {
     let owner = world.owner().await;
     let ada = world.person("ada", "default", Role::Guest).await;
     world.machine("web-1", &Key::new()).await;
-    let key = world
-        .key(&owner, &["exec"], std::time::Duration::ZERO)
-        .await;
+    let key = world.key(&owner, &["exec"], Duration::ZERO).await;
     world.exchange(&key.secret, None).await.unwrap();
     let mut audit = AuditServiceClient::new(world.channel().await);
     let nosy = bearer(ListAuditRequest::default(), &ada["access_token"]);
@@ -94,7 +94,7 @@ async fn a_follower_gets_each_record_once_and_what_another_process_writes_too() 
             .create_account(name, "default", Role::Guest, None)
             .await
             .unwrap();
-        let record = tokio::time::timeout(std::time::Duration::from_secs(10), stream.message());
+        let record = tokio::time::timeout(Duration::from_secs(10), stream.message());
         let record = record.await.unwrap().unwrap().unwrap();
         assert_eq!(record.target, name);
     }

@@ -229,3 +229,31 @@ async fn the_metadata_names_endpoints_of_this_issuer() {
     );
     world.stop().await;
 }
+
+#[tokio::test]
+async fn an_owner_who_lost_everything_is_let_in_again_while_the_server_runs() {
+    let world = World::start().await;
+    let admin = world.admin().await;
+    // A second owner took the first one's role away, and left.
+    let second = world.person("second", "default", Role::Owner).await;
+    admin.set_role("owner", Role::Guest).await.unwrap();
+    let before = world.owner().await;
+    admin.disable_account("owner").await.unwrap();
+    let last = admin.set_role("second", Role::Member).await.unwrap_err();
+    assert!(last.to_string().contains("last owner"), "{last}");
+    // What is done on the control plane's own computer holds at once, for the running server too.
+    admin.enable_account("owner").await.unwrap();
+    admin.set_role("owner", Role::Owner).await.unwrap();
+    assert!(world.who_am_i(&before["access_token"]).await.is_err());
+    let again = world.owner().await;
+    let me = world.who_am_i(&again["access_token"]).await.unwrap();
+    assert_eq!(me.role, "owner");
+    admin.disable_account("second").await.unwrap();
+    assert!(world.who_am_i(&second["access_token"]).await.is_err());
+    let unknown = admin.set_role("ghost", Role::Owner).await.unwrap_err();
+    assert!(
+        unknown.to_string().contains("no account ghost"),
+        "{unknown}"
+    );
+    world.stop().await;
+}

@@ -8,6 +8,7 @@
 )]
 
 mod audit;
+mod backup;
 mod binary;
 mod calls;
 mod database;
@@ -16,6 +17,7 @@ mod keys;
 mod logins;
 mod machines;
 mod members;
+mod metrics;
 mod pages;
 mod permissions;
 mod relays;

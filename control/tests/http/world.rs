@@ -65,15 +65,30 @@ impl Key {
 
 impl World {
     pub async fn start() -> Self {
-        let (data, database) = (tempfile::tempdir().unwrap(), Database::new());
+        Self::start_on(tempfile::tempdir().unwrap(), Database::new()).await
+    }
+
+    /// A control plane on what is there already.
+    pub async fn start_on(data: TempDir, database: Database) -> Self {
+        Self::start_with(data, database, Clock::default(), |_| {}).await
+    }
+
+    /// The same with another clock and configuration.
+    pub async fn start_with(
+        data: TempDir,
+        database: Database,
+        clock: Clock,
+        change: impl FnOnce(&mut Config),
+    ) -> Self {
         let url = database.url();
-        let (clock, stop) = (Clock::default(), CancellationToken::new());
-        let config = Config {
+        let stop = CancellationToken::new();
+        let mut config = Config {
             listen: ([127, 0, 0, 1], 0).into(),
             clock: clock.clone(),
             database: url.map(|url| DatabaseUrl::parse(&url).unwrap()),
             ..Config::new(data.path().join("control"))
         };
+        change(&mut config);
         let running = cmdop_control::serve(config, stop.clone()).await.unwrap();
         let tls = dial::tls_config(&Trust::Ca(running.ca_pem.clone())).unwrap();
         let http = Client::builder()
@@ -94,9 +109,15 @@ impl World {
 
     /// Stops in order; a server that hangs fails the test.
     pub async fn stop(self) {
+        self.stopped().await;
+    }
+
+    /// Stops, and leaves what it kept.
+    pub async fn stopped(self) -> (TempDir, Database) {
         self.stop.cancel();
         let ended = tokio::time::timeout(Duration::from_secs(10), self.running.ended());
         ended.await.expect("it stops within 10 s").unwrap();
+        (self.data, self.database)
     }
 
     /// Where its state is, as `admin` is told.

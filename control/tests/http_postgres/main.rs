@@ -8,6 +8,8 @@
 
 #[path = "../http/audit.rs"]
 mod audit;
+#[path = "../http/backup.rs"]
+mod backup;
 #[path = "../http/calls.rs"]
 mod calls;
 mod database;
@@ -21,6 +23,8 @@ mod logins;
 mod machines;
 #[path = "../http/members.rs"]
 mod members;
+#[path = "../http/metrics.rs"]
+mod metrics;
 #[path = "../http/pages.rs"]
 mod pages;
 #[path = "../http/permissions.rs"]

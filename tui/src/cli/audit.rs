@@ -215,15 +215,15 @@ fn verify_file(path: &PathBuf, workspace: &str) -> Result<Verdict, Failure> {
         let read = reader.by_ref().take(MAX_LINE).read_line(&mut text);
         if read.map_err(|error| unreadable(error.to_string()))? == 0 {
             return Ok(Verdict {
-                held: chain.seq(),
-                fault: None,
+                held: chain.held(),
+                fault: chain.whole().err(),
             });
         }
         let line: Record = serde_json::from_str(&text)
             .map_err(|error| unreadable(format!("after record {}: {error}", chain.seq())))?;
         if let Err(fault) = chain.take(&line.into_record()) {
             return Ok(Verdict {
-                held: chain.seq(),
+                held: chain.held(),
                 fault: Some(fault),
             });
         }

@@ -1,4 +1,6 @@
-//! `cmdop sessions`: which sessions there are, and their records.
+//! `cmdop sessions`: which sessions there are and were, and their records.
+
+mod history;
 
 use clap::Subcommand;
 use cmdop_client::sessions::{self, Filter};
@@ -32,6 +34,7 @@ enum Action {
     Show(ShowArgs),
     Rename(RenameArgs),
     Close(CloseArgs),
+    History(history::Args),
 }
 
 /// List sessions
@@ -87,6 +90,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
             print(context, &session)
         }
         Some(Action::Close(args)) => close(context, args).await,
+        Some(Action::History(args)) => history::run(context, args).await,
     }
 }
 
@@ -202,7 +206,11 @@ impl Record {
 }
 
 fn status(session: &v1::Session) -> &'static str {
-    match session.status() {
+    status_word(session.status())
+}
+
+fn status_word(status: SessionStatus) -> &'static str {
+    match status {
         SessionStatus::Pending => "pending",
         SessionStatus::Connected => "connected",
         SessionStatus::Background => "background",

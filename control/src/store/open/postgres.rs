@@ -44,7 +44,7 @@ pub(super) async fn open(url: &DatabaseUrl, schema: Schema) -> Result<Pool, Erro
     }
     let pool = pool(url, options, CONNECTIONS).await?;
     must_be_bound(url, &pool).await?;
-    expect_current(url, &pool).await?;
+    check_version(&url.to_string(), version(url, &pool).await?)?;
     Ok(Pool::Postgres(pool))
 }
 
@@ -116,10 +116,27 @@ async fn guard(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
             .execute(&mut *tx)
             .await?;
     }
+    let may_drop: bool = sqlx::query_scalar(
+        "SELECT EXISTS (SELECT 1 FROM pg_policies WHERE schemaname = current_schema() \
+         AND tablename = 'audit' AND policyname = 'only_before_anchor')",
+    )
+    .fetch_one(&mut *tx)
+    .await?;
+    if !may_drop {
+        let policy = format!(
+            "CREATE POLICY only_before_anchor ON audit FOR DELETE USING ({POLICY} AND EXISTS \
+             (SELECT 1 FROM audit_anchors AS anchor \
+             WHERE anchor.workspace_id = audit.workspace_id AND audit.seq <= anchor.seq))"
+        );
+        sqlx::raw_sql(AssertSqlSafe(policy))
+            .execute(&mut *tx)
+            .await?;
+    }
     tx.commit().await
 }
 
-/// What the rows of a table are held to. The audit log can be read and added to, by nobody changed.
+/// What the rows of a table are held to. The audit log can be read and added to, by nobody changed; that what
+/// is before an anchor can be dropped is added later.
 fn policies(table: &str) -> String {
     match table {
         "audit" => format!(
@@ -135,21 +152,28 @@ fn policies(table: &str) -> String {
     }
 }
 
-async fn expect_current(url: &DatabaseUrl, pool: &PgPool) -> Result<(), Error> {
+/// The version of its tables; nothing where there are none.
+async fn version(url: &DatabaseUrl, pool: &PgPool) -> Result<Option<i64>, Error> {
     let there: bool = sqlx::query_scalar("SELECT to_regclass('_sqlx_migrations') IS NOT NULL")
         .fetch_one(pool)
         .await
         .map_err(|error| explain(url, &error))?;
-    let version = if there {
-        let version: Option<i64> = sqlx::query_scalar("SELECT MAX(version) FROM _sqlx_migrations")
-            .fetch_one(pool)
-            .await
-            .map_err(|error| explain(url, &error))?;
-        Some(version.unwrap_or(0))
-    } else {
-        None
-    };
-    check_version(&url.to_string(), version)
+    if !there {
+        return Ok(None);
+    }
+    let version: Option<i64> = sqlx::query_scalar("SELECT MAX(version) FROM _sqlx_migrations")
+        .fetch_one(pool)
+        .await
+        .map_err(|error| explain(url, &error))?;
+    Ok(Some(version.unwrap_or(0)))
+}
+
+/// The same, over a connection for this alone.
+pub(super) async fn version_at(url: &DatabaseUrl) -> Result<Option<i64>, Error> {
+    let pool = pool(url, (*url.options).clone(), 1).await?;
+    let version = version(url, &pool).await;
+    pool.close().await;
+    version
 }
 
 fn explain(url: &DatabaseUrl, error: &sqlx::Error) -> Error {

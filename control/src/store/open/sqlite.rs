@@ -44,22 +44,25 @@ pub(super) async fn open(path: &Path, schema: Schema) -> Result<Pool, Error> {
                 .map_err(|error| not_migrated(&shown(path), error, |error| explain(path, error)))?;
             guard(&pool).await.map_err(|error| explain(path, &error))?;
         }
-        Schema::Expect => expect_current(path, &pool).await?,
+        Schema::Expect => check_version(&shown(path), version(path, &pool).await?)?,
     }
     Ok(Pool::Sqlite(pool))
 }
 
-/// The audit log can be read and added to, by no statement changed. (PostgreSQL has policies for that.)
+/// The audit log can be read and added to, by no statement changed; only what is before a chain's anchor can
+/// be dropped. (PostgreSQL has policies for that.)
 async fn guard(pool: &SqlitePool) -> Result<(), sqlx::Error> {
-    for (name, change) in [
-        ("audit_not_updated", "UPDATE"),
-        ("audit_not_deleted", "DELETE"),
+    let before_anchor = "WHEN NOT EXISTS (SELECT 1 FROM audit_anchors AS anchor \
+                         WHERE anchor.workspace_id = OLD.workspace_id AND OLD.seq <= anchor.seq)";
+    for (name, change, when) in [
+        ("audit_not_updated", "UPDATE", ""),
+        ("audit_not_deleted", "DELETE", before_anchor),
     ] {
         let trigger = format!(
-            "CREATE TRIGGER IF NOT EXISTS {name} BEFORE {change} ON audit \
+            "DROP TRIGGER IF EXISTS {name}; CREATE TRIGGER {name} BEFORE {change} ON audit {when} \
              BEGIN SELECT RAISE(ABORT, 'the audit log is only added to'); END"
         );
-        sqlx::query(AssertSqlSafe(trigger)).execute(pool).await?;
+        sqlx::raw_sql(AssertSqlSafe(trigger)).execute(pool).await?;
     }
     Ok(())
 }
@@ -111,22 +114,52 @@ async fn check(path: &Path, pool: &SqlitePool) -> Result<(), Error> {
     })
 }
 
-async fn expect_current(path: &Path, pool: &SqlitePool) -> Result<(), Error> {
-    let tables: i64 =
-        sqlx::query_scalar("SELECT COUNT(*) FROM sqlite_master WHERE name = '_sqlx_migrations'")
-            .fetch_one(pool)
-            .await
-            .map_err(|error| explain(path, &error))?;
-    let version = if tables == 0 {
-        None
-    } else {
-        let version: Option<i64> = sqlx::query_scalar("SELECT MAX(version) FROM _sqlx_migrations")
-            .fetch_one(pool)
-            .await
-            .map_err(|error| explain(path, &error))?;
-        Some(version.unwrap_or(0))
+/// The version of its tables; nothing where there are none.
+async fn version(path: &Path, pool: &SqlitePool) -> Result<Option<i64>, Error> {
+    let number = async |sql: &'static str| -> Result<Option<i64>, Error> {
+        let found = sqlx::query_scalar(sql).fetch_one(pool).await;
+        found.map_err(|error| explain(path, &error))
     };
-    check_version(&shown(path), version)
+    let tables = "SELECT COUNT(*) FROM sqlite_master WHERE name = '_sqlx_migrations'";
+    if number(tables).await? == Some(0) {
+        return Ok(None);
+    }
+    let newest = number("SELECT MAX(version) FROM _sqlx_migrations").await?;
+    Ok(Some(newest.unwrap_or(0)))
+}
+
+/// A connection that makes and changes nothing of its own accord.
+async fn look_at(path: &Path) -> Result<SqlitePool, Error> {
+    prepare_file(path, Schema::Expect)?;
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .busy_timeout(BUSY);
+    let pool = SqlitePoolOptions::new().max_connections(1);
+    let opened = pool.connect_with(options).await;
+    opened.map_err(|error| explain(path, &error))
+}
+
+/// Copies the database at `from` into the empty file `to`: it sees one moment, and nobody waits for it.
+pub(super) async fn copy(from: &Path, to: &Path) -> Result<i64, Error> {
+    let pool = look_at(from).await?;
+    let target = to.to_str().ok_or_else(|| Error::Refused {
+        place: shown(to),
+        reason: "SQLite takes no path that is not UTF-8".into(),
+    })?;
+    let copied = sqlx::query("VACUUM INTO $1").bind(target).execute(&pool);
+    let copied = copied.await.map_err(|error| explain(from, &error));
+    pool.close().await;
+    copied?;
+    examine(to).await
+}
+
+/// Looks for damage; says the version of its tables.
+pub(super) async fn examine(path: &Path) -> Result<i64, Error> {
+    let pool = look_at(path).await?;
+    check(path, &pool).await?;
+    let version = version(path, &pool).await?;
+    pool.close().await;
+    version.ok_or_else(|| Error::Missing { place: shown(path) })
 }
 
 /// SQLITE_CORRUPT is 11 and SQLITE_NOTADB is 26, in the low byte of the extended code.
