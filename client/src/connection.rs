@@ -19,6 +19,7 @@ use cmdop_proto::v1::fleet_service_client::FleetServiceClient;
 use cmdop_proto::v1::key_service_client::KeyServiceClient;
 use cmdop_proto::v1::machine_service_client::MachineServiceClient;
 use cmdop_proto::v1::member_service_client::MemberServiceClient;
+use cmdop_proto::v1::schedules_service_client::SchedulesServiceClient;
 use cmdop_proto::v1::session_service_client::SessionServiceClient;
 use tokio::sync::OnceCell;
 use tokio_util::task::TaskTracker;
@@ -113,6 +114,11 @@ impl Relay {
     /// API keys; only on [`Connection::control`].
     pub fn keys(&self) -> KeyServiceClient<Authorised> {
         KeyServiceClient::new(self.channel.clone()).max_decoding_message_size(MAX_FRAME)
+    }
+
+    /// Schedules; only on [`Connection::control`].
+    pub fn schedules(&self) -> SchedulesServiceClient<Authorised> {
+        SchedulesServiceClient::new(self.channel.clone()).max_decoding_message_size(MAX_FRAME)
     }
 
     /// The audit log; only on [`Connection::control`].

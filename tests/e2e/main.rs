@@ -41,6 +41,7 @@ mod record;
 mod recordings;
 mod refresh;
 mod roaming;
+mod schedules;
 mod scripting;
 mod size;
 mod start;
