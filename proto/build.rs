@@ -1,6 +1,6 @@
 //! Generates the Rust code of `cmdop.v1` without a system protoc.
 
-const FILES: [&str; 10] = [
+const FILES: [&str; 11] = [
     "cmdop/v1/common.proto",
     "cmdop/v1/session.proto",
     "cmdop/v1/exec.proto",
@@ -11,6 +11,7 @@ const FILES: [&str; 10] = [
     "cmdop/v1/workspace.proto",
     "cmdop/v1/audit.proto",
     "cmdop/v1/catalogue.proto",
+    "cmdop/v1/schedules.proto",
 ];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

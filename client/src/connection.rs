@@ -20,6 +20,7 @@ use cmdop_proto::v1::fleet_service_client::FleetServiceClient;
 use cmdop_proto::v1::key_service_client::KeyServiceClient;
 use cmdop_proto::v1::machine_service_client::MachineServiceClient;
 use cmdop_proto::v1::member_service_client::MemberServiceClient;
+use cmdop_proto::v1::schedules_service_client::SchedulesServiceClient;
 use cmdop_proto::v1::session_service_client::SessionServiceClient;
 use tokio::sync::OnceCell;
 use tokio_util::task::TaskTracker;
@@ -119,6 +120,11 @@ impl Relay {
     /// `CatalogueService` of a control plane.
     pub fn catalogue(&self) -> CatalogueServiceClient<Authorised> {
         CatalogueServiceClient::new(self.channel.clone()).max_decoding_message_size(MAX_FRAME)
+    }
+
+    /// Schedules; only on [`Connection::control`].
+    pub fn schedules(&self) -> SchedulesServiceClient<Authorised> {
+        SchedulesServiceClient::new(self.channel.clone()).max_decoding_message_size(MAX_FRAME)
     }
 
     /// The audit log; only on [`Connection::control`].

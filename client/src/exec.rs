@@ -122,6 +122,7 @@ pub async fn run(connection: &Connection, command: Command) -> Result<(Input, Ou
         run_id: run_id.clone(),
         grace_ms: RUN_GRACE.as_millis() as u64,
         detach: command.detach,
+        unlisted: false,
     };
     let opened = match open(connection, &relay, start.clone()).await {
         // Nothing was started: a token that is not good any more may be replaced.

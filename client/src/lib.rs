@@ -37,6 +37,7 @@ pub mod machines;
 pub mod members;
 pub mod oauth;
 pub mod profile;
+pub mod schedules;
 mod secret_file;
 pub mod sessions;
 pub mod token_store;

@@ -10,6 +10,7 @@ mod follow;
 mod keys;
 mod machines;
 mod members;
+mod schedules;
 
 pub(crate) use machines::refusal;
 pub(crate) use members::refusal as member_refusal;
@@ -25,6 +26,7 @@ use cmdop_proto::v1::key_service_server::KeyServiceServer;
 use cmdop_proto::v1::machine_service_server::MachineServiceServer;
 use cmdop_proto::v1::member_service_server::MemberServiceServer;
 use cmdop_proto::v1::relay_service_server::RelayServiceServer;
+use cmdop_proto::v1::schedules_service_server::SchedulesServiceServer;
 use tonic::service::Routes;
 
 use crate::plane::Shared;
@@ -60,6 +62,9 @@ pub(crate) async fn routes(
     reporter
         .set_serving::<CatalogueServiceServer<catalogue::Catalogue>>()
         .await;
+    reporter
+        .set_serving::<SchedulesServiceServer<schedules::Schedules>>()
+        .await;
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(cmdop_proto::FILE_DESCRIPTOR_SET)
         .build_v1()?;
@@ -71,6 +76,7 @@ pub(crate) async fn routes(
     let keys = KeyServiceServer::new(keys::Keys(plane.clone()));
     let audit = AuditServiceServer::new(audit::Audit(plane.clone()));
     let catalogue = CatalogueServiceServer::new(catalogue::Catalogue(plane.clone()));
+    let schedules = SchedulesServiceServer::new(schedules::Schedules(plane.clone()));
     let relays = RelayServiceServer::new(follow::Relays(plane.clone()));
     Ok(Routes::from(pages)
         .add_service(health)
@@ -83,5 +89,6 @@ pub(crate) async fn routes(
         .add_service(keys.max_decoding_message_size(MAX_FRAME))
         .add_service(audit.max_decoding_message_size(MAX_FRAME))
         .add_service(catalogue.max_decoding_message_size(MAX_FRAME))
+        .add_service(schedules.max_decoding_message_size(MAX_FRAME))
         .add_service(relays.max_decoding_message_size(MAX_FRAME)))
 }

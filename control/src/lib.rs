@@ -27,6 +27,7 @@ mod pages;
 mod password;
 mod permission;
 mod plane;
+mod schedules;
 mod secret;
 mod serve;
 mod signer;

@@ -33,6 +33,9 @@ pub const LONGEST_ENROLL_TOKEN: Duration = Duration::from_secs(30 * 24 * 60 * 60
 /// An access token that an API key was exchanged for: its program can make a new one at any time.
 pub const KEY_TOKEN: Duration = Duration::from_secs(15 * 60);
 
+/// A token with which a run of a schedule asks a relay: it is made for each call.
+pub const SCHEDULE_TOKEN: Duration = Duration::from_secs(5 * 60);
+
 /// The record of a session after its end, unless the configuration says otherwise.
 pub const SESSION_RECORD: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 

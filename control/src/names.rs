@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use cmdop_proto::limits::MAX_NAME;
-use cmdop_proto::{MachineId, Refusal, text};
+use cmdop_proto::{LoginId, MachineId, Refusal, text};
 
 /// Labels of one machine.
 pub(crate) const MAX_LABELS: usize = 64;
@@ -83,6 +83,14 @@ pub(crate) fn fleet(name: &str) -> Result<&str, Refusal> {
         return Ok(name);
     }
     Err(bad_name("a fleet", name))
+}
+
+/// A schedule's name. Not one that reads as an id: schedules are named by either.
+pub(crate) fn schedule(name: &str) -> Result<&str, Refusal> {
+    if text::is_name(name) && name.parse::<LoginId>().is_err() {
+        return Ok(name);
+    }
+    Err(bad_name("a schedule", name))
 }
 
 /// What somebody calls an API key: as a name.

@@ -32,6 +32,14 @@ pub(crate) enum Action {
     ReadAudit,
     /// Read the catalogue of sessions.
     SeeSessions,
+    /// See schedules and what they did.
+    SeeSchedules,
+    /// Make schedules, and change one's own.
+    ChangeSchedules,
+    /// Change the schedules of others.
+    SchedulesOfOthers,
+    /// Have programs run by a schedule: asked besides, and of its owner whenever it runs.
+    RunPrograms,
 }
 
 /// What an action takes.
@@ -58,7 +66,7 @@ const fn rule(action: Action, least: Role, scope: Option<Scope>, words: &'static
 
 /// The table.
 #[rustfmt::skip]
-pub(crate) const TABLE: [Rule; 12] = [
+pub(crate) const TABLE: [Rule; 16] = [
     rule(Action::KnowOneself,    Role::Guest,  None,                       "ask who they are"),
     rule(Action::SeeMachines,    Role::Guest,  Some(Scope::MachinesRead),  "see machines"),
     rule(Action::ChangeMachines, Role::Admin,  Some(Scope::MachinesWrite), "change a machine"),
@@ -71,6 +79,10 @@ pub(crate) const TABLE: [Rule; 12] = [
     rule(Action::KeysOfOthers,   Role::Admin,  Some(Scope::Admin),         "manage the API keys of others"),
     rule(Action::ReadAudit,      Role::Admin,  Some(Scope::Admin),         "read the audit log"),
     rule(Action::SeeSessions,    Role::Guest,  Some(Scope::SessionsRead),  "see sessions"),
+    rule(Action::SeeSchedules,   Role::Member, Some(Scope::Schedules),     "see schedules"),
+    rule(Action::ChangeSchedules, Role::Member, Some(Scope::Schedules),    "change schedules"),
+    rule(Action::SchedulesOfOthers, Role::Admin, Some(Scope::Schedules),   "change the schedules of others"),
+    rule(Action::RunPrograms,    Role::Member, Some(Scope::Exec),          "run programs"),
 ];
 
 /// Why not.
@@ -119,7 +131,7 @@ mod tests {
 
     const ROLES: [Role; 4] = [Role::Guest, Role::Member, Role::Admin, Role::Owner];
 
-    const ACTIONS: [Action; 12] = [
+    const ACTIONS: [Action; 16] = [
         Action::KnowOneself,
         Action::SeeMachines,
         Action::ChangeMachines,
@@ -132,6 +144,10 @@ mod tests {
         Action::KeysOfOthers,
         Action::ReadAudit,
         Action::SeeSessions,
+        Action::SeeSchedules,
+        Action::ChangeSchedules,
+        Action::SchedulesOfOthers,
+        Action::RunPrograms,
     ];
 
     #[test]
@@ -159,7 +175,13 @@ mod tests {
         assert_eq!(may(Role::Guest), guest);
         let member: Vec<_> = may(Role::Member);
         let only_member: Vec<_> = member.iter().filter(|a| !guest.contains(a)).collect();
-        assert_eq!(only_member, [&Action::OwnKeys]);
+        let expected = [
+            Action::OwnKeys,
+            Action::SeeSchedules,
+            Action::ChangeSchedules,
+            Action::RunPrograms,
+        ];
+        assert!(only_member.into_iter().eq(&expected));
         assert_eq!(may(Role::Admin), ACTIONS);
         assert_eq!(may(Role::Owner), ACTIONS);
     }

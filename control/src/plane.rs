@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::assertion::Used;
@@ -45,6 +46,8 @@ pub(crate) struct ControlPlane {
     pub page_logins: PageLogins,
     /// The file with the first login secret, which goes when the secret is used.
     pub owner_login: PathBuf,
+    /// Wakes what does schedules: somebody changed one here.
+    pub schedules_changed: Notify,
     /// When to stop: what waits for changes gives up then.
     pub stop: CancellationToken,
 }

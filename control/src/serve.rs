@@ -17,6 +17,7 @@ use cmdop_service::{listen, serve as service, tls};
 use http::{StatusCode, header};
 use rustls::ServerConfig;
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
@@ -32,7 +33,7 @@ use crate::plane::{ControlPlane, Shared};
 use crate::signer::{self, Signer};
 use crate::store::{self, Outcome, Schema};
 use crate::throttle::Throttle;
-use crate::{backup, bootstrap, grpc, oauth, pages};
+use crate::{backup, bootstrap, grpc, oauth, pages, schedules};
 
 /// How long open requests may run on after SIGTERM: the promise is to be gone within 10 s.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -153,6 +154,7 @@ pub async fn serve(config: Config, stop: CancellationToken) -> Result<Running, E
         assertions: Used::default(),
         page_logins: PageLogins::default(),
         owner_login,
+        schedules_changed: Notify::new(),
         stop: stop.clone(),
     });
     let routes = routes(&plane).await?;
@@ -238,12 +240,21 @@ async fn run(
     routes: Routes,
     stop: CancellationToken,
 ) -> Result<(), Error> {
-    // Keeping house ends with the serving; dropped anywhere, its transaction rolls back.
-    let served = tokio::select! {
-        served = service::serve(listener, tls, routes, stop, DRAIN) => served,
-        () = keep_house(&plane) => Ok(()),
-        () = serve_metrics(&plane, metrics) => Ok(()),
+    let no_more_runs = stop.child_token();
+    let serving = async {
+        // Keeping house ends with the serving; dropped anywhere, its transaction rolls back.
+        let served = tokio::select! {
+            served = service::serve(listener, tls, routes, stop, DRAIN) => served,
+            () = keep_house(&plane) => Ok(()),
+            () = serve_metrics(&plane, metrics) => Ok(()),
+        };
+        no_more_runs.cancel();
+        served
     };
+    let (served, ()) = tokio::join!(
+        serving,
+        schedules::work(plane.clone(), no_more_runs.clone())
+    );
     plane.store.close().await;
     drop(data);
     served.map_err(|error| Error::Serving(error.to_string()))

@@ -1,15 +1,17 @@
 //! What the tokens say that we sign, and the answer in which they travel (RFC 6749, section 5.1).
 
 use cmdop_proto::limits::CLOCK_LEEWAY;
+use cmdop_proto::scope::Scope;
 use cmdop_proto::token::{Bearer, CONTROL_AUDIENCE, Claims, RELAY_AUDIENCE};
 use cmdop_proto::{AccountId, LoginId, Refusal, WorkspaceId};
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::lifetimes::{ACCESS_TOKEN, KEY_TOKEN, MACHINE_TOKEN};
+use crate::lifetimes::{ACCESS_TOKEN, KEY_TOKEN, MACHINE_TOKEN, SCHEDULE_TOKEN};
+use crate::permission::{self, Action};
 use crate::plane::ControlPlane;
 use crate::secret::Secret;
-use crate::store::{KeyLogin, Login, Machine, Relay};
+use crate::store::{KeyLogin, Login, Machine, Relay, Schedule};
 
 /// The scope of a login: all that its account's role allows. Tokens of keys name what they are good for.
 pub(crate) const SCOPE: &str = "cmdop";
@@ -64,6 +66,33 @@ impl ControlPlane {
         claims.exp = end.min(claims.iat + KEY_TOKEN.as_secs() as i64);
         self.settle(&mut claims, account.id, login.id).await?;
         self.respond(&claims, None).await
+    }
+
+    /// The token of one call of a schedule's run: it runs programs and nothing else, as its owner may now. The
+    /// schedule is its login: when that is removed, the token is void.
+    pub(crate) async fn token_for_schedule(
+        &self,
+        workspace: WorkspaceId,
+        schedule: &Schedule,
+    ) -> Result<String, Refusal> {
+        let (owner, name) = (schedule.owner, &schedule.owner_name);
+        let handle = self.store.workspace(workspace);
+        let standing = handle.schedule_standing(schedule, self.clock.now_ms());
+        let standing = standing
+            .await?
+            .filter(|standing| permission::check(Action::RunPrograms, standing.role, None).is_ok());
+        let standing = standing.ok_or_else(|| {
+            let gone = format!("{name} may not run programs any more, or the schedule is gone");
+            Refusal::denied("owner-may-not", gone)
+        })?;
+        let mut claims = self.claims(Bearer::Account, owner.to_string(), name);
+        claims.wid = workspace;
+        claims.scope = Some([Scope::Exec].into_iter().collect());
+        claims.role = Some(standing.role);
+        claims.sid = Some(schedule.id);
+        claims.exp = claims.iat + SCHEDULE_TOKEN.as_secs() as i64;
+        claims.iat = standing.issued_at(claims.iat);
+        self.signer.sign(&claims)
     }
 
     /// The last look before the signature. What proved an identity was read a moment ago: a role that was

@@ -44,6 +44,7 @@ mod record;
 mod recordings;
 mod refresh;
 mod roaming;
+mod schedules;
 mod scripting;
 mod size;
 mod start;

@@ -43,12 +43,19 @@ pub struct World {
 pub struct Builder {
     machines: Vec<String>,
     relay_behind_proxy: bool,
+    database: Option<String>,
 }
 
 impl Builder {
     /// With these machines instead of [`WEB`].
     pub fn machines(mut self, names: &[&str]) -> Self {
         self.machines = names.iter().map(|name| (*name).to_owned()).collect();
+        self
+    }
+
+    /// The control plane keeps its facts in the database of that URL.
+    pub fn database(mut self, url: &str) -> Self {
+        self.database = Some(url.to_owned());
         self
     }
 
@@ -61,7 +68,7 @@ impl Builder {
     /// Starts everything and waits until it is ready.
     pub async fn start(self) -> World {
         let ground = Ground::new();
-        let control = Control::start(&ground).await;
+        let control = Control::start_on(&ground, self.database.as_deref()).await;
         let relay = Relay::start(&ground, &control, self.relay_behind_proxy).await;
         let owner = Account::owner(&ground, &control);
         let mut world = World {
@@ -100,7 +107,13 @@ impl World {
         Builder {
             machines: vec![WEB.to_owned()],
             relay_behind_proxy: false,
+            database: None,
         }
+    }
+
+    /// Another control plane with the same keys, on the same database.
+    pub async fn another_control(&self, name: &str) -> Control {
+        self.control.start_another(&self.ground, name).await
     }
 
     /// Runs `cmdop` as the owner.

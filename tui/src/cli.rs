@@ -31,6 +31,7 @@ mod profiles;
 mod readiness;
 mod record;
 mod resize;
+mod schedules;
 mod send;
 mod sessions;
 mod signal;
@@ -94,6 +95,7 @@ enum Command {
     Fleets(fleets::Args),
     Members(members::Args),
     Keys(keys::Args),
+    Schedules(schedules::Args),
     Audit(audit::Args),
     Completions(completions::Args),
     Man(man::Args),
@@ -169,6 +171,7 @@ pub async fn run(cli: Cli, environment: &Environment) -> Result<u8, Failure> {
         Command::Fleets(args) => fleets::run(&context, args).await,
         Command::Members(args) => members::run(&context, args).await,
         Command::Keys(args) => keys::run(&context, args).await,
+        Command::Schedules(args) => schedules::run(&context, args).await,
         Command::Audit(args) => audit::run(&context, args).await,
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),

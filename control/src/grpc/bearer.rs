@@ -46,11 +46,21 @@ impl ControlPlane {
         action: Action,
     ) -> Result<Caller<'_>, Refusal> {
         let caller = self.known_caller(metadata).await?;
+        self.must_be_allowed(&caller, action).await?;
+        Ok(caller)
+    }
+
+    /// Whether a caller may do something else besides; a refusal is recorded.
+    pub(crate) async fn must_be_allowed(
+        &self,
+        caller: &Caller<'_>,
+        action: Action,
+    ) -> Result<(), Refusal> {
         let Err(denied) = permission::check(action, caller.account.role, caller.scopes) else {
-            return Ok(caller);
+            return Ok(());
         };
         let words = permission::rule_of(action).words;
-        self.record_denial(&caller, words).await?;
+        self.record_denial(caller, words).await?;
         Err(refusal(&caller.account, words, denied))
     }
 

@@ -25,6 +25,8 @@ pub struct Things {
     pub fleet: String,
     pub key: String,
     pub session: String,
+    pub schedule: String,
+    pub run: String,
 }
 
 /// What a call's answer says, or why there is none.
@@ -64,6 +66,21 @@ use fleet_admin_service_client::FleetAdminServiceClient as Fleets;
 use key_service_client::KeyServiceClient as Keys;
 use machine_service_client::MachineServiceClient as Machines;
 use member_service_client::MemberServiceClient as Members;
+use schedules_service_client::SchedulesServiceClient as Schedules;
+
+/// Something that is not due for a hundred years.
+pub fn spec() -> ScheduleSpec {
+    ScheduleSpec {
+        when: Some(schedule_spec::When::AtMs(4_900_000_000_000)),
+        command: vec!["true".into()],
+        machines: vec!["nowhere".into()],
+        ..ScheduleSpec::default()
+    }
+}
+
+fn new_id() -> String {
+    uuid::Uuid::new_v4().to_string()
+}
 
 /// All of them. Those that remove something come after those that need it.
 pub fn all() -> Vec<Call> {
@@ -241,6 +258,79 @@ pub fn all() -> Vec<Call> {
                 session_id: t.session.clone(),
             }
         }),
+        call!(
+            "SchedulesService/Create",
+            Member,
+            false,
+            Schedules::create,
+            |_t| CreateScheduleRequest {
+                request_id: new_id(),
+                name: format!("s-{}", new_id()),
+                spec: Some(spec()),
+            }
+        ),
+        call!(
+            "SchedulesService/List",
+            Member,
+            false,
+            Schedules::list,
+            |_t| ListSchedulesRequest::default()
+        ),
+        call!("SchedulesService/Get", Member, true, Schedules::get, |t| {
+            GetScheduleRequest {
+                schedule: t.schedule.clone(),
+            }
+        }),
+        call!(
+            "SchedulesService/Update",
+            Member,
+            true,
+            Schedules::update,
+            |t| UpdateScheduleRequest {
+                schedule: t.schedule.clone(),
+                paused: true,
+            }
+        ),
+        call!(
+            "SchedulesService/RunNow",
+            Member,
+            true,
+            Schedules::run_now,
+            |t| RunScheduleRequest {
+                schedule: t.schedule.clone(),
+                request_id: new_id(),
+            }
+        ),
+        call!(
+            "SchedulesService/Runs",
+            Member,
+            true,
+            Schedules::runs,
+            |t| ListRunsRequest {
+                schedule: t.schedule.clone(),
+                ..ListRunsRequest::default()
+            }
+        ),
+        call!(
+            "SchedulesService/Output",
+            Member,
+            true,
+            Schedules::output,
+            |t| RunOutputRequest {
+                schedule: t.schedule.clone(),
+                run_id: t.run.clone(),
+                ..RunOutputRequest::default()
+            }
+        ),
+        call!(
+            "SchedulesService/Remove",
+            Member,
+            true,
+            Schedules::remove,
+            |t| RemoveScheduleRequest {
+                schedule: t.schedule.clone(),
+            }
+        ),
         Call {
             name: "AuditService/Follow",
             least: Role::Admin,

@@ -22,4 +22,5 @@ mod pages;
 mod permissions;
 mod relays;
 mod reports;
+mod schedules;
 mod world;

@@ -15,6 +15,7 @@ use cmdop_proto::v1::*;
 use prost::Message as _;
 use prost_types::FileDescriptorSet;
 use serde_json::Value;
+use tonic::transport::Channel;
 
 use crate::calls::{self, Things};
 use crate::relays::relay;
@@ -77,11 +78,14 @@ impl World {
             scopes: vec!["exec".into()],
             lifetime_ms: 0,
         };
-        let key = key_service_client::KeyServiceClient::new(channel)
+        let key = key_service_client::KeyServiceClient::new(channel.clone())
             .issue(bearer(key, token))
             .await
             .unwrap();
+        let (schedule, run) = schedule(channel, token, mark).await;
         Things {
+            schedule,
+            run,
             machine,
             member: member.to_string(),
             invitation: invited.into_inner().invitation.unwrap().id,
@@ -91,6 +95,31 @@ impl World {
         }
     }
 }
+
+/// A schedule of the bearer's, and a run of it.
+async fn schedule(channel: Channel, token: &Value, mark: &str) -> (String, String) {
+    let mut schedules = schedules_service_client::SchedulesServiceClient::new(channel);
+    let create = CreateScheduleRequest {
+        request_id: uuid::Uuid::new_v4().to_string(),
+        name: format!("marked-schedule-{mark}"),
+        spec: Some(calls::spec()),
+    };
+    let made = schedules.create(bearer(create, token)).await.unwrap();
+    let made = made.into_inner().id;
+    let run = RunScheduleRequest {
+        schedule: made.clone(),
+        request_id: uuid::Uuid::new_v4().to_string(),
+    };
+    let run = schedules.run_now(bearer(run, token)).await.unwrap();
+    (made, run.into_inner().run_id)
+}
+
+/// A member changes schedules of their own only.
+const OF_OTHERS: [&str; 3] = [
+    "SchedulesService/Update",
+    "SchedulesService/RunNow",
+    "SchedulesService/Remove",
+];
 
 impl World {
     /// A session of the bearer's workspace in the catalogue, as a relay reported it.
@@ -161,10 +190,16 @@ async fn each_role_may_call_exactly_what_the_table_says() {
             let answer = (call.make)(world.channel().await, token, things).await;
             let name = call.name;
             match answer {
+                Ok(_) if OF_OTHERS.contains(&name) => {
+                    assert!(role >= Role::Admin, "{role:?} may not {name}");
+                }
                 Ok(_) => assert!(role >= call.least, "{role:?} may not {name}"),
                 // A member revokes keys of their own only: those of others are not there.
                 Err(refusal) if name == "KeyService/Revoke" && role == Role::Member => {
                     assert_eq!(refusal.reason, "key-unknown");
+                }
+                Err(refusal) if OF_OTHERS.contains(&name) && role == Role::Member => {
+                    assert_eq!(refusal.reason, "role-too-low", "{name}");
                 }
                 Err(refusal) => {
                     assert!(role < call.least, "{role:?} {name}: {refusal:?}");
@@ -258,6 +293,8 @@ async fn a_token_with_one_scope_opens_what_needs_that_scope_and_nothing_else() {
                 fleet: "none".into(),
                 key: "none".into(),
                 session: "none".into(),
+                schedule: "none".into(),
+                run: "none".into(),
             };
             let answer = (call.make)(world.channel().await, token.clone(), nothing).await;
             let service = call.name.split('/').next().unwrap();
@@ -267,6 +304,7 @@ async fn a_token_with_one_scope_opens_what_needs_that_scope_and_nothing_else() {
                 "MachineService" | "FleetAdminService" if reads => Some(Scope::MachinesRead),
                 "MachineService" | "FleetAdminService" => Some(Scope::MachinesWrite),
                 "CatalogueService" => Some(Scope::SessionsRead),
+                "SchedulesService" => Some(Scope::Schedules),
                 _ => Some(Scope::Admin),
             };
             let is_denied = answer
@@ -274,7 +312,9 @@ async fn a_token_with_one_scope_opens_what_needs_that_scope_and_nothing_else() {
                 .is_err_and(|refusal| refusal.reason == "scope-missing");
             let expected = needed.is_some_and(|needed| needed != scope)
                 // A key cannot make a key that may more than itself.
-                || call.name == "KeyService/Issue";
+                || call.name == "KeyService/Issue"
+                // What makes programs run takes `exec` too.
+                || ["SchedulesService/Create", "SchedulesService/RunNow"].contains(&call.name);
             assert_eq!(is_denied, expected, "{scope:?} {}: {answer:?}", call.name);
         }
     }

@@ -33,6 +33,8 @@ mod permissions;
 mod relays;
 #[path = "../http/reports.rs"]
 mod reports;
+#[path = "../http/schedules.rs"]
+mod schedules;
 #[path = "../postgres/server.rs"]
 mod server;
 mod starts;

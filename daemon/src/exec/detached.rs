@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use cmdop_proto::v1::exec_response::Response;
@@ -31,6 +32,8 @@ pub(crate) struct Detached {
     pub(super) progress: watch::Sender<Progress>,
     /// Somebody wants the program to end.
     pub(super) end: CancellationToken,
+    /// It goes at the next sweep.
+    is_unneeded: AtomicBool,
 }
 
 /// How far it has come.
@@ -98,6 +101,7 @@ impl Table {
             place,
             progress: watch::Sender::new(progress),
             end: CancellationToken::new(),
+            is_unneeded: AtomicBool::new(false),
         });
         self.runs.insert(id, run.clone());
         run
@@ -149,7 +153,9 @@ impl Table {
         let is_old = |run: &Detached| {
             let progress = run.progress.borrow();
             let is_over = now_ms().saturating_sub(progress.ended_ms) > retention;
-            (progress.finished.is_some() && is_over) || run.was_never_started()
+            let is_unneeded = run.is_unneeded.load(Ordering::Relaxed);
+            let may_go = progress.finished.is_some() && (is_over || is_unneeded);
+            may_go || run.was_never_started()
         };
         let old: Vec<_> = self
             .runs
@@ -172,6 +178,11 @@ impl Table {
 impl Detached {
     fn has_ended(&self) -> bool {
         self.progress.borrow().finished.is_some()
+    }
+
+    /// Its caller has all of it, and said that nobody else will ask.
+    pub(super) fn nobody_needs_it(&self) {
+        self.is_unneeded.store(true, Ordering::Relaxed);
     }
 
     /// Whoever was to start it said that it cannot be.

@@ -86,6 +86,10 @@ impl Reader {
             };
             match event {
                 Event::Request(Request::Done(_)) if self.is_told => break,
+                Event::Request(Request::Forget(_)) if self.is_told => {
+                    self.run.nobody_needs_it();
+                    break;
+                }
                 Event::Request(Request::End(_)) => self.run.end.cancel(),
                 // Nothing else that a caller says changes a run that is not its own.
                 Event::Request(_) | Event::Room => {}

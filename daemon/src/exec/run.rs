@@ -258,7 +258,7 @@ impl Run {
                 self.stderr.acked(ack.stderr);
             }
             // It cannot have what it was not told.
-            Down::Done(_) => self.is_done |= self.is_told,
+            Down::Done(_) | Down::Forget(_) => self.is_done |= self.is_told,
             Down::End(_) => self.abandon(),
             // The agent had them in control messages.
             Down::Start(_) | Down::Resume(_) => {}

@@ -129,7 +129,10 @@ async fn arrange(
     let (guard, token) = relay.runs.enter(&link, call, (left, opened), most)?;
     let live = relay.enter(&account.claims, guard.run.meeting.over.clone())?;
     relay.context.meters.execs.increment(1);
-    if let Order::Start(v1::ExecStart { detach: true, .. }) = visit.order {
+    if let Order::Start(start) = &visit.order
+        && start.detach
+        && !start.unlisted
+    {
         let detached = &relay.detached;
         detached.started(account.workspace(), machine.id, visit.id);
     }

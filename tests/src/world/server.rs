@@ -1,6 +1,7 @@
 //! The two servers of a world: the control plane and the relay.
 
 use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use super::Ground;
@@ -17,21 +18,47 @@ pub struct Control {
     data: PathBuf,
     log: PathBuf,
     cli: Cli,
+    /// The URL of its database; none: a file in its data directory.
+    database: Option<String>,
 }
 
 impl Control {
     /// Starts one with an empty data directory; the owner's account is `owner`.
     pub async fn start(ground: &Ground) -> Self {
-        let data = ground.path().join("control");
-        let log = ground.log("control");
-        let (program, address) = serve(ground, &data, &log, "127.0.0.1:0").await;
+        Self::start_on(ground, None).await
+    }
+
+    /// The same with its facts in the database of that URL.
+    pub async fn start_on(ground: &Ground, database: Option<&str>) -> Self {
+        Self::start_in(ground, "control", database).await
+    }
+
+    async fn start_in(ground: &Ground, name: &str, database: Option<&str>) -> Self {
+        let data = ground.path().join(name);
+        let log = ground.log(name);
+        let database = database.map(str::to_owned);
+        let place = (data.as_path(), database.as_deref());
+        let (program, address) = serve(ground, place, &log, "127.0.0.1:0").await;
         Self {
             program,
             address,
             data,
             log,
             cli: ground.cli("admin"),
+            database,
         }
+    }
+
+    /// Another one with the same keys on the same database.
+    pub async fn start_another(&self, ground: &Ground, name: &str) -> Self {
+        let data = ground.path().join(name);
+        let mut private = std::fs::DirBuilder::new();
+        private.mode(0o700).create(&data).expect("a directory");
+        for file in ["ca.pem", "ca.key", "signing.key"] {
+            let key = std::fs::read_to_string(self.data.join(file)).expect("a key");
+            write_private(&data.join(file), &key);
+        }
+        Self::start_in(ground, name, self.database.as_deref()).await
     }
 
     /// `https://host:port`.
@@ -62,7 +89,11 @@ impl Control {
     /// The same with `stdin`.
     pub async fn admin_with(&self, args: &[&str], stdin: &[u8]) -> Outcome {
         let data = self.data.to_str().expect("the path of a test is text");
-        let args = [&["admin", "--data-dir", data], args].concat();
+        let mut place = vec!["admin", "--data-dir", data];
+        if let Some(database) = &self.database {
+            place.extend(["--database", database]);
+        }
+        let args = [&place, args].concat();
         self.cli
             .run_program_with("cmdop-control", &args, stdin)
             .await
@@ -73,12 +104,18 @@ impl Control {
         if self.program.is_running() {
             self.program.kill().await;
         }
-        let (program, _) = serve(ground, &self.data, &self.log, &self.address.to_string()).await;
+        let place = (self.data.as_path(), self.database.as_deref());
+        let (program, _) = serve(ground, place, &self.log, &self.address.to_string()).await;
         self.program = program;
     }
 }
 
-async fn serve(ground: &Ground, data: &Path, log: &Path, listen: &str) -> (Program, SocketAddr) {
+async fn serve(
+    ground: &Ground,
+    (data, database): (&Path, Option<&str>),
+    log: &Path,
+    listen: &str,
+) -> (Program, SocketAddr) {
     let mut command = ground.command("cmdop-control");
     command
         .args([
@@ -90,6 +127,9 @@ async fn serve(ground: &Ground, data: &Path, log: &Path, listen: &str) -> (Progr
             "--data-dir",
         ])
         .arg(data);
+    if let Some(database) = database {
+        command.args(["--database", database]);
+    }
     let mut program = Program::start("cmdop-control", command, log);
     let address = address(&program.line().await);
     (program, address)

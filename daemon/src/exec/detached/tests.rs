@@ -76,6 +76,21 @@ fn a_new_run_takes_the_place_of_an_ended_one_and_of_no_living_one() {
 }
 
 #[test]
+fn a_run_that_nobody_needs_leaves_its_place_and_the_others_stay() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut before = table(&dir);
+    let unneeded = left(&mut before, b"", now_ms());
+    let needed = left(&mut before, b"", now_ms());
+    let mut after = table(&dir);
+    after.get(&unneeded).unwrap().nobody_needs_it();
+    assert_eq!(after.ids(), [needed]);
+    // A living one is not forgotten, whatever is said of it.
+    let living = RunId::new().to_string();
+    after.enter(&living).unwrap().nobody_needs_it();
+    assert!(after.ids().contains(&living));
+}
+
+#[test]
 fn an_id_that_is_none_names_no_directory() {
     let dir = tempfile::tempdir().unwrap();
     let mut table = table(&dir);

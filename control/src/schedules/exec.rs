@@ -1,0 +1,439 @@
+//! One program on one machine, through a relay: started once, come back to as often as its connection is lost,
+//! until it has ended or nobody can say how it did.
+//!
+//! It is a client of relays as `cmdop exec --detach` is one, with a token of its own for each call: short-lived,
+//! good for running programs only, and with the role that the schedule's owner has at that moment.
+
+use std::time::Duration;
+
+use cmdop_client::Error;
+use cmdop_proto::limits::MAX_FRAME;
+use cmdop_proto::v1::exec_request::Request as Ask;
+use cmdop_proto::v1::exec_response::Response as Answer;
+use cmdop_proto::v1::exec_service_client::ExecServiceClient;
+use cmdop_proto::{ErrorKind, Refusal, RunId, WorkspaceId, v1};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::Channel;
+use tonic::{Request, Streaming};
+
+use super::relays::Relays;
+use super::tail::{Stream, Tail};
+use crate::plane::Shared;
+use crate::store::{RunState, Schedule, Target};
+
+/// Requests on their way: the first, and two words at the end.
+const QUEUE: usize = 4;
+
+/// How long relay and agent may take to open a stream.
+const OPENING: Duration = Duration::from_secs(60);
+
+/// The waits between attempts to come back.
+const FIRST_WAIT: Duration = Duration::from_millis(200);
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+
+/// How long a program may be out of reach before it is given up. A detached run is kept for a day after its end,
+/// but a schedule is to go on.
+const AWAY: Duration = Duration::from_secs(15 * 60);
+
+/// An agent that was asked to start a program may not have it yet.
+const UNKNOWN_FOR: Duration = Duration::from_secs(20);
+
+/// A connection that broke since it was last used costs one attempt, and not the run. Asking twice is harmless: an
+/// agent takes an id once.
+const STALE: Duration = Duration::from_secs(5);
+
+/// Tokens that are refused in a row: a role that changes, then one more.
+const TOKENS: u32 = 4;
+
+/// How long the agent may take to hear that its run is not needed any more.
+const GOODBYE: Duration = Duration::from_secs(2);
+
+/// How to begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Begin {
+    /// It does not run.
+    Start,
+    /// It may run: somebody asked for it before.
+    Resume,
+}
+
+/// How it ended.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// By itself, or by its time limit.
+    Finished(v1::ExecFinished),
+    /// It was not started: what is missing may come back.
+    NotStarted(Refusal),
+    /// It was not started, and will not be: it is wrong as it is.
+    Wrong(Refusal),
+    /// Its owner may not.
+    Denied(Refusal),
+    /// It was started, and nobody knows how it ended.
+    Lost(String),
+}
+
+impl Outcome {
+    /// What is kept of it.
+    pub(crate) fn read(&self, timeout_ms: u64) -> (RunState, String) {
+        match self {
+            Self::Finished(finished) if finished.lost => (
+                RunState::Lost,
+                "the agent was restarted while the program ran".into(),
+            ),
+            Self::Finished(finished) if finished.timed_out => {
+                let limit = humantime::format_duration(Duration::from_millis(timeout_ms));
+                (
+                    RunState::Failed,
+                    format!("it took longer than {limit} and was ended"),
+                )
+            }
+            Self::Finished(_) => match self.exit_code() {
+                Some(0) => (RunState::Succeeded, String::new()),
+                Some(code) => (RunState::Failed, format!("exit code {code}")),
+                None => (
+                    RunState::Lost,
+                    "the agent does not know how it ended".into(),
+                ),
+            },
+            Self::NotStarted(refusal) => (RunState::Unreachable, refusal.message.clone()),
+            Self::Wrong(refusal) => (RunState::Failed, refusal.message.clone()),
+            Self::Denied(refusal) => (RunState::Refused, refusal.message.clone()),
+            Self::Lost(why) => (RunState::Lost, why.clone()),
+        }
+    }
+
+    /// What a shell would say.
+    pub(crate) fn exit_code(&self) -> Option<u8> {
+        let Self::Finished(finished) = self else {
+            return None;
+        };
+        match finished.exit?.outcome? {
+            v1::exit::Outcome::Code(code) => Some(code as u8),
+            v1::exit::Outcome::Signal(signal) => Some((128 + signal.min(127)) as u8),
+        }
+    }
+}
+
+/// A stream whose program has ended, and whose agent may forget it.
+#[derive(Debug)]
+pub(crate) struct Link {
+    requests: mpsc::Sender<v1::ExecRequest>,
+    responses: Streaming<v1::ExecResponse>,
+}
+
+impl Link {
+    /// What it told is kept here: the agent need not keep it.
+    pub(crate) async fn goodbye(mut self) {
+        for ask in [Ask::Forget(true), Ask::Done(true)] {
+            // A stream that is gone leaves the run to the agent's own patience.
+            let _ = self.requests.try_send(request(ask));
+        }
+        let ended = async { while let Ok(Some(_)) = self.responses.message().await {} };
+        let _ = tokio::time::timeout(GOODBYE, ended).await;
+    }
+}
+
+fn request(ask: Ask) -> v1::ExecRequest {
+    v1::ExecRequest { request: Some(ask) }
+}
+
+/// One program.
+#[derive(Debug)]
+pub(crate) struct Exec<'a> {
+    plane: &'a Shared,
+    relays: &'a Relays,
+    workspace: WorkspaceId,
+    schedule: &'a Schedule,
+    machine: String,
+    id: RunId,
+    tail: Tail,
+    /// When the machine was last heard of, or should have been.
+    heard: Instant,
+}
+
+/// Whether the agent said that it has the program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Known {
+    Yes,
+    No,
+}
+
+/// What one stream came to.
+enum Visit {
+    Finished(v1::ExecFinished, Box<Link>),
+    /// A server said no.
+    Refused(Refusal),
+    /// It broke, or never was. Whether the program was known to run.
+    Broken(String, Known),
+}
+
+impl<'a> Exec<'a> {
+    pub(crate) fn new(
+        plane: &'a Shared,
+        relays: &'a Relays,
+        (workspace, schedule): (WorkspaceId, &'a Schedule),
+        (machine, id): (&str, RunId),
+        tail: Tail,
+    ) -> Self {
+        Self {
+            plane,
+            relays,
+            workspace,
+            schedule,
+            machine: machine.to_owned(),
+            id,
+            tail,
+            heard: Instant::now(),
+        }
+    }
+
+    /// Puts down what it wrote.
+    pub(crate) fn note(&self, target: &mut Target) {
+        (target.stdout_bytes, target.stderr_bytes) = (self.tail.stdout, self.tail.stderr);
+        target.tail = self.tail.on_the_wire();
+    }
+
+    /// Sees it to its end. Dropped, it leaves the program alone.
+    pub(crate) async fn see_through(&mut self, mut begin: Begin) -> (Outcome, Option<Link>) {
+        let (mut wait, mut tokens) = (FIRST_WAIT, 0);
+        self.heard = Instant::now();
+        loop {
+            let (before, mut stale) = (self.heard, false);
+            let refusal = match self.visit(begin).await {
+                Visit::Finished(finished, link) => {
+                    return (Outcome::Finished(finished), Some(*link));
+                }
+                Visit::Broken(why, known) => {
+                    if known == Known::Yes {
+                        begin = Begin::Resume;
+                    }
+                    stale = begin == Begin::Start && self.heard.elapsed() < STALE;
+                    Refusal::unavailable("unreachable", why)
+                }
+                Visit::Refused(refusal) => refusal,
+            };
+            if self.heard > before {
+                (wait, tokens) = (FIRST_WAIT, 0);
+            }
+            if is_about_token(&refusal) && tokens < TOKENS {
+                tokens += 1;
+            } else if !stale {
+                match self.given_up(begin, refusal) {
+                    Some(outcome) => return (outcome, None),
+                    None => begin = Begin::Resume,
+                }
+            }
+            tokio::time::sleep(wait).await;
+            wait = (wait * 2).min(LONGEST_WAIT);
+        }
+    }
+
+    /// What a refusal comes to; nothing: it is worth coming back.
+    fn given_up(&self, begin: Begin, refusal: Refusal) -> Option<Outcome> {
+        let away = self.heard.elapsed();
+        if begin == Begin::Start {
+            return match refusal.kind {
+                ErrorKind::Denied => Some(Outcome::Denied(refusal)),
+                ErrorKind::Unavailable | ErrorKind::Exhausted | ErrorKind::Internal => {
+                    Some(Outcome::NotStarted(refusal))
+                }
+                ErrorKind::NotFound if refusal.reason == "machine-unknown" => {
+                    Some(Outcome::NotStarted(refusal))
+                }
+                // The id is taken: an earlier request was heard after all.
+                ErrorKind::Invalid if refusal.message.contains("with this id is") => None,
+                ErrorKind::Invalid | ErrorKind::NotFound => Some(Outcome::Wrong(refusal)),
+            };
+        }
+        let limit = match refusal.kind {
+            ErrorKind::Unavailable | ErrorKind::Exhausted | ErrorKind::Internal => AWAY,
+            // A relay that was just started does not know its machines, nor an agent what it is about to start.
+            ErrorKind::NotFound => UNKNOWN_FOR,
+            ErrorKind::Denied | ErrorKind::Invalid => Duration::ZERO,
+        };
+        (away >= limit).then(|| {
+            Outcome::Lost(format!(
+                "the program was started, and how it ended is not known: {refusal}"
+            ))
+        })
+    }
+
+    /// One stream to its end, at the first relay that has the machine.
+    async fn visit(&mut self, begin: Begin) -> Visit {
+        let (token, urls) = match self.way().await {
+            Ok(way) => way,
+            Err(refusal) => return Visit::Refused(refusal),
+        };
+        let mut refused = Refusal::unavailable("no-relay", "no relay is enrolled");
+        for url in urls {
+            let channel = match self.relays.channel(&url).await {
+                Ok(channel) => channel,
+                Err(error) => {
+                    refused = Refusal::from(&error);
+                    continue;
+                }
+            };
+            match self.open(channel, &token, begin).await {
+                Ok(link) => return self.follow(link, begin).await,
+                Err(Error::Refused(refusal)) if is_elsewhere(&refusal) => refused = refusal,
+                Err(Error::Refused(refusal)) => return Visit::Refused(refusal),
+                // What was asked may have been heard.
+                Err(error) => {
+                    self.relays.forget(&url);
+                    return Visit::Broken(error.to_string(), Known::No);
+                }
+            }
+        }
+        Visit::Refused(refused)
+    }
+
+    async fn way(&self) -> Result<(String, Vec<String>), Refusal> {
+        let token = self.plane.token_for_schedule(self.workspace, self.schedule);
+        let token = token.await?;
+        Ok((token, self.plane.store.relay_urls().await?))
+    }
+
+    async fn open(&self, channel: Channel, token: &str, begin: Begin) -> Result<Link, Error> {
+        let (requests, stream) = mpsc::channel(QUEUE);
+        // It cannot fail: the queue is new.
+        let _ = requests.try_send(request(self.first(begin)));
+        let mut call = Request::new(ReceiverStream::new(stream));
+        let bearer = format!("Bearer {token}").parse();
+        let bearer = bearer.map_err(|_| Error::Protocol("a token is not printable".into()))?;
+        call.metadata_mut().insert("authorization", bearer);
+        let mut relay = ExecServiceClient::new(channel).max_decoding_message_size(MAX_FRAME);
+        let opened = tokio::time::timeout(OPENING, relay.run(call)).await;
+        let opened = opened.map_err(|_| Error::Timeout {
+            what: "opening the stream of a run".into(),
+            after: OPENING,
+        })?;
+        Ok(Link {
+            requests,
+            responses: opened?.into_inner(),
+        })
+    }
+
+    fn first(&self, begin: Begin) -> Ask {
+        let spec = &self.schedule.spec;
+        match begin {
+            Begin::Start => Ask::Start(v1::ExecStart {
+                machine: self.machine.clone(),
+                command: spec.command.clone(),
+                cwd: spec.cwd.clone(),
+                env: spec.env.clone().into_iter().collect(),
+                timeout_ms: spec.timeout_ms,
+                run_id: self.id.to_string(),
+                detach: true,
+                unlisted: true,
+                ..v1::ExecStart::default()
+            }),
+            Begin::Resume => Ask::Resume(v1::ExecResume {
+                machine: self.machine.clone(),
+                run_id: self.id.to_string(),
+                stdout_from: self.tail.stdout,
+                stderr_from: self.tail.stderr,
+            }),
+        }
+    }
+
+    /// Takes what it writes until it has ended.
+    async fn follow(&mut self, mut link: Link, begin: Begin) -> Visit {
+        let mut known = match begin {
+            Begin::Start => Known::No,
+            Begin::Resume => Known::Yes,
+        };
+        loop {
+            let answer = match link.responses.message().await {
+                Ok(Some(answer)) => answer.response,
+                Ok(None) => {
+                    return Visit::Broken("the stream ended without a result".into(), known);
+                }
+                Err(status) => match Error::from(status) {
+                    Error::Refused(refusal) if known == Known::Yes && is_broken(&refusal) => {
+                        return Visit::Broken(refusal.message, known);
+                    }
+                    Error::Refused(refusal) => return Visit::Refused(refusal),
+                    error => return Visit::Broken(error.to_string(), known),
+                },
+            };
+            self.heard = Instant::now();
+            match answer {
+                Some(Answer::Stdout(piece)) => {
+                    self.tail.push(Stream::Stdout, piece.offset, &piece.data);
+                }
+                Some(Answer::Stderr(piece)) => {
+                    self.tail.push(Stream::Stderr, piece.offset, &piece.data);
+                }
+                Some(Answer::Finished(finished)) => {
+                    return Visit::Finished(finished, Box::new(link));
+                }
+                Some(Answer::Started(_) | Answer::Resumed(_)) => known = Known::Yes,
+                Some(Answer::StdinAck(_)) | None => {}
+            }
+        }
+    }
+}
+
+/// Another relay may have the machine.
+fn is_elsewhere(refusal: &Refusal) -> bool {
+    matches!(
+        refusal.reason.as_str(),
+        "machine-offline" | "machine-unknown"
+    )
+}
+
+/// A stream of a program that runs was cut; the program goes on.
+fn is_broken(refusal: &Refusal) -> bool {
+    matches!(refusal.kind, ErrorKind::Unavailable) || is_about_token(refusal)
+}
+
+/// A new token may be taken.
+fn is_about_token(refusal: &Refusal) -> bool {
+    matches!(refusal.reason.as_str(), "token-expired" | "token-revoked")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ended(outcome: Option<v1::exit::Outcome>) -> v1::ExecFinished {
+        v1::ExecFinished {
+            exit: Some(v1::Exit { outcome }),
+            ..v1::ExecFinished::default()
+        }
+    }
+
+    #[test]
+    fn only_a_program_that_said_so_itself_has_succeeded() {
+        let code = |code| ended(Some(v1::exit::Outcome::Code(code)));
+        let timed_out = v1::ExecFinished {
+            timed_out: true,
+            ..code(0)
+        };
+        let lost = v1::ExecFinished {
+            lost: true,
+            ..v1::ExecFinished::default()
+        };
+        let killed = ended(Some(v1::exit::Outcome::Signal(9)));
+        for (finished, state, says) in [
+            (code(0), RunState::Succeeded, ""),
+            (code(3), RunState::Failed, "exit code 3"),
+            (killed, RunState::Failed, "exit code 137"),
+            (timed_out, RunState::Failed, "took longer than 5s"),
+            (lost, RunState::Lost, "agent was restarted"),
+            (ended(None), RunState::Lost, "does not know"),
+        ] {
+            let (read, reason) = Outcome::Finished(finished).read(5000);
+            assert_eq!(read, state);
+            assert!(reason.contains(says), "{reason}");
+        }
+        let refusal = Refusal::unavailable("machine-offline", "web-1 is offline");
+        let (state, reason) = Outcome::NotStarted(refusal).read(1);
+        assert_eq!(
+            (state, reason.as_str()),
+            (RunState::Unreachable, "web-1 is offline")
+        );
+    }
+}
