@@ -63,6 +63,15 @@ pub struct ServeFlags {
     /// The account that the first start makes [default: this user's name].
     #[arg(long, value_name = "NAME", env = "CMDOP_CONTROL_OWNER")]
     pub owner: Option<String>,
+    /// A page of another origin that may hear events, `https://host:port`; can be given again
+    /// [default: only the control plane's own].
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "CMDOP_CONTROL_ALLOW_ORIGIN",
+        value_delimiter = ','
+    )]
+    pub allow_origin: Vec<String>,
 }
 
 /// Where the state is.

@@ -32,6 +32,8 @@ pub(crate) enum Action {
     ReadAudit,
     /// Read the catalogue of sessions.
     SeeSessions,
+    /// See the names of files that others worked on.
+    SeePaths,
 }
 
 /// What an action takes.
@@ -58,7 +60,7 @@ const fn rule(action: Action, least: Role, scope: Option<Scope>, words: &'static
 
 /// The table.
 #[rustfmt::skip]
-pub(crate) const TABLE: [Rule; 12] = [
+pub(crate) const TABLE: [Rule; 13] = [
     rule(Action::KnowOneself,    Role::Guest,  None,                       "ask who they are"),
     rule(Action::SeeMachines,    Role::Guest,  Some(Scope::MachinesRead),  "see machines"),
     rule(Action::ChangeMachines, Role::Admin,  Some(Scope::MachinesWrite), "change a machine"),
@@ -71,6 +73,7 @@ pub(crate) const TABLE: [Rule; 12] = [
     rule(Action::KeysOfOthers,   Role::Admin,  Some(Scope::Admin),         "manage the API keys of others"),
     rule(Action::ReadAudit,      Role::Admin,  Some(Scope::Admin),         "read the audit log"),
     rule(Action::SeeSessions,    Role::Guest,  Some(Scope::SessionsRead),  "see sessions"),
+    rule(Action::SeePaths,       Role::Member, Some(Scope::FilesRead),     "see the names of files"),
 ];
 
 /// Why not.
@@ -119,7 +122,7 @@ mod tests {
 
     const ROLES: [Role; 4] = [Role::Guest, Role::Member, Role::Admin, Role::Owner];
 
-    const ACTIONS: [Action; 12] = [
+    const ACTIONS: [Action; 13] = [
         Action::KnowOneself,
         Action::SeeMachines,
         Action::ChangeMachines,
@@ -132,6 +135,7 @@ mod tests {
         Action::KeysOfOthers,
         Action::ReadAudit,
         Action::SeeSessions,
+        Action::SeePaths,
     ];
 
     #[test]
@@ -159,7 +163,7 @@ mod tests {
         assert_eq!(may(Role::Guest), guest);
         let member: Vec<_> = may(Role::Member);
         let only_member: Vec<_> = member.iter().filter(|a| !guest.contains(a)).collect();
-        assert_eq!(only_member, [&Action::OwnKeys]);
+        assert_eq!(only_member, [&Action::OwnKeys, &Action::SeePaths]);
         assert_eq!(may(Role::Admin), ACTIONS);
         assert_eq!(may(Role::Owner), ACTIONS);
     }

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use crate::assertion::Used;
 use crate::ca::Ca;
 use crate::clock::Clock;
+use crate::events::Hub;
 use crate::pages::PageLogins;
 use crate::password::Passwords;
 use crate::signer::Signer;
@@ -29,6 +30,10 @@ pub(crate) struct ControlPlane {
     pub issuer: String,
     /// All the URLs under which this server is reached, the issuer among them.
     pub own_urls: Vec<String>,
+    /// The origins of other pages that may hear events: `https://host`.
+    pub allowed_origins: Vec<String>,
+    /// What those who hear events share.
+    pub hub: Arc<Hub>,
     /// Slows down who guesses.
     pub throttle: Throttle,
     /// Checks passwords.

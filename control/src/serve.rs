@@ -28,12 +28,15 @@ use crate::pages::PageLogins;
 use crate::password::Passwords;
 use crate::plane::{ControlPlane, Shared};
 use crate::signer::{self, Signer};
-use crate::store::{self, Schema};
+use crate::store::{self, KEPT_FOR_MS, Schema};
 use crate::throttle::Throttle;
-use crate::{bootstrap, grpc, oauth, pages};
+use crate::{bootstrap, events, grpc, oauth, pages};
 
 /// How long open requests may run on after SIGTERM: the promise is to be gone within 10 s.
 const DRAIN: Duration = Duration::from_secs(5);
+
+/// How long those who hear events may take to leave after that.
+const GOODBYES: Duration = Duration::from_secs(2);
 
 /// How often what has expired is dropped.
 const HOUSEKEEPING: Duration = Duration::from_secs(10 * 60);
@@ -130,6 +133,8 @@ pub async fn serve(config: Config, stop: CancellationToken) -> Result<Running, E
         clock: config.clock,
         issuer: names.issuer,
         own_urls: names.urls,
+        allowed_origins: config.allowed_origins,
+        hub: Arc::default(),
         throttle: Throttle::default(),
         passwords: Passwords::default(),
         assertions: Used::default(),
@@ -179,11 +184,15 @@ async fn run(
     routes: Routes,
     stop: CancellationToken,
 ) -> Result<(), Error> {
-    // Keeping house ends with the serving; dropped anywhere, its transaction rolls back.
+    // What goes on besides ends with the serving; dropped anywhere, its transaction rolls back.
     let served = tokio::select! {
         served = service::serve(listener, tls, routes, stop, DRAIN) => served,
         () = keep_house(&plane) => Ok(()),
+        () = plane.hub.run(&plane) => Ok(()),
     };
+    // They have been told already.
+    plane.hub.connections.close();
+    let _ = tokio::time::timeout(GOODBYES, plane.hub.connections.wait()).await;
     plane.store.close().await;
     drop(data);
     served.map_err(|error| Error::Serving(error.to_string()))
@@ -199,6 +208,11 @@ async fn keep_house(plane: &ControlPlane) {
             Ok(()) => plane.store.forget_sessions(ended_before).await,
             failed => failed,
         };
+        let told_before = now_ms.saturating_sub(KEPT_FOR_MS);
+        let forgotten = match forgotten {
+            Ok(()) => plane.store.forget_events(told_before).await,
+            failed => failed,
+        };
         if let Err(error) = forgotten {
             tracing::error!(%error, "what has expired could not be dropped");
         }
@@ -209,6 +223,7 @@ async fn routes(plane: &Shared) -> Result<Routes, Error> {
     let pages = Router::new()
         .merge(oauth::routes())
         .merge(pages::routes())
+        .merge(events::routes())
         .route("/healthz", get(|| async { "ok\n" }))
         .fallback(unknown)
         .layer(DefaultBodyLimit::max(MAX_FORM))

@@ -11,6 +11,11 @@ mod audit;
 #[path = "../http/calls.rs"]
 mod calls;
 mod database;
+#[path = "../http/events.rs"]
+mod events;
+mod events_beside;
+#[path = "../http/events_refused.rs"]
+mod events_refused;
 #[path = "../http/fleets.rs"]
 mod fleets;
 #[path = "../http/keys.rs"]
@@ -31,6 +36,8 @@ mod relays;
 mod reports;
 #[path = "../postgres/server.rs"]
 mod server;
+#[path = "../http/socket.rs"]
+mod socket;
 mod starts;
 #[path = "../http/world.rs"]
 mod world;
