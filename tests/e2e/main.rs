@@ -8,10 +8,12 @@
 mod absence;
 mod audit;
 mod browsing;
+mod centrifuge;
 mod clock;
 mod credentials;
 mod delivery;
 mod echo;
+mod events;
 mod exec_detached;
 mod exec_exit;
 mod exec_many;
