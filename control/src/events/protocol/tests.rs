@@ -8,6 +8,10 @@ fn read(frame: &str) -> Vec<Result<Line, Malformed>> {
     lines(frame).collect()
 }
 
+#[allow(
+    clippy::unnecessary_wraps,
+    reason = "what it is compared with is a result"
+)]
 fn command(id: u32, method: Method) -> Result<Line, Malformed> {
     Ok(Line::Command(id, method))
 }
