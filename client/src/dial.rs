@@ -122,6 +122,19 @@ pub async fn dial(url: &str, trust: &Trust, lane: Lane) -> Result<Channel, Error
         })
 }
 
+/// Dials the same way for HTTP/1.1, which is what a WebSocket begins as.
+pub async fn http1(
+    url: &str,
+    trust: &Trust,
+) -> Result<tokio_rustls::client::TlsStream<TcpStream>, Error> {
+    let (_, host, port) = address(url)?;
+    let mut config = tls_config(trust)?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    tokio::time::timeout(CONNECT_TIMEOUT, connect(url, host, port, Arc::new(config)))
+        .await
+        .map_err(|_| Error::Timeout { url: url.into() })?
+}
+
 fn address(url: &str) -> Result<(Uri, String, u16), Error> {
     let wrong = || Error::Address { url: url.into() };
     let uri: Uri = url.parse().map_err(|_| wrong())?;

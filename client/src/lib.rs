@@ -4,7 +4,7 @@
 //! ```text
 //! Home ─► Profiles ─► Profile ─┐
 //!           token_store ─► Tokens ─► Connection ─► sessions, machines, exec, account (one call each)
-//!                                          ├─────► attach, follow (reconnect by themselves)
+//!                                          ├─────► attach, follow, events (reconnect by themselves)
 //!                                          └─────► files (one end: a machine, or here) ─► transfer (between two ends)
 //!                                history: which lines above the screen are held (no call of its own)
 //! ```
@@ -24,6 +24,7 @@ pub mod clock;
 pub mod connection;
 pub mod dial;
 pub mod error;
+pub mod events;
 pub mod exec;
 #[cfg(test)]
 mod fake_control;

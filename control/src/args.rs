@@ -77,6 +77,15 @@ pub struct ServeFlags {
     /// Address for Prometheus (plain HTTP) [default: none].
     #[arg(long, value_name = "ADDR", env = "CMDOP_CONTROL_METRICS_LISTEN")]
     pub metrics_listen: Option<SocketAddr>,
+    /// A page of another origin that may hear events, `https://host:port`; can be given again
+    /// [default: only the control plane's own].
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "CMDOP_CONTROL_ALLOW_ORIGIN",
+        value_delimiter = ','
+    )]
+    pub allow_origin: Vec<String>,
 }
 
 /// Where the state is.

@@ -36,6 +36,7 @@ struct File {
     keep_sessions: Option<String>,
     keep_audit: Option<String>,
     metrics_listen: Option<SocketAddr>,
+    allow_origin: Vec<String>,
 }
 
 /// Everything that is needed to serve.
@@ -55,6 +56,8 @@ pub struct Config {
     pub keep: Keep,
     /// Where Prometheus reads its metrics (plain HTTP); without it, nowhere.
     pub metrics_listen: Option<SocketAddr>,
+    /// The origins of pages, besides its own, that may hear events: `https://host:port`.
+    pub allowed_origins: Vec<String>,
     /// What time it is; tests hold a clone and set it forward.
     pub clock: Clock,
 }
@@ -80,6 +83,14 @@ pub enum Error {
     /// How long something is to be kept.
     #[error(transparent)]
     Keep(#[from] keep::Error),
+    /// An origin.
+    #[error(
+        "`{origin}` cannot be the origin of a page: it has the form https://host or http://host:port"
+    )]
+    Origin {
+        /// What was given.
+        origin: String,
+    },
     /// The owner's name.
     #[error("`{name}` cannot be the owner's name: {hint}")]
     Owner {
@@ -101,6 +112,7 @@ impl Config {
             owner: None,
             keep: Keep::default(),
             metrics_listen: None,
+            allowed_origins: Vec::new(),
             clock: Clock::default(),
         }
     }
@@ -125,6 +137,7 @@ impl Config {
             },
             keep: Keep::read(keep_sessions.as_deref(), keep_audit.as_deref())?,
             metrics_listen: flags.metrics_listen.or(file.metrics_listen),
+            allowed_origins: allowed_origins(flags, &file.allow_origin)?,
             clock: Clock::default(),
         };
         let log_format = flags.log_format.or(file.log_format).unwrap_or_default();
@@ -138,6 +151,28 @@ pub fn directory(named: Option<&Path>) -> Result<PathBuf, data_dir::Error> {
         Some(path) => Ok(path.to_owned()),
         None => data_dir::default_path("control"),
     }
+}
+
+/// Those of the command line, or of the file where it has none.
+fn allowed_origins(flags: &ServeFlags, file: &[String]) -> Result<Vec<String>, Error> {
+    let given = match flags.allow_origin.as_slice() {
+        [] => file,
+        given => given,
+    };
+    given.iter().map(|origin| checked_origin(origin)).collect()
+}
+
+/// As a browser writes it (RFC 6454, section 6.1). A page that is being worked on may come without TLS.
+fn checked_origin(given: &str) -> Result<String, Error> {
+    let wrong = || Error::Origin {
+        origin: text::shown(given, 128),
+    };
+    let (scheme, host) = given.split_once("://").ok_or_else(wrong)?;
+    if !matches!(scheme, "https" | "http") {
+        return Err(wrong());
+    }
+    let url = PublicUrl::parse(&format!("https://{host}")).map_err(|_| wrong())?;
+    Ok(url.as_str().replacen("https", scheme, 1))
 }
 
 /// The database's file in the data directory.
@@ -266,6 +301,25 @@ mod tests {
             assert!(PublicUrl::parse(bad).is_err(), "{bad}");
         }
         assert_eq!(PublicUrl::parse("https://[::1]:1").unwrap().host(), "::1");
+    }
+
+    #[test]
+    fn an_origin_is_a_scheme_and_a_host_and_nothing_else() {
+        let file =
+            "data-dir = \"/x\"\nallow-origin = [\"http://localhost:3000\", \"https://A.example\"]";
+        let loaded = load(file, ServeFlags::default()).unwrap();
+        let expected = ["http://localhost:3000", "https://a.example"];
+        assert_eq!(loaded.allowed_origins, expected);
+        for bad in [
+            "*",
+            "null",
+            "a.example",
+            "file://x",
+            "https://a/x",
+            "https://*.example",
+        ] {
+            assert!(checked_origin(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -40,6 +40,8 @@ pub(crate) enum Action {
     SchedulesOfOthers,
     /// Have programs run by a schedule: asked besides, and of its owner whenever it runs.
     RunPrograms,
+    /// See the names of files that others worked on.
+    SeePaths,
 }
 
 /// What an action takes.
@@ -66,7 +68,7 @@ const fn rule(action: Action, least: Role, scope: Option<Scope>, words: &'static
 
 /// The table.
 #[rustfmt::skip]
-pub(crate) const TABLE: [Rule; 16] = [
+pub(crate) const TABLE: [Rule; 17] = [
     rule(Action::KnowOneself,    Role::Guest,  None,                       "ask who they are"),
     rule(Action::SeeMachines,    Role::Guest,  Some(Scope::MachinesRead),  "see machines"),
     rule(Action::ChangeMachines, Role::Admin,  Some(Scope::MachinesWrite), "change a machine"),
@@ -83,6 +85,7 @@ pub(crate) const TABLE: [Rule; 16] = [
     rule(Action::ChangeSchedules, Role::Member, Some(Scope::Schedules),    "change schedules"),
     rule(Action::SchedulesOfOthers, Role::Admin, Some(Scope::Schedules),   "change the schedules of others"),
     rule(Action::RunPrograms,    Role::Member, Some(Scope::Exec),          "run programs"),
+    rule(Action::SeePaths,       Role::Member, Some(Scope::FilesRead),     "see the names of files"),
 ];
 
 /// Why not.
@@ -131,7 +134,7 @@ mod tests {
 
     const ROLES: [Role; 4] = [Role::Guest, Role::Member, Role::Admin, Role::Owner];
 
-    const ACTIONS: [Action; 16] = [
+    const ACTIONS: [Action; 17] = [
         Action::KnowOneself,
         Action::SeeMachines,
         Action::ChangeMachines,
@@ -148,6 +151,7 @@ mod tests {
         Action::ChangeSchedules,
         Action::SchedulesOfOthers,
         Action::RunPrograms,
+        Action::SeePaths,
     ];
 
     #[test]
@@ -180,6 +184,7 @@ mod tests {
             Action::SeeSchedules,
             Action::ChangeSchedules,
             Action::RunPrograms,
+            Action::SeePaths,
         ];
         assert!(only_member.into_iter().eq(&expected));
         assert_eq!(may(Role::Admin), ACTIONS);

@@ -10,6 +10,7 @@ use crate::assertion::Used;
 use crate::ca::Ca;
 use crate::clock::Clock;
 use crate::config::Keep;
+use crate::events::Hub;
 use crate::meters::Meters;
 use crate::pages::PageLogins;
 use crate::password::Passwords;
@@ -36,6 +37,10 @@ pub(crate) struct ControlPlane {
     pub issuer: String,
     /// All the URLs under which this server is reached, the issuer among them.
     pub own_urls: Vec<String>,
+    /// The origins of other pages that may hear events: `https://host`.
+    pub allowed_origins: Vec<String>,
+    /// What those who hear events share.
+    pub hub: Arc<Hub>,
     /// Slows down who guesses.
     pub throttle: Throttle,
     /// Checks passwords.

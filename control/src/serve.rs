@@ -33,10 +33,13 @@ use crate::plane::{ControlPlane, Shared};
 use crate::signer::{self, Signer};
 use crate::store::{self, Outcome, Schema};
 use crate::throttle::Throttle;
-use crate::{backup, bootstrap, grpc, oauth, pages, schedules};
+use crate::{backup, bootstrap, events, grpc, oauth, pages, schedules};
 
 /// How long open requests may run on after SIGTERM: the promise is to be gone within 10 s.
 const DRAIN: Duration = Duration::from_secs(5);
+
+/// How long those who hear events may take to leave after that.
+const GOODBYES: Duration = Duration::from_secs(2);
 
 /// A form has a few short fields; the longest is a token.
 const MAX_FORM: usize = 64 << 10;
@@ -149,6 +152,8 @@ pub async fn serve(config: Config, stop: CancellationToken) -> Result<Running, E
         meters,
         issuer: names.issuer,
         own_urls: names.urls,
+        allowed_origins: config.allowed_origins,
+        hub: Arc::default(),
         throttle: Throttle::counting(throttled),
         passwords: Passwords::default(),
         assertions: Used::default(),
@@ -242,11 +247,12 @@ async fn run(
 ) -> Result<(), Error> {
     let no_more_runs = stop.child_token();
     let serving = async {
-        // Keeping house ends with the serving; dropped anywhere, its transaction rolls back.
+        // What goes on besides ends with the serving; dropped anywhere, its transaction rolls back.
         let served = tokio::select! {
             served = service::serve(listener, tls, routes, stop, DRAIN) => served,
             () = keep_house(&plane) => Ok(()),
             () = serve_metrics(&plane, metrics) => Ok(()),
+            () = plane.hub.run(&plane) => Ok(()),
         };
         no_more_runs.cancel();
         served
@@ -255,6 +261,9 @@ async fn run(
         serving,
         schedules::work(plane.clone(), no_more_runs.clone())
     );
+    // They have been told already.
+    plane.hub.connections.close();
+    let _ = tokio::time::timeout(GOODBYES, plane.hub.connections.wait()).await;
     plane.store.close().await;
     drop(data);
     served.map_err(|error| Error::Serving(error.to_string()))
@@ -264,6 +273,7 @@ async fn routes(plane: &Shared) -> Result<Routes, Error> {
     let pages = Router::new()
         .merge(oauth::routes())
         .merge(pages::routes())
+        .merge(events::routes())
         .route("/healthz", get(|| async { "ok\n" }))
         .fallback(unknown)
         .layer(DefaultBodyLimit::max(MAX_FORM))

@@ -98,7 +98,7 @@ impl ControlPlane {
     /// The last look before the signature. What proved an identity was read a moment ago: a role that was
     /// taken since, or a login that was ended, is in no token, and a revocation that this look does not
     /// find is one that hits the token.
-    async fn settle(
+    pub(crate) async fn settle(
         &self,
         claims: &mut Claims,
         account: AccountId,
@@ -132,7 +132,8 @@ impl ControlPlane {
         self.respond(&claims, None).await
     }
 
-    fn claims(&self, bearer: Bearer, sub: String, name: &str) -> Claims {
+    /// What every token says; `exp` as a machine's.
+    pub(crate) fn claims(&self, bearer: Bearer, sub: String, name: &str) -> Claims {
         let now = self.clock.now_s();
         Claims {
             iss: self.issuer.clone(),

@@ -1,4 +1,5 @@
-//! What a relay tells the control plane: who did what with its sessions, and how they fared.
+//! What a relay tells the control plane: who did what with its sessions, how they fared, and which machines
+//! are linked.
 //!
 //! Telling waits for nobody: a report goes into a bounded queue, from there to a spool on this disk, and
 //! from the spool to the control plane whenever that is there. What finds the queue or the spool full
@@ -12,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use cmdop_proto::{Refusal, WorkspaceId, limits, text, v1};
+use cmdop_proto::{LinkEpoch, MachineId, Refusal, WorkspaceId, limits, text, v1};
 use prost::Message as _;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -177,6 +178,26 @@ impl Reporter {
     /// A session's record changed.
     pub(crate) fn session(&self, workspace: WorkspaceId, record: v1::Session) {
         self.tell(workspace, What::Session(bounded(record)));
+    }
+
+    /// A machine's agent is linked now; or that link is over, and why.
+    pub(crate) fn presence(
+        &self,
+        workspace: WorkspaceId,
+        (machine, link): (MachineId, LinkEpoch),
+        now: Result<(), &str>,
+    ) {
+        let presence = match now {
+            Ok(()) => v1::Presence::Online,
+            Err(_) => v1::Presence::Offline,
+        };
+        let told = v1::ReportedPresence {
+            machine_id: machine.to_string(),
+            presence: presence.into(),
+            link_epoch: link.0,
+            reason: now.err().unwrap_or_default().to_owned(),
+        };
+        self.tell(workspace, What::Presence(told));
     }
 
     /// Whether anybody hears.

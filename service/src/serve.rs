@@ -1,8 +1,11 @@
-//! The serving loop: TCP, TLS, HTTP/2 and gRPC (or HTTP/1.1 for pages), until told to stop.
+//! The serving loop: TCP, TLS, HTTP/2 and gRPC (or HTTP/1.1 for pages and WebSockets), until told to stop.
 //!
+//! Who wants HTTP/2 says so in the TLS handshake (RFC 9113, section 3.2); everybody else speaks HTTP/1.1.
 //! A peer that sends garbage, or nothing, costs one handshake slot for at most
 //! [`HANDSHAKE_TIMEOUT`], then one connection for at most [`FIRST_BYTES_TIMEOUT`], and never ends the
 //! loop.
+
+mod pages;
 
 use std::io;
 use std::net::SocketAddr;
@@ -27,6 +30,7 @@ use tonic::transport::server::Connected;
 use cmdop_proto::limits;
 
 use crate::admission::{Admission, Limits, Permit};
+use pages::Pages;
 
 /// A peer has this long to finish TLS.
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -80,9 +84,14 @@ async fn serve_within(
 ) -> Result<(), tonic::transport::Error> {
     let (accepted, connections) = mpsc::channel(16);
     let mut tasks = JoinSet::new();
+    let pages = Pages::new(routes.clone().into_axum_router(), stop.clone());
+    // However this ends, the connections do.
+    let _over = pages.end_on_drop();
+    let open_pages = pages.clone();
     let door = Door {
         tls: tls.into(),
         accepted,
+        pages,
         first_bytes: bounds.first_bytes,
     };
     let admission = Admission::new(bounds.connections);
@@ -91,13 +100,18 @@ async fn serve_within(
         ReceiverStream::new(connections),
         stop.clone().cancelled_owned(),
     );
+    let served = async {
+        let served = server.await;
+        open_pages.ended().await;
+        served
+    };
     let overdue = async {
         stop.cancelled().await;
         tokio::time::sleep(drain).await;
     };
     // Both branches may be dropped at any point: the process is about to end.
     tokio::select! {
-        served = server => served,
+        served = served => served,
         () = overdue => {
             tracing::info!("calls were still open at the end of the drain; closing them");
             Ok(())
@@ -123,6 +137,7 @@ pub fn http() -> tonic::transport::Server {
 struct Door {
     tls: TlsAcceptor,
     accepted: mpsc::Sender<io::Result<Connection>>,
+    pages: Pages,
     first_bytes: Duration,
 }
 
@@ -157,6 +172,7 @@ impl Door {
         tune(&stream);
         match tokio::time::timeout(HANDSHAKE_TIMEOUT, self.tls.accept(stream)).await {
             Ok(Ok(stream)) => {
+                let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
                 let connection = Connection {
                     stream: Box::new(stream),
                     peer,
@@ -166,7 +182,11 @@ impl Door {
                     }),
                     _permit: permit,
                 };
-                let _ = self.accepted.send(Ok(connection)).await;
+                if is_http2 {
+                    let _ = self.accepted.send(Ok(connection)).await;
+                } else {
+                    self.pages.take(connection);
+                }
             }
             Ok(Err(error)) => tracing::debug!(%peer, %error, "a peer does not speak TLS with us"),
             Err(_) => tracing::debug!(%peer, "a peer did not finish TLS in time"),

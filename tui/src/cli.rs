@@ -12,6 +12,7 @@ mod context;
 mod cp;
 mod detached;
 mod down;
+mod events;
 pub(crate) mod exec;
 mod failure;
 mod fleets;
@@ -97,6 +98,7 @@ enum Command {
     Keys(keys::Args),
     Schedules(schedules::Args),
     Audit(audit::Args),
+    Events(events::Args),
     Completions(completions::Args),
     Man(man::Args),
     #[command(name = "__detached", hide = true)]
@@ -173,6 +175,7 @@ pub async fn run(cli: Cli, environment: &Environment) -> Result<u8, Failure> {
         Command::Keys(args) => keys::run(&context, args).await,
         Command::Schedules(args) => schedules::run(&context, args).await,
         Command::Audit(args) => audit::run(&context, args).await,
+        Command::Events(args) => events::run(&context, args).await,
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),
         Command::Supervise(args) => up::supervise::run(&context, args).await,

@@ -60,7 +60,8 @@ impl ControlPlane {
             return Ok(());
         };
         let words = permission::rule_of(action).words;
-        self.record_denial(caller, words).await?;
+        self.record_denial(&caller.workspace, &caller.account, words)
+            .await?;
         Err(refusal(&caller.account, words, denied))
     }
 
@@ -77,6 +78,21 @@ impl ControlPlane {
             });
         }
         let claims = self.claims_of(token, Bearer::Account).await?;
+        let (workspace, account) = self.account_of(&claims).await?;
+        Ok(Caller {
+            workspace: workspace.by(account.actor()),
+            account,
+            scopes: claims.scope,
+            // Only what a key is exchanged for names scopes.
+            key: claims.scope.and(claims.sid),
+        })
+    }
+
+    /// The account of an account's token, as it is now.
+    pub(crate) async fn account_of(
+        &self,
+        claims: &Claims,
+    ) -> Result<(Workspace<'_>, Account), Refusal> {
         let workspace = self.store.workspace(claims.wid);
         let gone = || {
             Refusal::denied(
@@ -90,24 +106,24 @@ impl ControlPlane {
         if account.is_disabled {
             return Err(gone());
         }
-        Ok(Caller {
-            workspace: workspace.by(account.actor()),
-            account,
-            scopes: claims.scope,
-            // Only what a key is exchanged for names scopes.
-            key: claims.scope.and(claims.sid),
-        })
+        Ok((workspace, account))
     }
 
-    /// Somebody who tries again and again fills the log only as fast as the throttle lets them.
-    async fn record_denial(&self, caller: &Caller<'_>, words: &str) -> Result<(), Refusal> {
-        let key = format!("denied/{}", caller.account.id);
+    /// Records a refusal in the hands of who was refused. Somebody who tries again and again fills the log
+    /// only as fast as the throttle lets them.
+    pub(crate) async fn record_denial(
+        &self,
+        workspace: &Workspace<'_>,
+        account: &Account,
+        words: &str,
+    ) -> Result<(), Refusal> {
+        let key = format!("denied/{}", account.id);
         if self.throttle.take(key, DENIALS, Instant::now()).is_err() {
-            tracing::warn!(account = %caller.account.name, words, "denied, and recorded no more");
+            tracing::warn!(account = %account.name, words, "denied, and recorded no more");
             return Ok(());
         }
         let event = Event::new("denied", words).outcome(Outcome::Denied);
-        Ok(caller.workspace.note(event, self.clock.now_ms()).await?)
+        Ok(workspace.note(event, self.clock.now_ms()).await?)
     }
 
     /// The relay that calls.
@@ -122,7 +138,8 @@ impl ControlPlane {
         Ok(relay)
     }
 
-    async fn claims_of(&self, token: &str, wanted: Bearer) -> Result<Claims, Refusal> {
+    /// What a token says, if it is one of ours, alive, not revoked, and of that kind of bearer.
+    pub(crate) async fn claims_of(&self, token: &str, wanted: Bearer) -> Result<Claims, Refusal> {
         let now = self.clock.now_s();
         let claims = self.signer.public().verify(token, CONTROL_AUDIENCE, now)?;
         if claims.bearer != wanted {

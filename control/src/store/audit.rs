@@ -9,6 +9,7 @@ use cmdop_proto::{limits, text};
 
 use super::query::{FromRow, Row, assembled, query};
 use super::{Error, Transaction, Workspace};
+use crate::publication;
 
 /// Records in one page, unless asked for fewer.
 pub const PAGE: u32 = 500;
@@ -131,6 +132,10 @@ pub struct AuditFilter {
     pub until_ms: u64,
 }
 
+/// The columns of a record.
+pub(super) const RECORD: &str = "seq, at_ms, action, actor_kind, actor_id, actor_name, target, \
+    outcome, detail, source, previous_hash, hash";
+
 impl FromRow for AuditRecord {
     fn from_row(row: &Row) -> Result<Self, sqlx::Error> {
         Ok(Self {
@@ -228,6 +233,11 @@ impl Workspace<'_> {
         .bind(&record.hash)
         .execute(tx)
         .await?;
+        if self.id != self.store.nobody().id
+            && let Some(publication) = publication::audited(&record)
+        {
+            self.tell(tx, publication, at_ms, None).await?;
+        }
         Ok(Some(record.seq))
     }
 
@@ -295,8 +305,7 @@ impl Workspace<'_> {
             filter.until_ms as i64
         };
         let mut statement = assembled(format!(
-            "SELECT seq, at_ms, action, actor_kind, actor_id, actor_name, target, outcome, detail, \
-             source, previous_hash, hash FROM audit WHERE workspace_id = $1 AND seq > $2 \
+            "SELECT {RECORD} FROM audit WHERE workspace_id = $1 AND seq > $2 \
              AND seq > COALESCE((SELECT seq FROM audit_anchors WHERE workspace_id = $1), 0) \
              AND at_ms >= $3 AND at_ms < $4{conditions} ORDER BY seq {order} LIMIT $5"
         ))

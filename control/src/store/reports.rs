@@ -1,4 +1,5 @@
-//! What relays report, kept once: events in the audit log, sessions in the catalogue.
+//! What relays report, kept once: events in the audit log, sessions in the catalogue, machines' presence;
+//! and told to those who follow.
 
 use cmdop_proto::{MachineId, RelayId, SessionId, v1};
 use v1::report::What;
@@ -49,6 +50,10 @@ impl Workspace<'_> {
                     };
                     let by = (report.key.as_str(), relay.as_str(), at_ms);
                     self.keep_session(&mut tx, session, by).await?;
+                }
+                Some(What::Presence(presence)) if key_fits && is_tenant => {
+                    self.keep_presence(&mut tx, presence, (&relay, at_ms))
+                        .await?;
                 }
                 _ => tracing::warn!(%relay, "a report that cannot be kept"),
             }

@@ -4,8 +4,8 @@ use cmdop_proto::{limits, text, v1};
 use prost::Message as _;
 
 use super::query::{FromRow, Query, Row, Value, assembled, query};
-use super::{Error, Transaction, Workspace};
-use crate::secret;
+use super::{Error, Transaction, Workspace, id};
+use crate::{publication, secret};
 
 /// Sessions in one page, unless asked for fewer.
 const PAGE: u32 = 100;
@@ -101,46 +101,73 @@ impl Workspace<'_> {
         session: v1::Session,
         (key, relay, at_ms): (&str, &str, u64),
     ) -> Result<(), Error> {
-        let workspace = self.id.to_string();
-        let mut session = bounded(session, &workspace);
+        let mut session = bounded(session, &self.id.to_string());
         // An agent said when; the relay that heard it was later.
         session.created_at_ms = session.created_at_ms.min(at_ms);
         session.ended_at_ms = session.ended_at_ms.min(at_ms);
+        let before: Option<(String, i64)> =
+            query("SELECT machine_id, status FROM sessions WHERE workspace_id = $1 AND id = $2")
+                .bind(self.id.to_string())
+                .bind(&session.id)
+                .fetch_optional(tx)
+                .await?;
+        if before
+            .as_ref()
+            .is_some_and(|(machine, _)| *machine != session.machine_id)
+        {
+            tracing::warn!(%relay, session = %session.id, "a report of another machine's session");
+            return Ok(());
+        }
+        let is_newest = self.upsert_session(tx, &session, at_ms).await?;
+        if is_newest && !self.is_told(tx, key).await? {
+            let before = before.map(|(_, status)| status as i32);
+            let told = publication::session(id(&session.id)?, before, &session, at_ms);
+            self.tell(tx, told, at_ms, Some(key)).await?;
+        }
+        self.keep_step(tx, &session, (key, relay, at_ms)).await
+    }
+
+    /// False if a newer state of it is kept.
+    async fn upsert_session(
+        &self,
+        tx: &mut Transaction,
+        session: &v1::Session,
+        at_ms: u64,
+    ) -> Result<bool, Error> {
         let record = secret::hex(&session.encode_to_vec());
-        let ended = (session.ended_at_ms > 0).then_some(session.ended_at_ms as i64);
-        query(
+        let changed = query(
             "INSERT INTO sessions (workspace_id, id, machine_id, machine_name, status, created_by, \
              created_at_ms, ended_at_ms, changed_at_ms, record) \
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
              ON CONFLICT (workspace_id, id) DO UPDATE SET machine_name = excluded.machine_name, \
              status = excluded.status, ended_at_ms = excluded.ended_at_ms, \
              changed_at_ms = excluded.changed_at_ms, record = excluded.record \
-             WHERE sessions.machine_id = excluded.machine_id \
-             AND sessions.changed_at_ms <= excluded.changed_at_ms \
+             WHERE sessions.changed_at_ms <= excluded.changed_at_ms \
              AND (sessions.ended_at_ms IS NULL OR excluded.ended_at_ms IS NOT NULL)",
         )
-        .bind(&workspace)
+        .bind(self.id.to_string())
         .bind(&session.id)
         .bind(&session.machine_id)
         .bind(&session.machine_name)
         .bind(i64::from(session.status))
         .bind(&session.created_by)
         .bind(session.created_at_ms as i64)
-        .bind(ended)
+        .bind(ended(session))
         .bind(at_ms as i64)
         .bind(record)
         .execute(tx)
         .await?;
-        let machine: String =
-            query("SELECT machine_id FROM sessions WHERE workspace_id = $1 AND id = $2")
-                .bind(&workspace)
-                .bind(&session.id)
-                .fetch_one(tx)
-                .await?;
-        if machine != session.machine_id {
-            tracing::warn!(%relay, session = %session.id, "a report of another machine's session");
-            return Ok(());
-        }
+        Ok(changed == 1)
+    }
+
+    /// Keeps a step of a session's life, once.
+    async fn keep_step(
+        &self,
+        tx: &mut Transaction,
+        session: &v1::Session,
+        (key, relay, at_ms): (&str, &str, u64),
+    ) -> Result<(), Error> {
+        let workspace = self.id.to_string();
         let steps: i64 =
             query("SELECT COUNT(*) FROM session_steps WHERE workspace_id = $1 AND session_id = $2")
                 .bind(&workspace)
@@ -148,7 +175,7 @@ impl Workspace<'_> {
                 .fetch_one(tx)
                 .await?;
         // The last step, its end, is always kept.
-        if steps >= MAX_STEPS && ended.is_none() {
+        if steps >= MAX_STEPS && ended(session).is_none() {
             return Ok(());
         }
         query(
@@ -167,6 +194,16 @@ impl Workspace<'_> {
         .execute(tx)
         .await?;
         Ok(())
+    }
+
+    /// Whether a relay ever reported it.
+    pub async fn has_session(&self, id: cmdop_proto::SessionId) -> Result<bool, Error> {
+        let found: i64 = query("SELECT COUNT(*) FROM sessions WHERE workspace_id = $1 AND id = $2")
+            .bind(self.id.to_string())
+            .bind(id.to_string())
+            .fetch_one(&mut self.read().await?)
+            .await?;
+        Ok(found == 1)
     }
 
     /// A page of the catalogue, the newest first, and where the next one begins.
@@ -281,6 +318,11 @@ impl Workspace<'_> {
             steps.into_iter().map(|step| step.0).collect(),
         )))
     }
+}
+
+/// When it ended, as its column has it.
+fn ended(session: &v1::Session) -> Option<i64> {
+    (session.ended_at_ms > 0).then_some(session.ended_at_ms as i64)
 }
 
 /// Relays are ours, but what they report came from agents and clients.

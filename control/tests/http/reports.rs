@@ -50,7 +50,8 @@ fn reports(workspace: &str, id: SessionId) -> Vec<Report> {
         .collect()
 }
 
-async fn report(world: &World, token: &Value, reports: Vec<Report>) -> Result<(), Refusal> {
+/// Tells the control plane, as a relay does.
+pub async fn report(world: &World, token: &Value, reports: Vec<Report>) -> Result<(), Refusal> {
     let mut client = RelayServiceClient::new(world.channel().await);
     let answer = client
         .report(bearer(ReportRequest { reports }, token))

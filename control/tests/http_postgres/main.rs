@@ -13,6 +13,11 @@ mod backup;
 #[path = "../http/calls.rs"]
 mod calls;
 mod database;
+#[path = "../http/events.rs"]
+mod events;
+mod events_beside;
+#[path = "../http/events_refused.rs"]
+mod events_refused;
 #[path = "../http/fleets.rs"]
 mod fleets;
 #[path = "../http/keys.rs"]
@@ -37,6 +42,8 @@ mod reports;
 mod schedules;
 #[path = "../postgres/server.rs"]
 mod server;
+#[path = "../http/socket.rs"]
+mod socket;
 mod starts;
 #[path = "../http/world.rs"]
 mod world;

@@ -44,6 +44,8 @@ pub(super) async fn connect(
         |epoch| registered(relay, epoch),
     );
     tracing::info!(machine = %enrolled.name, epoch = %link.epoch, "an agent is linked");
+    let reporter = &relay.context.reporter;
+    reporter.presence(agent.workspace(), (agent.machine, link.epoch), Ok(()));
     if let Some(old) = old {
         sessions_lost(relay, &agent, &old);
     }
@@ -149,7 +151,10 @@ async fn hear(
     link.over.cancel();
     drop(live);
     relay.context.meters.agents.decrement(1.0);
-    relay.context.machines.lost(&link);
+    if relay.context.machines.lost(&link) {
+        let reporter = &relay.context.reporter;
+        reporter.presence(agent.workspace(), (agent.machine, link.epoch), Err(why));
+    }
     sessions_lost(&relay, &agent, &link);
     if relay.context.directory.machine(agent.machine).is_none() {
         // It left its workspace while it was registering.
