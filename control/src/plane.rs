@@ -8,10 +8,13 @@ use tokio_util::sync::CancellationToken;
 use crate::assertion::Used;
 use crate::ca::Ca;
 use crate::clock::Clock;
+use crate::oidc::Provider;
 use crate::pages::PageLogins;
 use crate::password::Passwords;
+use crate::sealed::Sealer;
 use crate::signer::Signer;
 use crate::store::Store;
+use crate::strikes::Strikes;
 use crate::throttle::Throttle;
 
 /// One running control plane.
@@ -21,6 +24,8 @@ pub(crate) struct ControlPlane {
     pub store: Store,
     /// Signs tokens.
     pub signer: Signer,
+    /// Seals the secrets in the database that have to be known again.
+    pub sealer: Sealer,
     /// Signs certificates.
     pub ca: Ca,
     /// What time it is.
@@ -29,8 +34,14 @@ pub(crate) struct ControlPlane {
     pub issuer: String,
     /// All the URLs under which this server is reached, the issuer among them.
     pub own_urls: Vec<String>,
+    /// Where programs may be answered besides on the computer of their person.
+    pub redirect_uris: Vec<String>,
+    /// Another provider of identity, if there is one.
+    pub provider: Option<Provider>,
     /// Slows down who guesses.
     pub throttle: Throttle,
+    /// Slows down who is wrong again and again.
+    pub strikes: Strikes,
     /// Checks passwords.
     pub passwords: Passwords,
     /// Client assertions that were used.

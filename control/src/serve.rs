@@ -24,11 +24,15 @@ use crate::assertion::Used;
 use crate::ca::{self, Ca, LOOPBACK};
 use crate::config::{self, Config};
 use crate::lifetimes::SESSION_RECORD;
+use crate::oidc::{self, Provider};
 use crate::pages::PageLogins;
 use crate::password::Passwords;
 use crate::plane::{ControlPlane, Shared};
+use crate::sealed::{self, Sealer};
+use crate::secret::Secret;
 use crate::signer::{self, Signer};
 use crate::store::{self, Schema};
+use crate::strikes::Strikes;
 use crate::throttle::Throttle;
 use crate::{bootstrap, grpc, oauth, pages};
 
@@ -62,6 +66,12 @@ pub enum Error {
     /// The first start.
     #[error("the first start was not completed: {0}")]
     FirstStart(#[from] bootstrap::Error),
+    /// The keys for secrets in the database.
+    #[error(transparent)]
+    Sealed(#[from] sealed::KeyError),
+    /// The identity provider.
+    #[error(transparent)]
+    Provider(#[from] oidc::Error),
     /// The port.
     #[error(transparent)]
     Listen(#[from] listen::Error),
@@ -114,7 +124,8 @@ pub async fn serve(config: Config, stop: CancellationToken) -> Result<Running, E
     let now_ms = config.clock.now_ms();
     let database = config::database(data.path(), config.database.clone());
     let store = store::open(&database, Schema::Migrate).await?;
-    let (ca, signer) = keys(data.path(), now_ms).await?;
+    let (ca, sealer) = keys(data.path(), config.secrets_key.clone(), now_ms).await?;
+    let signer = Signer::load_or_make(&store, &sealer, data.path(), now_ms).await?;
     let owner_login = data.join(OWNER_LOGIN);
     bootstrap::first_start(&store, config.owner.as_deref(), &owner_login, now_ms).await?;
     let listener = listen::bind(config.listen).await?;
@@ -126,11 +137,15 @@ pub async fn serve(config: Config, stop: CancellationToken) -> Result<Running, E
     let plane = Arc::new(ControlPlane {
         store,
         signer,
+        sealer,
         ca,
         clock: config.clock,
         issuer: names.issuer,
         own_urls: names.urls,
+        redirect_uris: config.redirect_uris,
+        provider: config.oidc.map(Provider::new).transpose()?,
         throttle: Throttle::default(),
+        strikes: Strikes::default(),
         passwords: Passwords::default(),
         assertions: Used::default(),
         page_logins: PageLogins::default(),
@@ -152,11 +167,12 @@ pub async fn serve(config: Config, stop: CancellationToken) -> Result<Running, E
 }
 
 /// The keys on disk. Reading and making them blocks.
-async fn keys(dir: &Path, now_ms: u64) -> Result<(Ca, Signer), Error> {
+async fn keys(dir: &Path, secrets_key: Option<Secret>, now_ms: u64) -> Result<(Ca, Sealer), Error> {
     let dir = dir.to_owned();
     let loaded = tokio::task::spawn_blocking(move || -> Result<_, Error> {
         let ca = Ca::load_or_make(&dir, now_ms)?;
-        Ok((ca, Signer::load_or_make(&dir.join("signing.key"))?))
+        let given = secrets_key.as_ref().map(Secret::expose);
+        Ok((ca, Sealer::load_or_make(&dir, given)?))
     });
     loaded
         .await
@@ -183,6 +199,7 @@ async fn run(
     let served = tokio::select! {
         served = service::serve(listener, tls, routes, stop, DRAIN) => served,
         () = keep_house(&plane) => Ok(()),
+        () = signer::follow(&plane) => Ok(()),
     };
     plane.store.close().await;
     drop(data);
@@ -195,14 +212,17 @@ async fn keep_house(plane: &ControlPlane) {
         ticks.tick().await;
         let now_ms = plane.clock.now_ms();
         let ended_before = now_ms.saturating_sub(SESSION_RECORD.as_millis() as u64);
-        let forgotten = match plane.store.forget(now_ms).await {
-            Ok(()) => plane.store.forget_sessions(ended_before).await,
-            failed => failed,
-        };
-        if let Err(error) = forgotten {
+        if let Err(error) = forget(plane, now_ms, ended_before).await {
             tracing::error!(%error, "what has expired could not be dropped");
         }
     }
+}
+
+async fn forget(plane: &ControlPlane, now_ms: u64, ended_before: u64) -> Result<(), store::Error> {
+    plane.store.forget(now_ms).await?;
+    plane.store.forget_guesses(now_ms).await?;
+    plane.store.forget_signing_keys(now_ms).await?;
+    plane.store.forget_sessions(ended_before).await
 }
 
 async fn routes(plane: &Shared) -> Result<Routes, Error> {

@@ -128,7 +128,7 @@ impl ControlPlane {
         refresh: Option<&Secret>,
     ) -> Result<TokenResponse, Refusal> {
         Ok(TokenResponse {
-            access_token: self.signer.sign(claims)?,
+            access_token: self.signer.sign(claims, self.clock.now_ms())?,
             token_type: "Bearer",
             expires_in: lives_s(claims),
             refresh_token: refresh.map(|token| token.expose().to_owned()),

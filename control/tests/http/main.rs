@@ -8,10 +8,13 @@
 )]
 
 mod audit;
+mod authorize;
 mod binary;
 mod calls;
 mod database;
+mod external;
 mod fleets;
+mod introspection;
 mod keys;
 mod logins;
 mod machines;
@@ -20,4 +23,6 @@ mod pages;
 mod permissions;
 mod relays;
 mod reports;
+mod rotation;
+mod second_factor;
 mod world;

@@ -65,15 +65,21 @@ impl Key {
 
 impl World {
     pub async fn start() -> Self {
+        Self::with(|_| ()).await
+    }
+
+    /// One that is configured otherwise.
+    pub async fn with(change: impl FnOnce(&mut Config)) -> Self {
         let (data, database) = (tempfile::tempdir().unwrap(), Database::new());
         let url = database.url();
         let (clock, stop) = (Clock::default(), CancellationToken::new());
-        let config = Config {
+        let mut config = Config {
             listen: ([127, 0, 0, 1], 0).into(),
             clock: clock.clone(),
             database: url.map(|url| DatabaseUrl::parse(&url).unwrap()),
             ..Config::new(data.path().join("control"))
         };
+        change(&mut config);
         let running = cmdop_control::serve(config, stop.clone()).await.unwrap();
         let tls = dial::tls_config(&Trust::Ca(running.ca_pem.clone())).unwrap();
         let http = Client::builder()

@@ -8,11 +8,17 @@
 
 #[path = "../http/audit.rs"]
 mod audit;
+#[path = "../http/authorize.rs"]
+mod authorize;
 #[path = "../http/calls.rs"]
 mod calls;
 mod database;
+#[path = "../http/external.rs"]
+mod external;
 #[path = "../http/fleets.rs"]
 mod fleets;
+#[path = "../http/introspection.rs"]
+mod introspection;
 #[path = "../http/keys.rs"]
 mod keys;
 #[path = "../http/logins.rs"]
@@ -29,6 +35,10 @@ mod permissions;
 mod relays;
 #[path = "../http/reports.rs"]
 mod reports;
+#[path = "../http/rotation.rs"]
+mod rotation;
+#[path = "../http/second_factor.rs"]
+mod second_factor;
 #[path = "../postgres/server.rs"]
 mod server;
 mod starts;

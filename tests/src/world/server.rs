@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::Ground;
 use crate::cli::{Cli, Outcome};
 use crate::faults::Proxy;
+use crate::forge;
 use crate::process::Program;
 
 /// A running control plane.
@@ -23,6 +24,7 @@ impl Control {
     /// Starts one with an empty data directory; the owner's account is `owner`.
     pub async fn start(ground: &Ground) -> Self {
         let data = ground.path().join("control");
+        forge::plant_key(&data);
         let log = ground.log("control");
         let (program, address) = serve(ground, &data, &log, "127.0.0.1:0").await;
         Self {
