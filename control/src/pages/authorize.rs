@@ -130,7 +130,9 @@ impl Parameters {
         let state = self.state.clone();
         let is_state = |state: &String| state.len() <= MAX_STATE && state.is_ascii();
         if !state.as_ref().is_none_or(is_state) {
-            return Err(Wrong::Here("The program's `state` is too long, or not plain ASCII."));
+            return Err(Wrong::Here(
+                "The program's `state` is too long, or not plain ASCII.",
+            ));
         }
         let asked = Asked {
             redirect,

@@ -1,3 +1,5 @@
+//! Keys made, taken over, published, changed and lost.
+
 use cmdop_proto::WorkspaceId;
 use cmdop_proto::token::{Bearer, CONTROL_AUDIENCE};
 

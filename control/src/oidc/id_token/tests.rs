@@ -1,3 +1,5 @@
+//! ID tokens that are good, and each way in which one is not.
+
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use jsonwebtoken::{EncodingKey, Header};

@@ -1,3 +1,5 @@
+//! Refresh tokens that come back, and logins that end.
+
 use super::*;
 use crate::store::scratch::{NOW, Scratch};
 
