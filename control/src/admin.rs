@@ -18,8 +18,9 @@ use crate::store::{
     self, Account, Actor, AddAccountError, AddWorkspaceError, Database, DatabaseUrl, Known,
     Machine, NamedWorkspace, Schema, Store, Workspace,
 };
-use crate::{ca, config, names, password};
+use crate::{ca, config, names, password, sealed, signer};
 
+mod access;
 mod cli;
 
 pub use cli::run;
@@ -36,6 +37,12 @@ pub enum Error {
     /// The data directory.
     #[error(transparent)]
     DataDir(#[from] data_dir::Error),
+    /// The keys for secrets in the database.
+    #[error(transparent)]
+    Sealed(#[from] sealed::KeyError),
+    /// A signing key.
+    #[error(transparent)]
+    Signer(#[from] signer::Error),
     /// The CA that tokens pin.
     #[error(transparent)]
     Ca(#[from] ca::Error),
@@ -64,6 +71,7 @@ fn hint(refusal: &Refusal) -> String {
 #[derive(Debug)]
 pub struct Admin {
     store: Store,
+    directory: PathBuf,
     ca_fingerprint: String,
     clock: Clock,
 }
@@ -116,6 +124,7 @@ impl Admin {
         Ok(Self {
             store,
             ca_fingerprint: ca::fingerprint_in(&directory)?,
+            directory,
             clock,
         })
     }

@@ -8,6 +8,9 @@ use clap::{Parser, Subcommand};
 use cmdop_proto::token::Role;
 use cmdop_service::telemetry::LogFormat;
 
+use crate::secret::Secret;
+use crate::store::SecondFactorRule;
+
 /// Accounts, machines, keys and tokens of cmdop.
 #[derive(Debug, Parser)]
 #[command(name = "cmdop-control", version, after_help = EXAMPLES)]
@@ -59,6 +62,16 @@ pub struct ServeFlags {
         hide_env_values = true
     )]
     pub database: Option<String>,
+    /// The keys that seal secrets in the database, one of 32 bytes in base64 a line; better told in the environment
+    /// [default: secrets.key in the data directory].
+    #[arg(
+        long,
+        value_name = "KEYS",
+        env = "CMDOP_CONTROL_SECRETS_KEY",
+        hide_env_values = true,
+        value_parser = secret
+    )]
+    pub secrets_key: Option<Secret>,
     /// How people, machines and relays reach it [default: the address that it listens on].
     #[arg(long, value_name = "URL", env = "CMDOP_CONTROL_PUBLIC_URL")]
     pub public_url: Option<String>,
@@ -127,6 +140,17 @@ pub struct AdminArgs {
     /// Where the state is.
     #[command(flatten)]
     pub place: Place,
+    /// The keys that seal secrets in the database, one of 32 bytes in base64 a line; better told in the environment
+    /// [default: secrets.key in the data directory].
+    #[arg(
+        long,
+        value_name = "KEYS",
+        env = "CMDOP_CONTROL_SECRETS_KEY",
+        hide_env_values = true,
+        value_parser = secret,
+        global = true
+    )]
+    pub secrets_key: Option<Secret>,
     /// What to do.
     #[command(subcommand)]
     pub task: Task,
@@ -203,6 +227,65 @@ pub enum Task {
         #[arg(long, default_value = "1h", value_parser = duration)]
         lifetime: Duration,
     },
+    /// Require a second factor of everybody in a workspace, or leave it to them. Logins that stand go on.
+    RequireSecondFactor {
+        /// The workspace.
+        workspace: String,
+        /// `on` or `off`.
+        #[arg(value_parser = second_factor_rule, value_name = "on|off")]
+        rule: SecondFactorRule,
+    },
+    /// Take an account's second factor and recovery codes away: for who lost both.
+    ResetSecondFactor {
+        /// The account.
+        name: String,
+    },
+    /// Let an account be logged in to again at once, after too many wrong guesses.
+    Unlock {
+        /// The account.
+        name: String,
+    },
+    /// Let somebody who logs in at another provider of identity come as an account.
+    NameIdentity {
+        /// The account.
+        name: String,
+        /// The provider, as it is configured.
+        #[arg(long, value_name = "URL")]
+        issuer: String,
+        /// An address that the provider has verified; the first who comes with it stays.
+        #[arg(
+            long,
+            value_name = "ADDRESS",
+            required_unless_present = "subject",
+            conflicts_with = "subject"
+        )]
+        email: Option<String>,
+        /// The provider's own name for them.
+        #[arg(long)]
+        subject: Option<String>,
+    },
+    /// Let nobody come from another provider of identity as an account any more.
+    ForgetIdentities {
+        /// The account.
+        name: String,
+    },
+    /// Make a new key for signing tokens; prints its name. It is published at once and signs later.
+    RotateKey {
+        /// After how long it signs: by then every relay has heard of it.
+        #[arg(long, default_value = "10m", value_parser = duration)]
+        lead: Duration,
+    },
+    /// List the keys that sign tokens.
+    SigningKeys {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Remove a key for signing tokens: what it signed is void at once. Old keys go by themselves.
+    RemoveKey {
+        /// Its name.
+        key: String,
+    },
     /// Print a token with which one machine can join.
     EnrollToken {
         /// Its workspace.
@@ -248,8 +331,20 @@ pub struct InWorkspace {
     pub workspace: String,
 }
 
+fn secret(text: &str) -> Result<Secret, std::convert::Infallible> {
+    Ok(Secret::given(text))
+}
+
 fn role(text: &str) -> Result<Role, String> {
     Role::parse(text).ok_or_else(|| "it is one of owner, admin, member, guest".to_owned())
+}
+
+fn second_factor_rule(text: &str) -> Result<SecondFactorRule, String> {
+    match text {
+        "on" => Ok(SecondFactorRule::Required),
+        "off" => Ok(SecondFactorRule::Optional),
+        _ => Err("it is on or off".to_owned()),
+    }
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
@@ -280,7 +375,7 @@ mod tests {
             "cmdop-control admin enroll-token --label a=b --label c=d=e --data-dir /x",
         ] {
             let args = Args::try_parse_from(line.split(' ')).unwrap();
-            let Verb::Admin(AdminArgs { place, task }) = args.verb else {
+            let Verb::Admin(AdminArgs { place, task, .. }) = args.verb else {
                 panic!("not admin");
             };
             assert_eq!(place.data_dir, Some("/x".into()));

@@ -9,13 +9,16 @@ use std::path::{Path, PathBuf};
 
 use cmdop_proto::text;
 use cmdop_service::telemetry::LogFormat;
-use cmdop_service::{config, data_dir};
+use cmdop_service::{config, data_dir, private_file};
 use serde::Deserialize;
 
 use crate::args::ServeFlags;
 use crate::bootstrap::owner_from_system;
 use crate::clock::Clock;
 use crate::names;
+use crate::oauth::may_be_configured;
+use crate::oidc;
+use crate::secret::Secret;
 use crate::store::{self, Database, DatabaseUrl};
 
 pub use keep::Keep;
@@ -37,6 +40,19 @@ struct File {
     keep_audit: Option<String>,
     metrics_listen: Option<SocketAddr>,
     allow_origin: Vec<String>,
+    redirect_uris: Vec<String>,
+    oidc: Option<OidcFile>,
+}
+
+/// Another provider of identity, as the file has it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct OidcFile {
+    issuer: String,
+    name: Option<String>,
+    client_id: String,
+    client_secret_file: PathBuf,
+    ca_file: Option<PathBuf>,
 }
 
 /// Everything that is needed to serve.
@@ -58,6 +74,12 @@ pub struct Config {
     pub metrics_listen: Option<SocketAddr>,
     /// The origins of pages, besides its own, that may hear events: `https://host:port`.
     pub allowed_origins: Vec<String>,
+    /// Where programs may be answered besides on the computer of their person.
+    pub redirect_uris: Vec<String>,
+    /// Another provider of identity, at which people may log in.
+    pub oidc: Option<oidc::Settings>,
+    /// The keys that seal secrets in the database, in base64; without them, a file in `data_dir` has some.
+    pub secrets_key: Option<Secret>,
     /// What time it is; tests hold a clone and set it forward.
     pub clock: Clock,
 }
@@ -91,6 +113,21 @@ pub enum Error {
         /// What was given.
         origin: String,
     },
+    /// Where programs are to be answered.
+    #[error("`{uri}` cannot be a redirect URI: it has the form https://host/path")]
+    RedirectUri {
+        /// What was given.
+        uri: String,
+    },
+    /// The identity provider's address.
+    #[error("`{issuer}` cannot be an identity provider's issuer: it is an https address")]
+    Issuer {
+        /// What was given.
+        issuer: String,
+    },
+    /// Our secret at the identity provider.
+    #[error(transparent)]
+    ClientSecret(#[from] private_file::Error),
     /// The owner's name.
     #[error("`{name}` cannot be the owner's name: {hint}")]
     Owner {
@@ -113,6 +150,9 @@ impl Config {
             keep: Keep::default(),
             metrics_listen: None,
             allowed_origins: Vec::new(),
+            redirect_uris: Vec::new(),
+            oidc: None,
+            secrets_key: None,
             clock: Clock::default(),
         }
     }
@@ -138,6 +178,9 @@ impl Config {
             keep: Keep::read(keep_sessions.as_deref(), keep_audit.as_deref())?,
             metrics_listen: flags.metrics_listen.or(file.metrics_listen),
             allowed_origins: allowed_origins(flags, &file.allow_origin)?,
+            redirect_uris: checked_redirects(file.redirect_uris)?,
+            oidc: file.oidc.map(OidcFile::read).transpose()?,
+            secrets_key: flags.secrets_key.clone(),
             clock: Clock::default(),
         };
         let log_format = flags.log_format.or(file.log_format).unwrap_or_default();
@@ -193,6 +236,35 @@ fn checked_owner(name: String) -> Result<String, Error> {
             name: text::shown(&name, 64),
             hint: refusal.hint,
         }),
+    }
+}
+
+fn checked_redirects(uris: Vec<String>) -> Result<Vec<String>, Error> {
+    match uris.iter().find(|uri| !may_be_configured(uri)) {
+        None => Ok(uris),
+        Some(uri) => Err(Error::RedirectUri {
+            uri: text::shown(uri, 128),
+        }),
+    }
+}
+
+impl OidcFile {
+    fn read(self) -> Result<oidc::Settings, Error> {
+        let url = url::Url::parse(&self.issuer).ok();
+        if !url.is_some_and(|url| url.scheme() == "https" && url.query().is_none()) {
+            return Err(Error::Issuer {
+                issuer: text::shown(&self.issuer, 128),
+            });
+        }
+        let secret = private_file::read(&self.client_secret_file)?;
+        let name = self.name.unwrap_or_else(|| self.issuer.clone());
+        Ok(oidc::Settings {
+            name: text::shown(&name, 64),
+            issuer: self.issuer,
+            client_id: self.client_id,
+            client_secret: Secret::given(secret.trim()),
+            ca_file: self.ca_file,
+        })
     }
 }
 

@@ -24,6 +24,9 @@ pub const DEVICE_CODE: Duration = Duration::from_secs(10 * 60);
 /// How often a client may ask whether its device code was approved.
 pub const DEVICE_INTERVAL: Duration = Duration::from_secs(2);
 
+/// An authorization code: a browser and a program of the same computer hand it over at once.
+pub const AUTHORIZATION_CODE: Duration = Duration::from_secs(60);
+
 /// An enrolment token unless asked otherwise.
 pub const ENROLL_TOKEN: Duration = Duration::from_secs(60 * 60);
 

@@ -1,13 +1,18 @@
 //! OAuth 2.0 over HTTPS: how everybody gets tokens. One endpoint for all, no way round it.
 
 mod answer;
+mod code;
 mod device;
 mod discovery;
+mod introspect;
+mod redirect;
 mod revoke;
 mod token;
 
 use axum::Router;
 use axum::routing::{get, post};
+
+pub(crate) use redirect::{RedirectUri, may_be_configured};
 
 use crate::plane::Shared;
 
@@ -20,6 +25,7 @@ pub(crate) fn routes() -> Router<Shared> {
         .route("/oauth/token", post(token::exchange))
         .route("/oauth/device_authorization", post(device::authorize))
         .route("/oauth/revoke", post(revoke::revoke))
+        .route("/oauth/introspect", post(introspect::introspect))
         .route(
             "/.well-known/oauth-authorization-server",
             get(discovery::metadata),

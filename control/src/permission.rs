@@ -10,6 +10,8 @@ use cmdop_proto::token::Role;
 pub(crate) enum Action {
     /// Ask who one is.
     KnowOneself,
+    /// Ask what a token of the workspace is good for.
+    CheckTokens,
     /// See machines and fleets.
     SeeMachines,
     /// Rename and label machines.
@@ -68,8 +70,9 @@ const fn rule(action: Action, least: Role, scope: Option<Scope>, words: &'static
 
 /// The table.
 #[rustfmt::skip]
-pub(crate) const TABLE: [Rule; 17] = [
+pub(crate) const TABLE: [Rule; 18] = [
     rule(Action::KnowOneself,    Role::Guest,  None,                       "ask who they are"),
+    rule(Action::CheckTokens,    Role::Guest,  None,                       "check tokens"),
     rule(Action::SeeMachines,    Role::Guest,  Some(Scope::MachinesRead),  "see machines"),
     rule(Action::ChangeMachines, Role::Admin,  Some(Scope::MachinesWrite), "change a machine"),
     rule(Action::RemoveMachines, Role::Admin,  Some(Scope::MachinesWrite), "remove a machine"),
@@ -134,8 +137,9 @@ mod tests {
 
     const ROLES: [Role; 4] = [Role::Guest, Role::Member, Role::Admin, Role::Owner];
 
-    const ACTIONS: [Action; 17] = [
+    const ACTIONS: [Action; 18] = [
         Action::KnowOneself,
+        Action::CheckTokens,
         Action::SeeMachines,
         Action::ChangeMachines,
         Action::RemoveMachines,
@@ -172,6 +176,7 @@ mod tests {
         };
         let guest = [
             Action::KnowOneself,
+            Action::CheckTokens,
             Action::SeeMachines,
             Action::SeeMembers,
             Action::SeeSessions,

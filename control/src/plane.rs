@@ -12,10 +12,13 @@ use crate::clock::Clock;
 use crate::config::Keep;
 use crate::events::Hub;
 use crate::meters::Meters;
+use crate::oidc::Provider;
 use crate::pages::PageLogins;
 use crate::password::Passwords;
+use crate::sealed::Sealer;
 use crate::signer::Signer;
 use crate::store::Store;
+use crate::strikes::Strikes;
 use crate::throttle::Throttle;
 
 /// One running control plane.
@@ -25,6 +28,8 @@ pub(crate) struct ControlPlane {
     pub store: Store,
     /// Signs tokens.
     pub signer: Signer,
+    /// Seals the secrets in the database that have to be known again.
+    pub sealer: Sealer,
     /// Signs certificates.
     pub ca: Ca,
     /// What time it is.
@@ -41,8 +46,14 @@ pub(crate) struct ControlPlane {
     pub allowed_origins: Vec<String>,
     /// What those who hear events share.
     pub hub: Arc<Hub>,
+    /// Where programs may be answered besides on the computer of their person.
+    pub redirect_uris: Vec<String>,
+    /// Another provider of identity, if there is one.
+    pub provider: Option<Provider>,
     /// Slows down who guesses.
     pub throttle: Throttle,
+    /// Slows down who is wrong again and again.
+    pub strikes: Strikes,
     /// Checks passwords.
     pub passwords: Passwords,
     /// Client assertions that were used.

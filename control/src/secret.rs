@@ -85,8 +85,13 @@ pub(crate) fn fill(bytes: &mut [u8]) {
 
 /// A code that a person types, without its hyphen.
 pub(crate) fn user_code() -> String {
-    let mut code = String::with_capacity(USER_CODE_LENGTH);
-    while code.len() < USER_CODE_LENGTH {
+    letters(USER_CODE_LENGTH)
+}
+
+/// So many random letters of those that user codes are made of.
+pub(crate) fn letters(length: usize) -> String {
+    let mut code = String::with_capacity(length);
+    while code.len() < length {
         let mut byte = [0];
         fill(&mut byte);
         // 240 is the largest multiple of 20 in a byte: above it some letters would be likelier.
@@ -105,13 +110,18 @@ pub(crate) fn shown_user_code(code: &str) -> String {
 
 /// What a person typed as a user code, without case, spaces and hyphens; nothing if it cannot be one.
 pub(crate) fn read_user_code(typed: &str) -> Option<String> {
+    read_letters(typed, USER_CODE_LENGTH)
+}
+
+/// What a person typed as so many of [`letters`]; nothing if it cannot be that.
+pub(crate) fn read_letters(typed: &str, length: usize) -> Option<String> {
     let code: String = typed
         .chars()
         .take(64)
         .filter(char::is_ascii_alphanumeric)
         .map(|letter| letter.to_ascii_uppercase())
         .collect();
-    let is_code = code.len() == USER_CODE_LENGTH
+    let is_code = code.len() == length
         && code
             .bytes()
             .all(|letter| USER_CODE_LETTERS.contains(&letter));

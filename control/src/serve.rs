@@ -27,11 +27,15 @@ use crate::ca::{self, Ca, LOOPBACK};
 use crate::config::{self, Config};
 use crate::housekeeping::keep_house;
 use crate::meters::Meters;
+use crate::oidc::{self, Provider};
 use crate::pages::PageLogins;
 use crate::password::Passwords;
 use crate::plane::{ControlPlane, Shared};
+use crate::sealed::{self, Sealer};
+use crate::secret::Secret;
 use crate::signer::{self, Signer};
 use crate::store::{self, Outcome, Schema};
+use crate::strikes::Strikes;
 use crate::throttle::Throttle;
 use crate::{backup, bootstrap, events, grpc, oauth, pages, schedules};
 
@@ -68,6 +72,12 @@ pub enum Error {
     /// The first start.
     #[error("the first start was not completed: {0}")]
     FirstStart(#[from] bootstrap::Error),
+    /// The keys for secrets in the database.
+    #[error(transparent)]
+    Sealed(#[from] sealed::KeyError),
+    /// The identity provider.
+    #[error(transparent)]
+    Provider(#[from] oidc::Error),
     /// The port.
     #[error(transparent)]
     Listen(#[from] listen::Error),
@@ -130,7 +140,8 @@ pub async fn serve(config: Config, stop: CancellationToken) -> Result<Running, E
     let store = store::open(&database, Schema::Migrate).await?;
     let store = store.counted_by(meters.clone());
     let throttled = meters.throttled();
-    let (ca, signer) = keys(data.path(), now_ms).await?;
+    let (ca, sealer) = keys(data.path(), config.secrets_key.clone(), now_ms).await?;
+    let signer = Signer::load_or_make(&store, &sealer, data.path(), now_ms).await?;
     let owner_login = data.join(OWNER_LOGIN);
     bootstrap::first_start(&store, config.owner.as_deref(), &owner_login, now_ms).await?;
     let metrics = match config.metrics_listen {
@@ -146,6 +157,7 @@ pub async fn serve(config: Config, stop: CancellationToken) -> Result<Running, E
     let plane = Arc::new(ControlPlane {
         store,
         signer,
+        sealer,
         ca,
         clock: config.clock,
         keep: config.keep,
@@ -154,7 +166,10 @@ pub async fn serve(config: Config, stop: CancellationToken) -> Result<Running, E
         own_urls: names.urls,
         allowed_origins: config.allowed_origins,
         hub: Arc::default(),
+        redirect_uris: config.redirect_uris,
+        provider: config.oidc.map(Provider::new).transpose()?,
         throttle: Throttle::counting(throttled),
+        strikes: Strikes::default(),
         passwords: Passwords::default(),
         assertions: Used::default(),
         page_logins: PageLogins::default(),
@@ -180,11 +195,12 @@ pub async fn serve(config: Config, stop: CancellationToken) -> Result<Running, E
 }
 
 /// The keys on disk. Reading and making them blocks.
-async fn keys(dir: &Path, now_ms: u64) -> Result<(Ca, Signer), Error> {
+async fn keys(dir: &Path, secrets_key: Option<Secret>, now_ms: u64) -> Result<(Ca, Sealer), Error> {
     let dir = dir.to_owned();
     let loaded = tokio::task::spawn_blocking(move || -> Result<_, Error> {
         let ca = Ca::load_or_make(&dir, now_ms)?;
-        Ok((ca, Signer::load_or_make(&dir.join("signing.key"))?))
+        let given = secrets_key.as_ref().map(Secret::expose);
+        Ok((ca, Sealer::load_or_make(&dir, given)?))
     });
     loaded
         .await
@@ -253,6 +269,7 @@ async fn run(
             () = keep_house(&plane) => Ok(()),
             () = serve_metrics(&plane, metrics) => Ok(()),
             () = plane.hub.run(&plane) => Ok(()),
+            () = signer::follow(&plane) => Ok(()),
         };
         no_more_runs.cancel();
         served

@@ -20,29 +20,10 @@ pub(crate) struct Rule {
     pub refill: Duration,
 }
 
-/// Passwords for one account from one address: a person mistypes, a program guesses.
-pub(crate) const PASSWORD: Rule = Rule {
-    burst: 5,
-    refill: Duration::from_secs(10),
-};
-
-/// Passwords for one account from everywhere: above what its owner needs, so that a stranger cannot
-/// lock the owner out with one address.
-pub(crate) const PASSWORD_OF_ACCOUNT: Rule = Rule {
-    burst: 50,
-    refill: Duration::from_secs(5),
-};
-
 /// Passwords from one address.
 pub(crate) const PASSWORD_OF_PEER: Rule = Rule {
     burst: 20,
     refill: Duration::from_secs(3),
-};
-
-/// User codes by one account.
-pub(crate) const USER_CODE: Rule = Rule {
-    burst: 10,
-    refill: Duration::from_secs(6),
 };
 
 /// New device codes, and enrolments, for one address.
@@ -152,15 +133,19 @@ mod tests {
     #[test]
     fn tries_come_back_with_time_and_not_before() {
         let (throttle, start) = (Throttle::default(), Instant::now());
-        let take = |now| throttle.take("ada".into(), PASSWORD, now);
-        for _ in 0..PASSWORD.burst {
+        let take = |now| throttle.take("ada".into(), PASSWORD_OF_PEER, now);
+        for _ in 0..PASSWORD_OF_PEER.burst {
             take(start).unwrap();
         }
-        assert_eq!(take(start).unwrap_err(), PASSWORD.refill);
-        let later = start + PASSWORD.refill;
+        assert_eq!(take(start).unwrap_err(), PASSWORD_OF_PEER.refill);
+        let later = start + PASSWORD_OF_PEER.refill;
         take(later).unwrap();
         assert!(take(later).is_err());
-        assert!(throttle.take("grace".into(), PASSWORD, later).is_ok());
+        assert!(
+            throttle
+                .take("grace".into(), PASSWORD_OF_PEER, later)
+                .is_ok()
+        );
         throttle.give_back("ada");
         take(later).unwrap();
     }

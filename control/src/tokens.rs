@@ -92,7 +92,7 @@ impl ControlPlane {
         claims.sid = Some(schedule.id);
         claims.exp = claims.iat + SCHEDULE_TOKEN.as_secs() as i64;
         claims.iat = standing.issued_at(claims.iat);
-        self.signer.sign(&claims)
+        self.signer.sign(&claims, self.clock.now_ms())
     }
 
     /// The last look before the signature. What proved an identity was read a moment ago: a role that was
@@ -157,7 +157,7 @@ impl ControlPlane {
         claims: &Claims,
         refresh: Option<&Secret>,
     ) -> Result<TokenResponse, Refusal> {
-        let access_token = self.signer.sign(claims)?;
+        let access_token = self.signer.sign(claims, self.clock.now_ms())?;
         self.meters.token(claims.bearer);
         Ok(TokenResponse {
             access_token,

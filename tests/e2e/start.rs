@@ -183,7 +183,7 @@ async fn a_servers_key_that_others_can_read_is_refused_with_the_remedy() {
     let ground = Ground::new();
     world.control.program.terminate().await;
     let data = world.control.data().to_owned();
-    for key in ["ca.key", "signing.key"] {
+    for key in ["ca.key", "secrets.key"] {
         let key = data.join(key);
         std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o640)).unwrap();
         let outcome = gives_up(

@@ -1,14 +1,15 @@
 //! Tokens signed by the test itself: with the control plane's own key, to get what it would never
 //! give out (expired, from the future, of nobody), or with another key.
 
-use std::path::Path;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
 
 use cmdop_proto::WorkspaceId;
 use cmdop_proto::token::{Bearer, CONTROL_AUDIENCE, Claims, RELAY_AUDIENCE, Role};
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 
 use base64::Engine as _;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 
 /// A signing key and the name under which its public half is published.
 pub struct Forge {
@@ -24,11 +25,28 @@ impl std::fmt::Debug for Forge {
     }
 }
 
+/// Where a world keeps the key that it gave its control plane, whose own copy is sealed.
+pub(crate) fn known_key(data: &Path) -> PathBuf {
+    data.with_extension("known-key")
+}
+
+/// Puts a signing key where a control plane that starts for the first time takes it over.
+pub(crate) fn plant_key(data: &Path) {
+    std::fs::DirBuilder::new()
+        .mode(0o700)
+        .create(data)
+        .expect("the world's directory can be written");
+    let key = BASE64_STANDARD.encode(ring_key());
+    let pem = format!("-----BEGIN PRIVATE KEY-----\n{key}\n-----END PRIVATE KEY-----\n");
+    for file in [data.join("signing.key"), known_key(data)] {
+        crate::world::write_private(&file, &pem);
+    }
+}
+
 impl Forge {
     /// The key of a running control plane, as `genuine` (one of its tokens) names it.
     pub fn of_control(data: &Path, genuine: &str) -> Self {
-        let pem =
-            std::fs::read(data.join("signing.key")).expect("the control plane has a signing key");
+        let pem = std::fs::read(known_key(data)).expect("the world gave the control plane its key");
         Self {
             key: EncodingKey::from_ed_pem(&pem).expect("an Ed25519 key"),
             kid: kid(genuine),
@@ -89,7 +107,8 @@ pub fn stranger(genuine: &Claims) -> Claims {
     }
 }
 
-fn kid(token: &str) -> String {
+/// The name of the key that signed a token.
+pub fn kid(token: &str) -> String {
     let header: serde_json::Value =
         serde_json::from_slice(&part(token, 0)).expect("a token's header");
     header["kid"]

@@ -11,6 +11,7 @@
 
 pub mod binaries;
 pub mod browser;
+pub mod chromium;
 pub mod cli;
 pub mod faults;
 pub mod forge;

@@ -331,6 +331,11 @@ impl Ground {
         self.directory.path()
     }
 
+    /// What the processes of this ground carry in their environment.
+    pub(crate) fn mark(&self) -> &str {
+        &self.mark
+    }
+
     /// The processes that carry this ground's mark.
     pub fn processes(&self) -> Vec<u32> {
         self.reaper.marked()
@@ -356,7 +361,7 @@ impl Ground {
         self.path().join("logs")
     }
 
-    fn log(&self, name: &str) -> PathBuf {
+    pub(crate) fn log(&self, name: &str) -> PathBuf {
         self.logs().join(name)
     }
 }

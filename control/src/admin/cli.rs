@@ -8,6 +8,8 @@ use time::format_description::well_known::Rfc3339;
 
 use super::{Admin, Error, PlacedAccount, PlacedMachine};
 use crate::args::{AdminArgs, Task};
+use crate::secret::Secret;
+use crate::store::{Named, SealedKey};
 
 /// More than any password that is taken.
 const MAX_STDIN: u64 = 8 << 10;
@@ -15,7 +17,7 @@ const MAX_STDIN: u64 = 8 << 10;
 /// Does one task, and prints its result.
 pub async fn run(args: AdminArgs) -> Result<(), Error> {
     let admin = Admin::open(&args.place).await?;
-    let done = perform(&admin, args.task).await;
+    let done = perform(&admin, args.task, args.secrets_key.as_ref()).await;
     admin.close().await;
     let text = done?;
     if text.is_empty() {
@@ -31,7 +33,7 @@ pub async fn run(args: AdminArgs) -> Result<(), Error> {
     }
 }
 
-async fn perform(admin: &Admin, task: Task) -> Result<String, Error> {
+async fn perform(admin: &Admin, task: Task, secrets_key: Option<&Secret>) -> Result<String, Error> {
     match task {
         Task::CreateWorkspace { name } => Ok(admin.create_workspace(&name).await?.to_string()),
         Task::Workspaces { json } => {
@@ -96,6 +98,44 @@ async fn perform(admin: &Admin, task: Task) -> Result<String, Error> {
         Task::LoginSecret { name, lifetime } => {
             let secret = admin.login_secret(&name, lifetime).await?;
             Ok(secret.expose().to_owned())
+        }
+        Task::RequireSecondFactor { workspace, rule } => {
+            admin.set_second_factor_rule(&workspace, rule).await?;
+            Ok(String::new())
+        }
+        Task::ResetSecondFactor { name } => {
+            admin.reset_second_factor(&name).await?;
+            Ok(String::new())
+        }
+        Task::Unlock { name } => {
+            admin.unlock(&name).await?;
+            Ok(String::new())
+        }
+        Task::NameIdentity {
+            name,
+            issuer,
+            email,
+            subject,
+        } => {
+            let named = match (&email, &subject) {
+                (Some(email), _) => Named::Email(email),
+                (None, subject) => Named::Subject(subject.as_deref().unwrap_or_default()),
+            };
+            admin.name_identity(&name, &issuer, named).await?;
+            Ok(String::new())
+        }
+        Task::ForgetIdentities { name } => {
+            admin.forget_identities(&name).await?;
+            Ok(String::new())
+        }
+        Task::RotateKey { lead } => admin.rotate_key(lead, secrets_key).await,
+        Task::SigningKeys { json } => {
+            let keys = admin.signing_keys().await?.into_iter().map(KeyRow::from);
+            Ok(listing(&["NAME", "MADE", "SIGNS FROM"], keys, json))
+        }
+        Task::RemoveKey { key } => {
+            admin.remove_key(&key).await?;
+            Ok(String::new())
         }
         Task::EnrollToken {
             workspace,
@@ -176,6 +216,31 @@ struct MachineRow {
     labels: std::collections::BTreeMap<String, String>,
     enrolled_at: String,
     id: String,
+}
+
+#[derive(Serialize)]
+struct KeyRow {
+    name: String,
+    made_at: String,
+    signs_from: String,
+}
+
+impl From<SealedKey> for KeyRow {
+    fn from(key: SealedKey) -> Self {
+        Self {
+            name: key.id,
+            made_at: shown_time(key.created_at_ms),
+            signs_from: shown_time(key.signs_from_ms),
+        }
+    }
+}
+
+impl Cells for KeyRow {
+    fn cells(&self) -> Vec<String> {
+        [&self.name, &self.made_at, &self.signs_from]
+            .map(ToOwned::to_owned)
+            .to_vec()
+    }
 }
 
 impl From<PlacedAccount> for AccountRow {

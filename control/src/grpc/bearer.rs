@@ -3,7 +3,7 @@
 
 use cmdop_proto::scope::Scopes;
 use cmdop_proto::token::{Bearer, CONTROL_AUDIENCE, Claims, Role};
-use cmdop_proto::{LoginId, Refusal, RelayId};
+use cmdop_proto::{LoginId, Refusal, RelayId, WorkspaceId};
 use tokio::time::Instant;
 use tonic::metadata::MetadataMap;
 
@@ -138,10 +138,55 @@ impl ControlPlane {
         Ok(relay)
     }
 
+    /// Which tokens the caller may ask about: those of one workspace, or, for a relay, all.
+    pub(crate) async fn token_checker(
+        &self,
+        metadata: &MetadataMap,
+    ) -> Result<Option<WorkspaceId>, Refusal> {
+        let now = self.clock.now_s();
+        let verified = self
+            .signer
+            .keys()
+            .public()
+            .verify(bearer(metadata)?, CONTROL_AUDIENCE, now);
+        if verified.is_ok_and(|claims| claims.bearer == Bearer::Relay) {
+            self.calling_relay(metadata).await?;
+            return Ok(None);
+        }
+        let caller = self.caller(metadata, Action::CheckTokens).await?;
+        Ok(Some(caller.workspace.id()))
+    }
+
+    /// Whether a token of ours with these claims was not revoked, and whose it is still may be here.
+    pub(crate) async fn stands(&self, claims: &Claims) -> Result<bool, Refusal> {
+        if self.store.is_revoked(claims).await? {
+            return Ok(false);
+        }
+        let workspace = self.store.workspace(claims.wid);
+        Ok(match claims.bearer {
+            Bearer::Account => match (claims.sub.parse(), claims.sid) {
+                (Ok(account), Some(login)) => workspace.standing(account, login).await?.is_some(),
+                _ => false,
+            },
+            Bearer::Machine => match claims.sub.parse() {
+                Ok(machine) => workspace.machine(machine).await?.is_some(),
+                Err(_) => false,
+            },
+            Bearer::Relay => match claims.sub.parse() {
+                Ok(relay) => self.store.relay(relay).await?.is_some(),
+                Err(_) => false,
+            },
+        })
+    }
+
     /// What a token says, if it is one of ours, alive, not revoked, and of that kind of bearer.
     pub(crate) async fn claims_of(&self, token: &str, wanted: Bearer) -> Result<Claims, Refusal> {
         let now = self.clock.now_s();
-        let claims = self.signer.public().verify(token, CONTROL_AUDIENCE, now)?;
+        let claims = self
+            .signer
+            .keys()
+            .public()
+            .verify(token, CONTROL_AUDIENCE, now)?;
         if claims.bearer != wanted {
             return Err(Refusal::denied(
                 "wrong-bearer",

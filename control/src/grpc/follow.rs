@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use cmdop_proto::v1::control_event::Event;
@@ -18,6 +19,7 @@ use tonic::{Request, Response, Status};
 
 use super::machines::on_the_wire;
 use crate::plane::{ControlPlane, Shared};
+use crate::signer::Keys;
 use crate::store::{self, Change, Claim};
 
 /// How often the number is looked at: half of the second in which a relay is to hear.
@@ -102,6 +104,7 @@ struct Follower {
     plane: Shared,
     relay: RelayId,
     committed: watch::Receiver<u64>,
+    keys: watch::Receiver<Arc<Keys>>,
     /// The number of the newest change that is sent or in `ready`.
     seen: u64,
     ready: VecDeque<Event>,
@@ -112,10 +115,12 @@ impl Follower {
     async fn start(plane: Shared, relay: RelayId) -> Result<Self, store::Error> {
         // Before the snapshot, so that no commit falls between the two.
         let committed = plane.store.committed();
+        let mut keys = plane.signer.changes();
+        let jwks = keys.borrow_and_update().jwks().to_owned();
         let snapshot = plane.store.snapshot(plane.clock.now_ms()).await?;
         let machines = snapshot.machines.into_iter();
         let revocations = snapshot.revocations.into_iter();
-        let ready = std::iter::once(Event::JwksJson(plane.signer.jwks().to_owned()))
+        let ready = std::iter::once(Event::JwksJson(jwks))
             .chain(machines.map(|machine| Event::Machine(on_the_wire(machine))))
             .chain(revocations.map(|entry| Event::Revoked(revocation(entry))))
             .chain(std::iter::once(Event::Synced(true)))
@@ -124,6 +129,7 @@ impl Follower {
             plane,
             relay,
             committed,
+            keys,
             seen: snapshot.seq,
             ready,
             quiet_until: Instant::now() + KEEPALIVE,
@@ -141,6 +147,11 @@ impl Follower {
             }
             if Instant::now() >= self.quiet_until {
                 self.ready.push_back(Event::Keepalive(true));
+                continue;
+            }
+            if self.keys.has_changed().unwrap_or(false) {
+                let jwks = self.keys.borrow_and_update().jwks().to_owned();
+                self.ready.push_back(Event::JwksJson(jwks));
                 continue;
             }
             if !self.look().await? {
@@ -193,11 +204,21 @@ impl Follower {
     /// Until something was committed here, or it is time to look again, or to say that we live.
     async fn wait(&mut self) -> Result<(), Refusal> {
         let until = self.quiet_until.min(Instant::now() + LOOK);
-        // Cancel-safe: both only wait.
+        // Cancel-safe: all only wait.
         tokio::select! {
             () = self.plane.stop.cancelled() => Err(draining()),
+            () = arrived(&self.keys) => Ok(()),
             _ = timeout_at(until, self.committed.changed()) => Ok(()),
         }
+    }
+}
+
+/// Until there are other keys; they are taken up afterwards.
+async fn arrived(keys: &watch::Receiver<Arc<Keys>>) {
+    let mut waiting = keys.clone();
+    // The signer lives as long as the plane: there is always somebody to wait for.
+    if waiting.changed().await.is_err() {
+        std::future::pending::<()>().await;
     }
 }
 

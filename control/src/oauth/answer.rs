@@ -33,7 +33,7 @@ impl Refused {
             ErrorKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             ErrorKind::Exhausted => StatusCode::TOO_MANY_REQUESTS,
             ErrorKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-            _ if error == "invalid_client" => StatusCode::UNAUTHORIZED,
+            _ if matches!(error, "invalid_client" | "invalid_token") => StatusCode::UNAUTHORIZED,
             _ => StatusCode::BAD_REQUEST,
         };
         let error = match refusal.kind {
@@ -76,7 +76,11 @@ impl IntoResponse for Refused {
             reason: self.refusal.reason,
             hint: self.refusal.hint,
         };
-        (self.status, uncached(&body)).into_response()
+        let challenge = (self.error == "invalid_token").then(|| {
+            let value = HeaderValue::from_static("Bearer error=\"invalid_token\"");
+            [(header::WWW_AUTHENTICATE, value)]
+        });
+        (self.status, challenge, uncached(&body)).into_response()
     }
 }
 

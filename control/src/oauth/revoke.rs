@@ -42,7 +42,11 @@ async fn end(plane: &ControlPlane, token: &str) -> Result<(), Refusal> {
         return Ok(());
     }
     let now = plane.clock.now_s();
-    if let Ok(claims) = plane.signer.public().verify(token, CONTROL_AUDIENCE, now)
+    if let Ok(claims) = plane
+        .signer
+        .keys()
+        .public()
+        .verify(token, CONTROL_AUDIENCE, now)
         && let Some(login) = claims.sid
     {
         plane

@@ -3,21 +3,25 @@
 use axum::extract::rejection::FormRejection;
 use axum::extract::{Extension, Form, State};
 use axum::response::Response;
-use cmdop_proto::Refusal;
 use cmdop_proto::scope::Scopes;
+use cmdop_proto::{ErrorKind, Refusal};
 use cmdop_service::serve::Peer;
 use serde::Deserialize;
 use tokio::time::Instant;
 
 use super::answer::{Refused, uncached};
+use super::code::{self, Presented};
 use super::device::known_client;
-use crate::assertion::Client;
+use crate::assertion::{self, Client};
 use crate::plane::{ControlPlane, Shared};
 use crate::secret::{self, Secret};
 use crate::store::{Credential, LoginError, Method, Polled, RefreshError};
+use crate::strikes::{API_KEY as API_KEYS, ASSERTION};
 use crate::throttle::{TOKENS, neighbourhood};
 use crate::tokens::TokenResponse;
 
+/// RFC 6749, section 4.1.3.
+pub(super) const AUTHORIZATION_CODE: &str = "authorization_code";
 /// RFC 8628, section 3.4.
 pub(super) const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
 /// Ours: a one-time secret that lay in a private file, or that an administrator printed.
@@ -38,6 +42,9 @@ pub(super) struct Request {
     grant_type: Option<String>,
     client_id: Option<String>,
     device_code: Option<String>,
+    code: Option<String>,
+    redirect_uri: Option<String>,
+    code_verifier: Option<String>,
     refresh_token: Option<String>,
     secret: Option<String>,
     client_assertion: Option<String>,
@@ -58,10 +65,11 @@ pub(super) async fn exchange(
     let grant = request.grant_type.as_deref();
     let tokens = match grant.ok_or_else(|| Refused::missing("grant_type"))? {
         DEVICE_CODE => device_code(&plane, &request).await?,
+        AUTHORIZATION_CODE => authorization_code(&plane, &request).await?,
         "refresh_token" => refresh(&plane, &request).await?,
         LOCAL_SECRET => local_secret(&plane, &request).await?,
-        TOKEN_EXCHANGE => token_exchange(&plane, &request).await?,
-        "client_credentials" => client_credentials(&plane, &request).await?,
+        TOKEN_EXCHANGE => token_exchange(&plane, peer, &request).await?,
+        "client_credentials" => client_credentials(&plane, peer, &request).await?,
         other => {
             return Err(Refused::new(
                 "unsupported_grant_type",
@@ -79,7 +87,7 @@ pub(super) async fn exchange(
 }
 
 /// Each request costs a signature or a look into the database: nobody gets any number of them.
-fn slow_down(plane: &ControlPlane, peer: Peer) -> Result<(), Refused> {
+pub(super) fn slow_down(plane: &ControlPlane, peer: Peer) -> Result<(), Refused> {
     let from = neighbourhood(peer.0.ip());
     plane
         .throttle
@@ -89,6 +97,18 @@ fn slow_down(plane: &ControlPlane, peer: Peer) -> Result<(), Refused> {
                 .hint(format!("wait {} s and try again", wait.as_secs() + 1));
             Refused::new("invalid_request", refusal)
         })
+}
+
+/// Who was wrong again and again waits.
+fn must_not_wait(plane: &ControlPlane, who: &str) -> Result<(), Refused> {
+    match plane.strikes.wait(who, Instant::now()) {
+        None => Ok(()),
+        Some(wait) => {
+            let refusal = Refusal::exhausted("busy", "too many wrong tries")
+                .hint(format!("wait {} s and try again", wait.as_secs() + 1));
+            Err(Refused::new("invalid_request", refusal))
+        }
+    }
 }
 
 fn needed<'a>(parameter: Option<&'a String>, name: &str) -> Result<&'a str, Refused> {
@@ -135,6 +155,23 @@ async fn device_code(plane: &ControlPlane, request: &Request) -> Result<TokenRes
         .tokens_for_login(&login, &refresh)
         .await
         .map_err(no_grant)
+}
+
+async fn authorization_code(
+    plane: &ControlPlane,
+    request: &Request,
+) -> Result<TokenResponse, Refused> {
+    known_client(request.client_id.as_deref())?;
+    let presented = Presented {
+        code: needed(request.code.as_ref(), "code")?,
+        redirect_uri: needed(request.redirect_uri.as_ref(), "redirect_uri")?,
+        verifier: needed(request.code_verifier.as_ref(), "code_verifier")?,
+    };
+    let refresh = Secret::random(REFRESH_PREFIX);
+    let login = code::log_in(plane, presented, &refresh).await?;
+    tracing::info!(account = %login.account.name, login = %login.id, "logged in by code");
+    let tokens = plane.tokens_for_login(&login, &refresh).await;
+    tokens.map_err(no_grant)
 }
 
 async fn refresh(plane: &ControlPlane, request: &Request) -> Result<TokenResponse, Refused> {
@@ -192,14 +229,26 @@ async fn local_secret(plane: &ControlPlane, request: &Request) -> Result<TokenRe
 }
 
 /// An API key becomes an access token of minutes (RFC 8693), perhaps with fewer scopes than the key has.
-async fn token_exchange(plane: &ControlPlane, request: &Request) -> Result<TokenResponse, Refused> {
+async fn token_exchange(
+    plane: &ControlPlane,
+    peer: Peer,
+    request: &Request,
+) -> Result<TokenResponse, Refused> {
     if request.subject_token_type.as_deref() != Some(API_KEY) {
         return Err(Refused::invalid_request(format!(
             "token-exchange needs `subject_token_type` to be {API_KEY}"
         )));
     }
     let key = needed(request.subject_token.as_ref(), "subject_token")?;
-    let (workspace, mut login) = plane.key_login(key.trim()).await.map_err(no_grant)?;
+    let who = format!("api-key/{}", neighbourhood(peer.0.ip()));
+    must_not_wait(plane, &who)?;
+    let found = plane.key_login(key.trim()).await;
+    let (workspace, mut login) = found.map_err(|refusal| {
+        if refusal.reason == "key-unknown" {
+            plane.strikes.strike(who, API_KEYS, Instant::now());
+        }
+        no_grant(refusal)
+    })?;
     if let Some(asked) = request.scope.as_deref() {
         let asked = Scopes::read(asked);
         if asked.is_empty() || !login.scopes.contains_all(asked) {
@@ -217,6 +266,7 @@ async fn token_exchange(plane: &ControlPlane, request: &Request) -> Result<Token
 
 async fn client_credentials(
     plane: &ControlPlane,
+    peer: Peer,
     request: &Request,
 ) -> Result<TokenResponse, Refused> {
     if request.client_assertion_type.as_deref() != Some(JWT_BEARER) {
@@ -226,7 +276,17 @@ async fn client_credentials(
     }
     let assertion = needed(request.client_assertion.as_ref(), "client_assertion")?;
     let refused = |refusal| Refused::new("invalid_client", refusal);
-    match plane.client_of(assertion).await.map_err(refused)? {
+    let from = neighbourhood(peer.0.ip());
+    // Whose it says to be: believed only as far as who is slowed down.
+    let who = format!("assertion/{}/{from}", assertion::claimed_subject(assertion));
+    must_not_wait(plane, &who)?;
+    let client = plane.client_of(assertion).await.map_err(|refusal| {
+        if refusal.kind == ErrorKind::Denied {
+            plane.strikes.strike(who, ASSERTION, Instant::now());
+        }
+        refused(refusal)
+    });
+    match client? {
         Client::Machine(machine) => plane.token_for_machine(&machine).await,
         Client::Relay(relay) => plane.token_for_relay(&relay).await,
     }

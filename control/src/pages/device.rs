@@ -2,19 +2,19 @@
 //! says yes or no.
 
 use axum::extract::rejection::FormRejection;
-use axum::extract::{Form, Query, State};
+use axum::extract::{Extension, Form, Query, State};
 use axum::response::Response;
+use cmdop_service::serve::Peer;
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
-use tokio::time::Instant;
 
+use super::destination::Destination;
 use super::html::{escape, hidden, page, problem, redirect};
-use super::login::login_page;
-use super::session::{Browser, PageLogin};
+use super::visitor::{STALE, UNREADABLE, Visitor, failed, slow, visitor};
+use crate::guesses::Guessable;
 use crate::plane::{ControlPlane, Shared};
 use crate::secret;
-use crate::store::{self, Account, DeviceState};
-use crate::throttle::USER_CODE;
+use crate::store::{self, DeviceState};
 
 /// A code in the address, as the terminal shows it.
 #[derive(Deserialize)]
@@ -30,24 +30,18 @@ pub(super) struct Submitted {
     decision: Option<String>,
 }
 
-/// A person who is logged in, in their browser.
-struct Visitor {
-    browser: Browser,
-    login: PageLogin,
-    account: Account,
-}
-
 /// The form for the code; or, with a code in the address, the question.
 pub(super) async fn show(
     State(plane): State<Shared>,
+    Extension(peer): Extension<Peer>,
     headers: HeaderMap,
     Query(wanted): Query<Wanted>,
 ) -> Response {
     let code = wanted.user_code.unwrap_or_default();
     match visitor(&plane, &headers).await {
         Ok(Some(visitor)) if code.is_empty() => enter_code(&plane, &visitor, StatusCode::OK, ""),
-        Ok(Some(visitor)) => ask(&plane, &visitor, &code).await,
-        Ok(None) => redirect(&login_page(&code)),
+        Ok(Some(visitor)) => ask(&plane, &visitor, peer, &code).await,
+        Ok(None) => redirect(&Destination::read(&code, "").through("/login")),
         Err(error) => failed(&error),
     }
 }
@@ -55,6 +49,7 @@ pub(super) async fn show(
 /// One of the two forms comes back.
 pub(super) async fn submit(
     State(plane): State<Shared>,
+    Extension(peer): Extension<Peer>,
     headers: HeaderMap,
     submitted: Result<Form<Submitted>, FormRejection>,
 ) -> Response {
@@ -66,22 +61,19 @@ pub(super) async fn submit(
         .unwrap_or_default();
     let visitor = match visitor(&plane, &headers).await {
         Ok(Some(visitor)) => visitor,
-        Ok(None) => return redirect(&login_page(&code)),
+        Ok(None) => return redirect(&Destination::read(&code, "").through("/login")),
         Err(error) => return failed(&error),
     };
     let Ok(submitted) = submitted else {
-        let unreadable = "The form could not be read.";
-        return enter_code(&plane, &visitor, StatusCode::BAD_REQUEST, unreadable);
+        return enter_code(&plane, &visitor, StatusCode::BAD_REQUEST, UNREADABLE);
     };
-    let token = submitted.csrf.unwrap_or_default();
-    if !plane.page_logins.is_own_form(&visitor.browser, &token) {
-        let stale = "This form is too old, or did not come from here. Please try again.";
-        return enter_code(&plane, &visitor, StatusCode::FORBIDDEN, stale);
+    if !visitor.is_own_form(&plane, submitted.csrf.as_deref()) {
+        return enter_code(&plane, &visitor, StatusCode::FORBIDDEN, STALE);
     }
     match submitted.decision.as_deref() {
-        None => ask(&plane, &visitor, &code).await,
-        Some("approve") => decide(&plane, &visitor, &code, DeviceState::Approved).await,
-        Some("deny") => decide(&plane, &visitor, &code, DeviceState::Denied).await,
+        None => ask(&plane, &visitor, peer, &code).await,
+        Some("approve") => decide(&plane, &visitor, peer, &code, DeviceState::Approved).await,
+        Some("deny") => decide(&plane, &visitor, peer, &code, DeviceState::Denied).await,
         Some(_) => {
             let odd = "Please choose one of the two buttons.";
             enter_code(&plane, &visitor, StatusCode::BAD_REQUEST, odd)
@@ -89,65 +81,37 @@ pub(super) async fn submit(
     }
 }
 
-/// Who is there; an account that was disabled meanwhile is nobody.
-async fn visitor(
-    plane: &ControlPlane,
-    headers: &HeaderMap,
-) -> Result<Option<Visitor>, store::Error> {
-    let Some(browser) = Browser::of(headers) else {
-        return Ok(None);
-    };
-    let Some(login) = plane.page_logins.login_of(&browser, plane.clock.now_ms()) else {
-        return Ok(None);
-    };
-    let workspace = plane.store.workspace(login.workspace);
-    let account = workspace.account(login.account).await?;
-    Ok(account
-        .filter(|account| !account.is_disabled)
-        .map(|account| Visitor {
-            browser,
-            login,
-            account,
-        }))
-}
-
-/// The hash of a code that waits, after the throttle; or the page that says why not.
+/// The hash of a code that waits, if this account may guess; or the page that says why not.
 async fn find(
     plane: &ControlPlane,
     visitor: &Visitor,
+    peer: Peer,
     typed: &str,
 ) -> Result<(String, String, store::DeviceCode), Response> {
-    let key = format!("user-code/{}", visitor.account.id);
-    if let Err(wait) = plane.throttle.take(key.clone(), USER_CODE, Instant::now()) {
-        let slow = format!(
-            "Too many attempts. Please wait {} s and try again.",
-            wait.as_secs() + 1
-        );
-        return Err(enter_code(
-            plane,
-            visitor,
-            StatusCode::TOO_MANY_REQUESTS,
-            &slow,
-        ));
-    }
     let unknown = "There is no login with this code, or its ten minutes are over. \
                    Check it, or start again in the terminal.";
-    let refuse = || enter_code(plane, visitor, StatusCode::NOT_FOUND, unknown);
-    let code = secret::read_user_code(typed).ok_or_else(refuse)?;
+    let refuse = |status, complaint: &str| enter_code(plane, visitor, status, complaint);
+    let guessed = Guessable::UserCode(visitor.account.id);
+    match plane.guess(&guessed, peer).await {
+        Ok(None) => {}
+        Ok(Some(wait)) => return Err(refuse(StatusCode::TOO_MANY_REQUESTS, &slow(wait))),
+        Err(error) => return Err(failed(&error)),
+    }
+    let code = secret::read_user_code(typed);
+    let code = code.ok_or_else(|| refuse(StatusCode::NOT_FOUND, unknown))?;
     let hash = secret::hash(&code);
     let now_ms = plane.clock.now_ms();
-    match plane.store.pending_device_code(&hash, now_ms).await {
-        Ok(Some(device)) => {
-            plane.throttle.give_back(&key);
-            Ok((code, hash, device))
-        }
-        Ok(None) => Err(refuse()),
-        Err(error) => Err(failed(&error)),
-    }
+    let found = plane.store.pending_device_code(&hash, now_ms).await;
+    let device = found
+        .map_err(|error| failed(&error))?
+        .ok_or_else(|| refuse(StatusCode::NOT_FOUND, unknown))?;
+    let right = plane.guessed_right(&guessed, peer).await;
+    right.map_err(|error| failed(&error))?;
+    Ok((code, hash, device))
 }
 
-async fn ask(plane: &ControlPlane, visitor: &Visitor, typed: &str) -> Response {
-    let (code, _, device) = match find(plane, visitor, typed).await {
+async fn ask(plane: &ControlPlane, visitor: &Visitor, peer: Peer, typed: &str) -> Response {
+    let (code, _, device) = match find(plane, visitor, peer, typed).await {
         Ok(found) => found,
         Err(page) => return page,
     };
@@ -164,7 +128,7 @@ async fn ask(plane: &ControlPlane, visitor: &Visitor, typed: &str) -> Response {
         escape(&device.peer),
         escape(&visitor.account.name),
         visitor.account.role.as_str(),
-        hidden("csrf", &plane.page_logins.form_token(&visitor.browser)),
+        hidden("csrf", &visitor.form_token(plane)),
         hidden("user_code", &shown),
     );
     page(StatusCode::OK, "Approve this login?", &body)
@@ -173,10 +137,11 @@ async fn ask(plane: &ControlPlane, visitor: &Visitor, typed: &str) -> Response {
 async fn decide(
     plane: &ControlPlane,
     visitor: &Visitor,
+    peer: Peer,
     typed: &str,
     decision: DeviceState,
 ) -> Response {
-    let hash = match find(plane, visitor, typed).await {
+    let hash = match find(plane, visitor, peer, typed).await {
         Ok((_, hash, _)) => hash,
         Err(page) => return page,
     };
@@ -222,13 +187,7 @@ fn enter_code(
          spellcheck=\"false\" placeholder=\"BCDF-GHJK\" maxlength=\"16\" required autofocus>\n\
          <button type=\"submit\">Continue</button>\n</form>\n",
         escape(&visitor.account.name),
-        hidden("csrf", &plane.page_logins.form_token(&visitor.browser)),
+        hidden("csrf", &visitor.form_token(plane)),
     );
     page(status, "Log in a device", &body)
-}
-
-fn failed(error: &store::Error) -> Response {
-    tracing::error!(%error, "the database failed");
-    let body = problem("Something went wrong on the server; its log has the cause.");
-    page(StatusCode::INTERNAL_SERVER_ERROR, "Not done", &body)
 }

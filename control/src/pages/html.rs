@@ -9,6 +9,11 @@ use super::session::Browser;
 const POLICY: &str = "default-src 'none'; style-src 'self'; form-action 'self'; \
                       frame-ancestors 'none'; base-uri 'none'";
 
+/// The same, where the answer to a form may send the browser on to a program (browsers hold the whole way of a
+/// form to the policy).
+const POLICY_ONWARD: &str = "default-src 'none'; style-src 'self'; form-action 'self' {onward}; \
+                             frame-ancestors 'none'; base-uri 'none'";
+
 const STYLE: &str = "\
 :root { color-scheme: light dark; font: 1.05rem/1.5 system-ui, sans-serif; }
 body { max-width: 26rem; margin: 10vh auto; padding: 0 1rem; }
@@ -17,6 +22,13 @@ label { display: block; margin-top: 1rem; }
 input { font: inherit; width: 100%; box-sizing: border-box; padding: .5rem; }
 button { font: inherit; margin: 1.2rem .6rem 0 0; padding: .5rem 1.2rem; }
 code { font-size: 1.3em; letter-spacing: .1em; }
+code.address, code.secret { font-size: 1em; letter-spacing: 0; overflow-wrap: anywhere; }
+h2 { font-size: 1.1rem; margin-top: 2rem; }
+table { border-collapse: collapse; }
+th, td { text-align: left; padding: .2rem .8rem .2rem 0; }
+td button { margin: 0; padding: .2rem .6rem; }
+.codes { list-style: none; padding: 0; }
+.picture svg { max-width: 100%; height: auto; }
 .problem { border-left: .3rem solid #c22; padding-left: .8rem; }
 ";
 
@@ -55,7 +67,18 @@ pub(super) fn page(status: StatusCode, title: &str, body: &str) -> Response {
     guarded((status, kind, html).into_response())
 }
 
-/// To another page of ours.
+/// The same, for a form whose answer may lead to `onward`, an origin or a scheme.
+pub(super) fn page_leading_to(onward: &str, title: &str, body: &str) -> Response {
+    let mut response = page(StatusCode::OK, title, body);
+    let policy = POLICY_ONWARD.replace("{onward}", onward);
+    if let Ok(policy) = HeaderValue::from_str(&policy) {
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+    }
+    response
+}
+
+/// To another page of ours, or to a program that was checked.
 pub(super) fn redirect(to: &str) -> Response {
     let mut response = StatusCode::SEE_OTHER.into_response();
     if let Ok(to) = HeaderValue::from_str(to) {

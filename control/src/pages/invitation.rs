@@ -11,9 +11,11 @@ use tokio::time::Instant;
 
 use super::html::{escape, hidden, page, problem, with_cookie};
 use super::session::Browser;
+use super::visitor::{STALE, UNREADABLE, slow};
 use crate::permission::may_invite;
 use crate::plane::{ControlPlane, Shared};
 use crate::store::{AcceptError, AddAccountError, Credential, Invitation};
+use crate::strikes::INVITATION;
 use crate::throttle::{PASSWORD_OF_PEER, neighbourhood};
 use crate::{names, password, secret};
 
@@ -67,7 +69,7 @@ pub(super) async fn submit(
     submitted: Result<Form<Submitted>, FormRejection>,
 ) -> Response {
     let Ok(Form(submitted)) = submitted else {
-        return closed(StatusCode::BAD_REQUEST, "The form could not be read.");
+        return closed(StatusCode::BAD_REQUEST, UNREADABLE);
     };
     let token = submitted.token.unwrap_or_default();
     let open = match open(&plane, peer, &token).await {
@@ -78,8 +80,7 @@ pub(super) async fn submit(
     let csrf = submitted.csrf.unwrap_or_default();
     if !Browser::of(&headers).is_some_and(|browser| plane.page_logins.is_own_form(&browser, &csrf))
     {
-        let stale = "This form is too old, or did not come from here. Please try again.";
-        return again(StatusCode::FORBIDDEN, stale);
+        return again(StatusCode::FORBIDDEN, STALE);
     }
     let name = submitted.name.unwrap_or_default();
     let password = submitted.password.unwrap_or_default();
@@ -94,20 +95,18 @@ pub(super) async fn submit(
 
 async fn open(plane: &ControlPlane, peer: Peer, token: &str) -> Result<Open, Box<Response>> {
     let from = neighbourhood(peer.0.ip());
-    let bucket = format!("invitation/{from}");
-    if let Err(wait) = plane
-        .throttle
-        .take(bucket, PASSWORD_OF_PEER, Instant::now())
-    {
-        let slow = format!(
-            "Too many attempts. Please wait {} s and try again.",
-            wait.as_secs() + 1
-        );
-        return Err(Box::new(closed(StatusCode::TOO_MANY_REQUESTS, &slow)));
+    let (who, now) = (format!("invitation/{from}"), Instant::now());
+    let taken = plane.throttle.take(who.clone(), PASSWORD_OF_PEER, now);
+    if let Some(wait) = taken.err().or_else(|| plane.strikes.wait(&who, now)) {
+        let status = StatusCode::TOO_MANY_REQUESTS;
+        return Err(Box::new(closed(status, &slow(wait))));
     }
     match find(plane, token).await {
         Ok(Some(open)) => Ok(open),
-        Ok(None) => Err(Box::new(closed(StatusCode::NOT_FOUND, NOT_OPEN))),
+        Ok(None) => {
+            plane.strikes.strike(who, INVITATION, now);
+            Err(Box::new(closed(StatusCode::NOT_FOUND, NOT_OPEN)))
+        }
         Err(error) => {
             tracing::error!(%error, "the database failed");
             let ours = "Something went wrong on the server; its log has the cause.";

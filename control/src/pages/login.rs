@@ -1,5 +1,7 @@
 //! `/login`: name and password.
 
+use std::time::Duration;
+
 use axum::extract::rejection::FormRejection;
 use axum::extract::{Extension, Form, Query, State};
 use axum::response::Response;
@@ -8,23 +10,22 @@ use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use tokio::time::Instant;
 
-use super::html::{hidden, page, problem, redirect, with_cookie};
+use super::destination::{Destination, Wanted};
+use super::entry::{self, Way};
+use super::external;
+use super::html::{hidden, page, problem, with_cookie};
 use super::session::{Browser, PageLogin};
+use super::visitor::{STALE, UNREADABLE, failed, slow};
+use crate::guesses::Guessable;
 use crate::plane::{ControlPlane, Shared};
-use crate::store::{Event, Known, Outcome};
-use crate::throttle::{PASSWORD, PASSWORD_OF_ACCOUNT, PASSWORD_OF_PEER, neighbourhood};
-use crate::{names, secret, store};
+use crate::store::{Known, Outcome};
+use crate::throttle::{PASSWORD_OF_PEER, neighbourhood};
+use crate::{names, store};
 
 /// The same for a name that does not exist, a wrong password, and an account without one: who
 /// guesses learns nothing.
 const WRONG: &str = "That name and password do not belong together. An administrator sets a \
                      password with: cmdop-control admin set-password NAME --password-stdin";
-
-/// Where to go afterwards.
-#[derive(Deserialize)]
-pub(super) struct Wanted {
-    user_code: Option<String>,
-}
 
 /// What the form sends.
 #[derive(Deserialize)]
@@ -33,6 +34,7 @@ pub(super) struct Submitted {
     name: Option<String>,
     password: Option<String>,
     user_code: Option<String>,
+    next: Option<String>,
 }
 
 /// The form.
@@ -41,8 +43,7 @@ pub(super) async fn show(
     headers: HeaderMap,
     Query(wanted): Query<Wanted>,
 ) -> Response {
-    let code = wanted.user_code.unwrap_or_default();
-    form(&plane, &headers, StatusCode::OK, &code, "")
+    form(&plane, &headers, StatusCode::OK, &wanted.into(), "")
 }
 
 /// The form comes back.
@@ -53,56 +54,44 @@ pub(super) async fn submit(
     submitted: Result<Form<Submitted>, FormRejection>,
 ) -> Response {
     let Ok(Form(submitted)) = submitted else {
+        let nowhere = Destination::Device(None);
         return form(
             &plane,
             &headers,
             StatusCode::BAD_REQUEST,
-            "",
-            "The form could not be read.",
+            &nowhere,
+            UNREADABLE,
         );
     };
-    let code = submitted.user_code.unwrap_or_default();
+    let to = Destination::read(
+        submitted.user_code.as_deref().unwrap_or_default(),
+        submitted.next.as_deref().unwrap_or_default(),
+    );
     let token = submitted.csrf.unwrap_or_default();
     if !Browser::of(&headers).is_some_and(|browser| plane.page_logins.is_own_form(&browser, &token))
     {
-        let stale = "This form is too old, or did not come from here. Please try again.";
-        return form(&plane, &headers, StatusCode::FORBIDDEN, &code, stale);
+        return form(&plane, &headers, StatusCode::FORBIDDEN, &to, STALE);
     }
     let name = submitted.name.unwrap_or_default();
     let password = submitted.password.unwrap_or_default();
+    let again = |status, complaint: &str| form(&plane, &headers, status, &to, complaint);
     match check(&plane, peer, name.trim(), &password).await {
-        Ok(login) => {
-            let browser = plane.page_logins.log_in(login, plane.clock.now_ms());
-            with_cookie(redirect(&device_page(&code)), &browser)
-        }
-        Err(Failure::Wrong) => form(&plane, &headers, StatusCode::FORBIDDEN, &code, WRONG),
-        Err(Failure::TooOften(wait)) => {
-            let slow = format!("Too many attempts. Please wait {wait} s and try again.");
-            form(
-                &plane,
-                &headers,
-                StatusCode::TOO_MANY_REQUESTS,
-                &code,
-                &slow,
-            )
-        }
-        Err(Failure::Store(error)) => {
-            tracing::error!(%error, "the database failed");
-            let ours = "Something went wrong on the server; its log has the cause.";
-            form(
-                &plane,
-                &headers,
-                StatusCode::INTERNAL_SERVER_ERROR,
-                &code,
-                ours,
-            )
-        }
+        Ok(login) => entry::after_first(&plane, login, peer, Way::Password, &to)
+            .await
+            .unwrap_or_else(|error| failed(&error)),
+        Err(Failure::Wrong) => again(StatusCode::FORBIDDEN, WRONG),
+        Err(Failure::TooOften(wait)) => again(StatusCode::TOO_MANY_REQUESTS, &slow(wait)),
+        Err(Failure::Store(error)) => failed(&error),
     }
 }
 
-enum Failure {
+/// Why a password does not let somebody in.
+pub(super) enum Failure {
+    /// It is not theirs.
     Wrong,
-    TooOften(u64),
+    /// It was guessed at too often: so long nobody may.
+    TooOften(Duration),
+    /// The database.
     Store(store::Error),
 }
 
@@ -112,7 +101,8 @@ impl From<store::Error> for Failure {
     }
 }
 
-async fn check(
+/// Who has this name and password.
+pub(super) async fn check(
     plane: &ControlPlane,
     peer: Peer,
     name: &str,
@@ -121,17 +111,15 @@ async fn check(
     if !names::is_account(name) {
         return Err(Failure::Wrong);
     }
-    let from = neighbourhood(peer.0.ip());
-    let key = name.to_lowercase();
-    let tries = [
-        (format!("password/{key}/{from}"), PASSWORD),
-        (format!("password/{key}"), PASSWORD_OF_ACCOUNT),
-        (format!("password//{from}"), PASSWORD_OF_PEER),
-    ];
-    let now = Instant::now();
-    for (bucket, rule) in &tries {
-        let taken = plane.throttle.take(bucket.clone(), *rule, now);
-        taken.map_err(|wait| Failure::TooOften(wait.as_secs() + 1))?;
+    // Whatever the name is: one source has only so many tries, before anything is written down.
+    let bucket = format!("password//{}", neighbourhood(peer.0.ip()));
+    let taken = plane
+        .throttle
+        .take(bucket.clone(), PASSWORD_OF_PEER, Instant::now());
+    taken.map_err(Failure::TooOften)?;
+    let secret = Guessable::Password(name.to_owned());
+    if let Some(wait) = plane.guess(&secret, peer).await? {
+        return Err(Failure::TooOften(wait));
     }
     let known = plane.store.account_named(name).await?;
     let (hash, is_disabled) = match known {
@@ -146,19 +134,14 @@ async fn check(
     let is_right = plane.passwords.is_right(password, hash).await;
     match known {
         Some(known) if is_right && !is_disabled => {
-            for (bucket, _) in &tries {
-                plane.throttle.give_back(bucket);
-            }
-            record(plane, known, peer, Outcome::Allowed).await?;
-            tracing::info!(account = name, "logged in on the page");
-            Ok(PageLogin {
-                workspace: known.workspace,
-                account: known.account,
-            })
+            plane.throttle.give_back(&bucket);
+            plane.guessed_right(&secret, peer).await?;
+            Ok(login_of(known))
         }
         _ => {
             if let Some(known) = known {
-                record(plane, known, peer, Outcome::Failed).await?;
+                let failed = Outcome::Failed;
+                entry::record(plane, login_of(known), peer, Way::Password, failed).await?;
             }
             tracing::info!(peer = %peer.0.ip(), "a login on the page failed");
             Err(Failure::Wrong)
@@ -166,39 +149,18 @@ async fn check(
     }
 }
 
-/// Who tries often waits long, so that this cannot fill the log either.
-async fn record(
-    plane: &ControlPlane,
-    known: Known,
-    peer: Peer,
-    outcome: Outcome,
-) -> Result<(), store::Error> {
-    let from = peer.0.ip().to_canonical().to_string();
-    let event = Event::new("page-login", known.account.to_string())
-        .outcome(outcome)
-        .detail("from", from);
-    let workspace = plane.store.workspace(known.workspace);
-    workspace.note(event, plane.clock.now_ms()).await
-}
-
-/// The page that comes after the login; only a code that can be one travels on.
-fn device_page(code: &str) -> String {
-    match secret::read_user_code(code) {
-        Some(code) => format!("/device?user_code={}", secret::shown_user_code(&code)),
-        None => "/device".into(),
+fn login_of(known: Known) -> PageLogin {
+    PageLogin {
+        workspace: known.workspace,
+        account: known.account,
     }
-}
-
-/// The page to log in on before the device page.
-pub(super) fn login_page(code: &str) -> String {
-    device_page(code).replacen("/device", "/login", 1)
 }
 
 fn form(
     plane: &ControlPlane,
     headers: &HeaderMap,
     status: StatusCode,
-    code: &str,
+    to: &Destination,
     complaint: &str,
 ) -> Response {
     let browser = Browser::of(headers).unwrap_or_else(Browser::new);
@@ -211,9 +173,10 @@ fn form(
          <label for=\"password\">Password</label>\n\
          <input id=\"password\" name=\"password\" type=\"password\" \
          autocomplete=\"current-password\" maxlength=\"1024\" required>\n\
-         <button type=\"submit\">Log in</button>\n</form>\n",
+         <button type=\"submit\">Log in</button>\n</form>\n{}",
         hidden("csrf", &plane.page_logins.form_token(&browser)),
-        hidden("user_code", &cmdop_proto::text::shown(code, 32)),
+        to.fields(),
+        external::link(plane, to),
     );
     with_cookie(page(status, "Log in", &body), &browser)
 }

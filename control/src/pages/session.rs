@@ -45,6 +45,11 @@ impl Browser {
             .map(|id| Self(id.to_owned()))
     }
 
+    /// What we keep of its id.
+    pub(crate) fn hash(&self) -> String {
+        secret::hash(&self.0)
+    }
+
     /// The header that gives the browser its id.
     ///
     /// `Lax`, so that the link that a terminal shows finds the browser logged in; no form is accepted
@@ -67,8 +72,20 @@ pub(crate) struct PageLogin {
     pub account: AccountId,
 }
 
+/// How far a login has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// The first factor was right; the second is still to be shown.
+    Halfway,
+    /// The same, but there is no second factor yet, and the workspace requires one.
+    Enrolling,
+    /// Somebody is there.
+    In,
+}
+
 struct Kept {
     login: PageLogin,
+    stage: Stage,
     until_ms: u64,
 }
 
@@ -107,8 +124,8 @@ impl PageLogins {
         wanted.as_bytes().ct_eq(token.as_bytes()).into()
     }
 
-    /// Logs in, under a new id: one that was planted in the browser before is worth nothing.
-    pub(crate) fn log_in(&self, login: PageLogin, now_ms: u64) -> Browser {
+    /// Logs in as far as `stage`, under a new id: one that was planted in the browser before is worth nothing.
+    pub(crate) fn log_in(&self, login: PageLogin, stage: Stage, now_ms: u64) -> Browser {
         let browser = Browser::new();
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.retain(|_, kept| kept.until_ms > now_ms);
@@ -119,22 +136,39 @@ impl PageLogins {
             }
         }
         let until_ms = now_ms + PAGE_LOGIN.as_millis() as u64;
-        kept.insert(secret::hash(&browser.0), Kept { login, until_ms });
+        let entry = Kept {
+            login,
+            stage,
+            until_ms,
+        };
+        kept.insert(browser.hash(), entry);
         browser
     }
 
-    /// Who this browser is logged in as.
+    /// Who this browser is logged in as, all the way.
     pub(crate) fn login_of(&self, browser: &Browser, now_ms: u64) -> Option<PageLogin> {
+        let (login, stage) = self.stage_of(browser, now_ms)?;
+        (stage == Stage::In).then_some(login)
+    }
+
+    /// Who this browser says to be, and how far it has proved that.
+    pub(crate) fn stage_of(&self, browser: &Browser, now_ms: u64) -> Option<(PageLogin, Stage)> {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.get(&secret::hash(&browser.0))
+        kept.get(&browser.hash())
             .filter(|kept| kept.until_ms > now_ms)
-            .map(|kept| kept.login)
+            .map(|kept| (kept.login, kept.stage))
+    }
+
+    /// Forgets all browsers that are logged in, or halfway, as this account.
+    pub(crate) fn log_out_all(&self, login: PageLogin) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.retain(|_, kept| kept.login != login);
     }
 
     /// Forgets who this browser was logged in as.
     pub(crate) fn log_out(&self, browser: &Browser) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.remove(&secret::hash(&browser.0));
+        kept.remove(&browser.hash());
     }
 }
 
@@ -163,13 +197,30 @@ mod tests {
     #[test]
     fn a_page_login_ends_by_itself() {
         let (logins, who) = (PageLogins::default(), somebody());
-        let browser = logins.log_in(who, 1_000);
+        let browser = logins.log_in(who, Stage::In, 1_000);
         let end = 1_000 + PAGE_LOGIN.as_millis() as u64;
         assert_eq!(logins.login_of(&browser, end - 1), Some(who));
         assert_eq!(logins.login_of(&browser, end), None);
         assert_eq!(logins.login_of(&Browser::new(), 1_000), None);
         logins.log_out(&browser);
         assert_eq!(logins.login_of(&browser, 1_000), None);
+    }
+
+    #[test]
+    fn who_is_halfway_is_not_in() {
+        let (logins, who) = (PageLogins::default(), somebody());
+        for stage in [Stage::Halfway, Stage::Enrolling] {
+            let browser = logins.log_in(who, stage, 1_000);
+            assert_eq!(logins.login_of(&browser, 1_000), None);
+            assert_eq!(logins.stage_of(&browser, 1_000), Some((who, stage)));
+        }
+        let (mine, other) = (
+            logins.log_in(who, Stage::In, 1_000),
+            logins.log_in(somebody(), Stage::In, 1_000),
+        );
+        logins.log_out_all(who);
+        assert_eq!(logins.login_of(&mine, 1_000), None);
+        assert!(logins.login_of(&other, 1_000).is_some());
     }
 
     #[test]

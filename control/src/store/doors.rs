@@ -11,6 +11,8 @@ use super::{Error, Store, id};
 pub enum Credential<'a> {
     /// The hash of a refresh token.
     RefreshToken(&'a str),
+    /// The hash of an authorization code.
+    AuthorizationCode(&'a str),
     /// The hash of a one-time login secret.
     LoginSecret(&'a str),
     /// The hash of an API key.
@@ -41,6 +43,10 @@ impl Store {
         let (statement, value) = match credential {
             Credential::RefreshToken(hash) => (
                 "SELECT workspace_id FROM refresh_tokens WHERE hash = $1",
+                hash,
+            ),
+            Credential::AuthorizationCode(hash) => (
+                "SELECT workspace_id FROM authorization_codes WHERE hash = $1",
                 hash,
             ),
             Credential::LoginSecret(hash) => (

@@ -283,8 +283,8 @@ impl Workspace<'_> {
         Ok(one)
     }
 
-    /// Somebody presents the key of this hash.
-    pub async fn use_key(&self, hash: &str, now_ms: u64) -> Result<KeyLogin, KeyError> {
+    /// The key of this hash and its account, if it is good; that it was looked at leaves no trace.
+    pub async fn good_key(&self, hash: &str, now_ms: u64) -> Result<(ApiKey, Account), KeyError> {
         let mut tx = self.read().await?;
         let held: Option<Held> = query(keys_where!("WHERE k.workspace_id = $1 AND k.hash = $2"))
             .bind(self.id.to_string())
@@ -303,7 +303,12 @@ impl Workspace<'_> {
         if account.is_disabled {
             return Err(KeyError::Disabled);
         }
-        drop(tx);
+        Ok((key, account))
+    }
+
+    /// Somebody presents the key of this hash.
+    pub async fn use_key(&self, hash: &str, now_ms: u64) -> Result<KeyLogin, KeyError> {
+        let (key, account) = self.good_key(hash, now_ms).await?;
         if key
             .last_used_at_ms
             .is_none_or(|last| now_ms >= last + USE_MS)

@@ -170,6 +170,22 @@ impl Workspace<'_> {
         if account.is_disabled {
             return Err(LoginError::Disabled { name: account.name });
         }
+        let login = self
+            .begin(&mut tx, account, method, refresh_hash, now_ms)
+            .await?;
+        self.store.commit(tx).await?;
+        Ok(login)
+    }
+
+    /// A login of `account` begins, in the transaction that used up what proved it.
+    pub(super) async fn begin(
+        &self,
+        tx: &mut Transaction,
+        account: Account,
+        method: &str,
+        refresh_hash: &str,
+        now_ms: u64,
+    ) -> Result<Login, Error> {
         let login = LoginId::new();
         query(
             "INSERT INTO logins (id, workspace_id, account_id, method, started_at_ms) \
@@ -180,14 +196,12 @@ impl Workspace<'_> {
         .bind(account.id.to_string())
         .bind(method)
         .bind(now_ms as i64)
-        .execute(&mut tx)
+        .execute(&mut *tx)
         .await?;
-        self.keep_refresh_token(&mut tx, login, refresh_hash, None, now_ms)
+        self.keep_refresh_token(tx, login, refresh_hash, None, now_ms)
             .await?;
         let event = Event::new("login", login.to_string()).detail("method", method);
-        self.record_as(&mut tx, &account.actor(), event, now_ms)
-            .await?;
-        self.store.commit(tx).await?;
+        self.record_as(tx, &account.actor(), event, now_ms).await?;
         Ok(Login {
             id: login,
             workspace: self.id,
@@ -354,7 +368,12 @@ impl Workspace<'_> {
     }
 
     /// A login that ended before stays as it is, and is not announced again.
-    async fn end(&self, tx: &mut Transaction, login: LoginId, now_ms: u64) -> Result<(), Error> {
+    pub(super) async fn end(
+        &self,
+        tx: &mut Transaction,
+        login: LoginId,
+        now_ms: u64,
+    ) -> Result<(), Error> {
         let ended = query(
             "UPDATE logins SET ended_at_ms = $3 \
              WHERE workspace_id = $1 AND id = $2 AND ended_at_ms IS NULL",
@@ -397,101 +416,4 @@ impl Workspace<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::store::scratch::{NOW, Scratch};
-
-    const GRACE: u64 = REFRESH_GRACE.as_millis() as u64;
-
-    async fn logged_in() -> [Scratch; 2] {
-        let each = Scratch::each().await;
-        for scratch in &each {
-            let here = scratch.here();
-            here.add_login_secret("secret", scratch.account, None, NOW)
-                .await
-                .unwrap();
-            here.log_in(Method::Secret("secret"), "r1", NOW)
-                .await
-                .unwrap();
-        }
-        each
-    }
-
-    #[tokio::test]
-    async fn a_replay_inside_the_grace_is_a_lost_answer_and_after_it_a_theft() {
-        for scratch in logged_in().await {
-            let here = scratch.here();
-            here.refresh("r1", "r2", NOW).await.unwrap();
-            here.refresh("r1", "r3", NOW + GRACE - 1).await.unwrap();
-            let theft = here.refresh("r1", "r4", NOW + GRACE).await;
-            assert!(matches!(theft, Err(RefreshError::Reused)));
-            for token in ["r1", "r2", "r3"] {
-                let ended = here.refresh(token, "r5", NOW + GRACE).await;
-                assert!(matches!(ended, Err(RefreshError::Ended)), "{token}");
-            }
-            let unknown = here.refresh("r4", "r5", NOW + GRACE).await;
-            assert!(matches!(unknown, Err(RefreshError::Unknown)));
-        }
-    }
-
-    #[tokio::test]
-    async fn a_replay_after_its_successor_was_used_is_a_theft_at_once() {
-        for scratch in logged_in().await {
-            let here = scratch.here();
-            here.refresh("r1", "r2", NOW).await.unwrap();
-            here.refresh("r2", "r3", NOW + 1).await.unwrap();
-            let theft = here.refresh("r1", "r4", NOW + 2).await;
-            assert!(matches!(theft, Err(RefreshError::Reused)));
-        }
-    }
-
-    #[tokio::test]
-    async fn the_grace_does_not_multiply_tokens_without_end() {
-        for scratch in logged_in().await {
-            let here = scratch.here();
-            for n in 0..MAX_REPLAYS {
-                here.refresh("r1", &format!("n{n}"), NOW).await.unwrap();
-            }
-            assert!(matches!(
-                here.refresh("r1", "x", NOW).await,
-                Err(RefreshError::Reused)
-            ));
-        }
-    }
-
-    #[tokio::test]
-    async fn a_refresh_token_is_nothing_in_another_workspace() {
-        for scratch in logged_in().await {
-            let elsewhere = scratch.elsewhere().await;
-            let refused = elsewhere.refresh("r1", "r2", NOW).await;
-            assert!(matches!(refused, Err(RefreshError::Unknown)));
-            elsewhere.log_out("r1", NOW).await.unwrap();
-            assert!(scratch.here().refresh("r1", "r2", NOW).await.is_ok());
-        }
-    }
-
-    #[tokio::test]
-    async fn two_who_come_with_one_secret_at_once_get_one_login() {
-        for scratch in Scratch::each().await {
-            let here = scratch.here();
-            here.add_login_secret("secret", scratch.account, None, NOW)
-                .await
-                .unwrap();
-            let (one, two) = tokio::join!(
-                here.log_in(Method::Secret("secret"), "a", NOW),
-                here.log_in(Method::Secret("secret"), "b", NOW),
-            );
-            assert_eq!(usize::from(one.is_ok()) + usize::from(two.is_ok()), 1);
-        }
-    }
-
-    #[tokio::test]
-    async fn a_logout_is_announced_once() {
-        for scratch in logged_in().await {
-            let here = scratch.here();
-            here.log_out("r1", NOW).await.unwrap();
-            here.log_out("r1", NOW + 1).await.unwrap();
-            assert_eq!(scratch.store.last_change().await.unwrap(), 1);
-        }
-    }
-}
+mod tests;

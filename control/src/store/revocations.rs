@@ -149,6 +149,10 @@ impl Store {
                 now_ms.saturating_sub(REPLAY),
             ),
             (
+                "DELETE FROM authorization_codes WHERE expires_at_ms < $1",
+                now_ms.saturating_sub(REPLAY),
+            ),
+            (
                 "DELETE FROM refresh_tokens WHERE expires_at_ms < $1",
                 now_ms.saturating_sub(REPLAY),
             ),

@@ -8,13 +8,19 @@
 )]
 
 mod audit;
+mod authorize;
 mod backup;
 mod binary;
+mod binary;
 mod calls;
+mod calls;
+mod database;
 mod database;
 mod events;
 mod events_refused;
+mod external;
 mod fleets;
+mod introspection;
 mod keys;
 mod logins;
 mod machines;
@@ -24,6 +30,8 @@ mod pages;
 mod permissions;
 mod relays;
 mod reports;
+mod rotation;
 mod schedules;
+mod second_factor;
 mod socket;
 mod world;

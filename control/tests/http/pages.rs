@@ -11,16 +11,16 @@ use serde_json::Value;
 use crate::world::{Refused, World, text};
 
 const DEVICE_GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
-const PASSWORD: &str = "correct horse battery";
+pub const PASSWORD: &str = "correct horse battery";
 
 /// A browser: its cookie, and the page that it shows.
 #[derive(Default)]
 pub struct Browser {
-    cookie: Option<String>,
+    pub cookie: Option<String>,
     pub status: StatusCode,
     pub html: String,
     /// Where the last answer sent it.
-    location: Option<String>,
+    pub location: Option<String>,
 }
 
 impl Browser {
@@ -66,7 +66,7 @@ impl Browser {
         rest.split('"').next().unwrap().to_owned()
     }
 
-    async fn log_in(&mut self, world: &World, code: &str, name: &str, password: &str) {
+    pub async fn log_in(&mut self, world: &World, code: &str, name: &str, password: &str) {
         self.open(world, &format!("/login?user_code={code}")).await;
         let (csrf, code) = (self.hidden("csrf"), self.hidden("user_code"));
         let form = [
@@ -79,7 +79,7 @@ impl Browser {
     }
 }
 
-async fn with_ada() -> World {
+pub async fn with_ada() -> World {
     let world = World::start().await;
     let admin = world.admin().await;
     let made = admin.create_account("ada", "default", Role::Member, Some(PASSWORD));

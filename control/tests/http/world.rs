@@ -73,7 +73,13 @@ impl World {
         Self::start_with(data, database, Clock::default(), |_| {}).await
     }
 
-    /// The same with another clock and configuration.
+    /// One that is configured otherwise.
+    pub async fn with(change: impl FnOnce(&mut Config)) -> Self {
+        let data = tempfile::tempdir().unwrap();
+        Self::start_with(data, Database::new(), Clock::default(), change).await
+    }
+
+    /// The same on what is there already, with another clock.
     pub async fn start_with(
         data: TempDir,
         database: Database,

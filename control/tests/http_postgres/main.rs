@@ -8,18 +8,27 @@
 
 #[path = "../http/audit.rs"]
 mod audit;
+#[path = "../http/authorize.rs"]
+mod authorize;
 #[path = "../http/backup.rs"]
 mod backup;
 #[path = "../http/calls.rs"]
 mod calls;
+#[path = "../http/calls.rs"]
+mod calls;
+mod database;
 mod database;
 #[path = "../http/events.rs"]
 mod events;
 mod events_beside;
 #[path = "../http/events_refused.rs"]
 mod events_refused;
+#[path = "../http/external.rs"]
+mod external;
 #[path = "../http/fleets.rs"]
 mod fleets;
+#[path = "../http/introspection.rs"]
+mod introspection;
 #[path = "../http/keys.rs"]
 mod keys;
 #[path = "../http/logins.rs"]
@@ -38,8 +47,12 @@ mod permissions;
 mod relays;
 #[path = "../http/reports.rs"]
 mod reports;
+#[path = "../http/rotation.rs"]
+mod rotation;
 #[path = "../http/schedules.rs"]
 mod schedules;
+#[path = "../http/second_factor.rs"]
+mod second_factor;
 #[path = "../postgres/server.rs"]
 mod server;
 #[path = "../http/socket.rs"]

@@ -6,11 +6,15 @@ use std::process::{Child, Command, Output, Stdio};
 
 use crate::server::Database;
 
+/// What all control planes on one database have.
+const SECRETS_KEY: &str = "a2V5IG9mIDMyIGJ5dGVzLCBmb3IgYWxsIHRlc3RzICA=";
+
 fn control(dir: &Path, url: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cmdop-control"));
     command.env_clear().env("USER", "ada");
     command.env("CMDOP_CONTROL_DATA_DIR", dir);
     command.env("CMDOP_CONTROL_DATABASE", url);
+    command.env("CMDOP_CONTROL_SECRETS_KEY", SECRETS_KEY);
     command
 }
 
@@ -64,6 +68,24 @@ fn two_servers_that_start_at_once_share_a_database_with_one_owner() {
     // The secret of the one that was quicker is the only one that lets anybody in.
     let left = [&one, &two].map(|dir| dir.join("owner-login").exists());
     assert!(left[0] != left[1], "{left:?}");
+}
+
+#[test]
+fn a_server_without_the_key_of_the_others_says_which_file_it_lacks() {
+    let (dir, database) = (tempfile::tempdir().unwrap(), Database::new());
+    is_ready(&mut serve(&dir.path().join("one"), &database.url()));
+    let mut other = control(&dir.path().join("two"), &database.url());
+    other.env_remove("CMDOP_CONTROL_SECRETS_KEY");
+    let said = complaint(
+        &other
+            .args(["serve", "--listen", "127.0.0.1:0"])
+            .output()
+            .unwrap(),
+    );
+    assert!(
+        said.contains("secrets.key") && said.contains("backup"),
+        "{said}"
+    );
 }
 
 #[test]

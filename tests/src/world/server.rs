@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::Ground;
 use crate::cli::{Cli, Outcome};
 use crate::faults::Proxy;
+use crate::forge;
 use crate::process::Program;
 
 /// A running control plane.
@@ -30,6 +31,7 @@ impl Control {
 
     /// The same with its facts in the database of that URL.
     pub async fn start_on(ground: &Ground, database: Option<&str>) -> Self {
+        forge::plant_key(&ground.path().join("control"));
         Self::start_in(ground, "control", database).await
     }
 
@@ -54,7 +56,7 @@ impl Control {
         let data = ground.path().join(name);
         let mut private = std::fs::DirBuilder::new();
         private.mode(0o700).create(&data).expect("a directory");
-        for file in ["ca.pem", "ca.key", "signing.key"] {
+        for file in ["ca.pem", "ca.key", "secrets.key"] {
             let key = std::fs::read_to_string(self.data.join(file)).expect("a key");
             write_private(&data.join(file), &key);
         }

@@ -1,0 +1,184 @@
+//! `/login/code`: the password was right, and the account has a second factor.
+
+use std::time::Duration;
+
+use axum::extract::rejection::FormRejection;
+use axum::extract::{Extension, Form, Query, State};
+use axum::response::Response;
+use cmdop_service::serve::Peer;
+use http::{HeaderMap, StatusCode};
+use serde::Deserialize;
+
+use super::destination::{Destination, Wanted};
+use super::entry::{self, Way};
+use super::html::{hidden, page, problem, redirect};
+use super::session::{Browser, Stage};
+use super::visitor::{STALE, UNREADABLE, Visitor, failed, named, slow};
+use crate::guesses::Guessable;
+use crate::plane::{ControlPlane, Shared};
+use crate::second_factor::{self, recovery_hash, step_of};
+use crate::store::{self, Outcome};
+
+/// The same for a wrong code and for one that was used.
+pub(super) const WRONG: &str =
+    "That code is not right, or was used already. A new one is shown every thirty seconds.";
+
+/// What the form sends.
+#[derive(Deserialize)]
+pub(super) struct Submitted {
+    csrf: Option<String>,
+    code: Option<String>,
+    user_code: Option<String>,
+    next: Option<String>,
+}
+
+/// Why a code does not count.
+pub(super) enum Failure {
+    /// It is none of this account's, or was used.
+    Wrong,
+    /// It was guessed at too often: so long nobody may.
+    TooOften(Duration),
+    /// Ours.
+    Broken(String),
+}
+
+impl From<store::Error> for Failure {
+    fn from(error: store::Error) -> Self {
+        Self::Broken(error.to_string())
+    }
+}
+
+/// The form.
+pub(super) async fn show(
+    State(plane): State<Shared>,
+    headers: HeaderMap,
+    Query(wanted): Query<Wanted>,
+) -> Response {
+    let to = Destination::from(wanted);
+    match at_stage(&plane, &headers, Stage::Halfway).await {
+        Ok(Some(visitor)) => form(&plane, &visitor, StatusCode::OK, &to, ""),
+        Ok(None) => redirect(&to.through("/login")),
+        Err(error) => failed(&error),
+    }
+}
+
+/// The form comes back.
+pub(super) async fn submit(
+    State(plane): State<Shared>,
+    Extension(peer): Extension<Peer>,
+    headers: HeaderMap,
+    submitted: Result<Form<Submitted>, FormRejection>,
+) -> Response {
+    let submitted = submitted.map(|Form(submitted)| submitted);
+    let to = submitted
+        .as_ref()
+        .map_or(Destination::Device(None), |form| {
+            Destination::read(
+                form.user_code.as_deref().unwrap_or_default(),
+                form.next.as_deref().unwrap_or_default(),
+            )
+        });
+    let visitor = match at_stage(&plane, &headers, Stage::Halfway).await {
+        Ok(Some(visitor)) => visitor,
+        Ok(None) => return redirect(&to.through("/login")),
+        Err(error) => return failed(&error),
+    };
+    let again = |status, complaint: &str| form(&plane, &visitor, status, &to, complaint);
+    let Ok(submitted) = submitted else {
+        return again(StatusCode::BAD_REQUEST, UNREADABLE);
+    };
+    if !visitor.is_own_form(&plane, submitted.csrf.as_deref()) {
+        return again(StatusCode::FORBIDDEN, STALE);
+    }
+    let code = submitted.code.unwrap_or_default();
+    match check(&plane, &visitor, peer, &code).await {
+        Ok(way) => {
+            plane.page_logins.log_out(&visitor.browser);
+            entry::enter(&plane, visitor.login, peer, way, &to)
+                .await
+                .unwrap_or_else(|error| failed(&error))
+        }
+        Err(Failure::Wrong) => again(StatusCode::FORBIDDEN, WRONG),
+        Err(Failure::TooOften(wait)) => again(StatusCode::TOO_MANY_REQUESTS, &slow(wait)),
+        Err(Failure::Broken(error)) => failed(&error),
+    }
+}
+
+/// Who this browser says to be, if it has come exactly so far.
+pub(super) async fn at_stage(
+    plane: &ControlPlane,
+    headers: &HeaderMap,
+    wanted: Stage,
+) -> Result<Option<Visitor>, store::Error> {
+    let Some(browser) = Browser::of(headers) else {
+        return Ok(None);
+    };
+    match plane.page_logins.stage_of(&browser, plane.clock.now_ms()) {
+        Some((login, stage)) if stage == wanted => named(plane, browser, login).await,
+        _ => Ok(None),
+    }
+}
+
+/// Takes a code of the second factor, or a recovery code: once, and only so many guesses.
+pub(super) async fn check(
+    plane: &ControlPlane,
+    visitor: &Visitor,
+    peer: Peer,
+    code: &str,
+) -> Result<Way, Failure> {
+    let secret = Guessable::SecondFactor(visitor.account.id);
+    if let Some(wait) = plane.guess(&secret, peer).await? {
+        return Err(Failure::TooOften(wait));
+    }
+    if let Some(way) = take(plane, visitor, code).await? {
+        plane.guessed_right(&secret, peer).await?;
+        return Ok(way);
+    }
+    entry::record(plane, visitor.login, peer, Way::Code, Outcome::Failed).await?;
+    tracing::info!(peer = %peer.0.ip(), "a second factor was wrong");
+    Err(Failure::Wrong)
+}
+
+async fn take(plane: &ControlPlane, visitor: &Visitor, code: &str) -> Result<Option<Way>, Failure> {
+    let (workspace, account) = (visitor.workspace(plane), visitor.account.id);
+    let now_ms = plane.clock.now_ms();
+    if let Some(hash) = recovery_hash(account, code) {
+        let is_taken = workspace.use_recovery_code(account, &hash, now_ms).await?;
+        return Ok(is_taken.then_some(Way::RecoveryCode));
+    }
+    let Some(factor) = workspace.second_factor(account).await? else {
+        return Ok(None);
+    };
+    let row = account.to_string();
+    let opened = plane
+        .sealer
+        .open(second_factor::TABLE, &row, &factor.sealed);
+    let opened = opened.map_err(|error| Failure::Broken(error.to_string()))?;
+    let Some(step) = step_of(opened, code, plane.clock.now_s()) else {
+        return Ok(None);
+    };
+    let is_taken = workspace.use_second_factor(account, step).await?;
+    Ok(is_taken.then_some(Way::Code))
+}
+
+fn form(
+    plane: &ControlPlane,
+    visitor: &Visitor,
+    status: StatusCode,
+    to: &Destination,
+    complaint: &str,
+) -> Response {
+    let body = format!(
+        "{}<form method=\"post\" action=\"{}\">\n{}{}\
+         <label for=\"code\">The code that your authenticator shows</label>\n\
+         <input id=\"code\" name=\"code\" autocomplete=\"one-time-code\" spellcheck=\"false\" \
+         autocapitalize=\"characters\" maxlength=\"32\" aria-describedby=\"else\" required autofocus>\n\
+         <p id=\"else\">Or one of your recovery codes. Each is good once.</p>\n\
+         <button type=\"submit\">Continue</button>\n</form>\n",
+        problem(complaint),
+        entry::CODE_PAGE,
+        hidden("csrf", &visitor.form_token(plane)),
+        to.fields(),
+    );
+    page(status, "Second factor", &body)
+}

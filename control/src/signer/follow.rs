@@ -1,0 +1,38 @@
+//! Keys that others add to the database, or take out of it, are here a moment later.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Error, Keys};
+use crate::plane::ControlPlane;
+
+/// How often the database is asked: a key that was removed in a hurry is gone after this.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Keeps the signer's keys those of the database, for ever.
+pub(crate) async fn follow(plane: &ControlPlane) {
+    let mut ticks = tokio::time::interval(LOOK);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut is_failing = false;
+    loop {
+        ticks.tick().await;
+        let looked = look(plane).await;
+        if let Err(error) = &looked
+            && !is_failing
+        {
+            tracing::error!(%error, "the signing keys cannot be read; those of before go on");
+        }
+        is_failing = looked.is_err();
+    }
+}
+
+async fn look(plane: &ControlPlane) -> Result<(), Error> {
+    let rows = plane.store.signing_keys().await?;
+    if rows.is_empty() || rows == plane.signer.keys().rows {
+        return Ok(());
+    }
+    let keys = Keys::read(rows, &plane.sealer)?;
+    tracing::info!(?keys, "the signing keys have changed");
+    plane.signer.keys.send_replace(Arc::new(keys));
+    Ok(())
+}
