@@ -26,7 +26,12 @@ pub(crate) async fn keep_house(plane: &ControlPlane) {
 async fn drop_what_is_over(store: &Store, keep: Keep, now_ms: u64) -> Result<(), store::Error> {
     let ago = |age: Duration| now_ms.saturating_sub(age.as_millis() as u64);
     store.forget(now_ms).await?;
+    store.forget_guesses(now_ms).await?;
+    store.forget_signing_keys(now_ms).await?;
     store.forget_sessions(ago(keep.sessions)).await?;
+    store
+        .forget_events(now_ms.saturating_sub(store::KEPT_FOR_MS))
+        .await?;
     if let Some(age) = keep.audit {
         let not_unless = ago(age.saturating_add(AUDIT_TRIM));
         store.trim_audit(ago(age), not_unless, now_ms).await?;

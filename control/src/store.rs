@@ -70,8 +70,6 @@ pub use open::{Database, DatabaseUrl, Error as OpenError, Schema, open};
 pub(crate) use open::{copy_file, examine_file, must_be_known, postgres_version};
 pub use own_logins::OpenLogin;
 pub use relays::{NewRelay, Relay};
-pub use relays::{NewRelay, Relay};
-pub use revocations::{Claim, Revocation};
 pub use revocations::{Claim, Revocation};
 pub use schedule_claims::{Claim as RunClaim, Claimed, Judge, LEASE};
 pub use schedule_runs::{RunState, ScheduleRun};

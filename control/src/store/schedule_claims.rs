@@ -124,7 +124,7 @@ impl Workspace<'_> {
         self.hold(&mut tx, &claim, node, now_ms).await?;
         let targets = if state == "waiting" {
             match self
-                .begin(&mut tx, &claim, &schedule, judge, now_ms)
+                .begin_run(&mut tx, &claim, &schedule, judge, now_ms)
                 .await?
             {
                 Some(targets) => targets,
@@ -183,7 +183,7 @@ impl Workspace<'_> {
     }
 
     /// Its machines, if its owner may run programs there.
-    async fn begin(
+    async fn begin_run(
         &self,
         tx: &mut Transaction,
         claim: &Claim,

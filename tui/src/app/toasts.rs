@@ -104,18 +104,18 @@ impl Toasts {
 impl Model {
     /// Tells the user something good to know.
     pub(super) fn say(&mut self, text: impl Into<String>) {
-        self.note(text.into());
+        self.note(&text.into());
         self.draw(Redraw::Now);
     }
 
     /// The same of what a program does, which may do it without end: with the next frame.
     pub(super) fn say_of_program(&mut self, text: impl Into<String>) {
-        self.note(text.into());
+        self.note(&text.into());
         self.draw(Redraw::Soon);
     }
 
-    fn note(&mut self, text: String) {
-        let text = cmdop_proto::text::shown(&text, MAX_TEXT);
+    fn note(&mut self, text: &str) {
+        let text = cmdop_proto::text::shown(text, MAX_TEXT);
         self.log.add(Level::Info, &text, self.wall_ms);
         self.toasts.info(text, self.now);
     }
