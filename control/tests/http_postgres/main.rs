@@ -14,9 +14,6 @@ mod authorize;
 mod backup;
 #[path = "../http/calls.rs"]
 mod calls;
-#[path = "../http/calls.rs"]
-mod calls;
-mod database;
 mod database;
 #[path = "../http/events.rs"]
 mod events;
