@@ -155,6 +155,10 @@ impl Command {
 pub(crate) fn lines(frame: &str) -> impl Iterator<Item = Result<Line, Malformed>> {
     let lines = frame.lines().filter(|line| !line.trim().is_empty());
     lines.map(|line| {
+        // An array would be read as the members of a command in their order.
+        if !line.trim_start().starts_with('{') {
+            return Err(Malformed);
+        }
         let command: Command = serde_json::from_str(line).map_err(|_| Malformed)?;
         command.read()
     })
