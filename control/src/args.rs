@@ -69,7 +69,7 @@ pub struct ServeFlags {
         value_name = "KEYS",
         env = "CMDOP_CONTROL_SECRETS_KEY",
         hide_env_values = true,
-        value_parser = secret
+        value_parser = secret()
     )]
     pub secrets_key: Option<Secret>,
     /// How people, machines and relays reach it [default: the address that it listens on].
@@ -147,7 +147,7 @@ pub struct AdminArgs {
         value_name = "KEYS",
         env = "CMDOP_CONTROL_SECRETS_KEY",
         hide_env_values = true,
-        value_parser = secret,
+        value_parser = secret(),
         global = true
     )]
     pub secrets_key: Option<Secret>,
@@ -331,8 +331,9 @@ pub struct InWorkspace {
     pub workspace: String,
 }
 
-fn secret(text: &str) -> Result<Secret, std::convert::Infallible> {
-    Ok(Secret::given(text))
+fn secret() -> clap::builder::ValueParser {
+    let read = |text: &str| Ok::<_, std::convert::Infallible>(Secret::given(text));
+    clap::builder::ValueParser::new(read)
 }
 
 fn role(text: &str) -> Result<Role, String> {

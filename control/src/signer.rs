@@ -257,7 +257,7 @@ fn put_away(path: &Path, pem: &str, keys: &Keys) {
     match std::fs::remove_file(path) {
         Ok(()) => tracing::info!(%file, "the signing key is in the database now, sealed"),
         Err(error) => {
-            tracing::warn!(%error, %file, "the signing key's former file was not removed")
+            tracing::warn!(%error, %file, "the signing key's former file was not removed");
         }
     }
 }

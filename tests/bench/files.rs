@@ -240,7 +240,7 @@ pub(crate) async fn beside(
         }
         let over = Arc::new(AtomicBool::new(false));
         let copying = std::thread::spawn({
-            let (over, large) = (over.clone(), large.to_owned());
+            let (over, large) = (over.clone(), large.clone());
             let to = directory.join("to-beside");
             move || {
                 while !over.load(Ordering::Relaxed) {

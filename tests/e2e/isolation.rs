@@ -6,6 +6,7 @@
 mod calls;
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 
 use cmdop_client::dial::{self, Trust};
 use cmdop_proto::ErrorKind;
@@ -188,10 +189,12 @@ async fn a_watch_tells_nothing_of_what_happens_in_another_workspace() {
     let mut told = String::new();
     let told_all = async {
         while !told.contains(own.trim()) {
-            told += &format!("{:?}", sessions.message().await.unwrap().unwrap());
+            let event = sessions.message().await.unwrap().unwrap();
+            write!(told, "{event:?}").unwrap();
         }
         while !told.contains("other-1") || !told.contains("Online") {
-            told += &format!("{:?}", fleet.message().await.unwrap().unwrap());
+            let event = fleet.message().await.unwrap().unwrap();
+            write!(told, "{event:?}").unwrap();
         }
     };
     wait::within("what happens here", told_all).await;

@@ -191,7 +191,7 @@ async fn a_program_on_the_computer_is_answered_through_the_browser() {
     desk.page_is_accessible().await;
     browser.tab_to("Allow").await;
     // The press waits for the page that the program answers with.
-    let (_, asked) = tokio::join!(browser.enter(), answer(&program));
+    let ((), asked) = tokio::join!(browser.enter(), answer(&program));
     assert!(
         asked.starts_with("GET /callback?code=cmdop_code_"),
         "{asked}"

@@ -145,10 +145,11 @@ async fn an_owner_who_may_no_longer_has_nothing_run() {
         .cmdop(&["members", "role", "ada", "member"])
         .await
         .ok();
-    let before = ended(&world, "hers").await[0]["due_at"].to_string();
+    let due_at = |run: &Value| run["due_at"].as_str().unwrap().to_owned();
+    let before = due_at(&ended(&world, "hers").await[0]);
     wait::until("it goes on", || async {
         let runs = ended(&world, "hers").await;
-        let newer = |run: &Value| run["state"] == "succeeded" && run["due_at"].to_string() > before;
+        let newer = |run: &Value| run["state"] == "succeeded" && due_at(run) > before;
         runs.into_iter().find(newer)
     })
     .await;

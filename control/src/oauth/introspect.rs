@@ -132,7 +132,7 @@ async fn access_token(
         wid: Some(claims.wid.to_string()),
         sid: claims.sid.map(|login| login.to_string()),
         bearer: Some(claims.bearer),
-        role: claims.role.map(|role| role.as_str()),
+        role: claims.role.map(cmdop_proto::token::Role::as_str),
     }))
 }
 

@@ -54,7 +54,7 @@ enum Wrong {
     /// Said here: nothing is known to which an answer could go.
     Here(&'static str),
     /// Told to the program (RFC 6749, section 4.1.2.1).
-    Back(Answer, &'static str, &'static str),
+    Back(Box<Answer>, &'static str, &'static str),
 }
 
 /// Where an answer goes, and what the program knows it by.
@@ -141,7 +141,9 @@ impl Parameters {
         };
         match self.fault() {
             None => Ok(asked),
-            Some((error, description)) => Err(Wrong::Back(asked.answer(), error, description)),
+            Some((error, description)) => {
+                Err(Wrong::Back(Box::new(asked.answer()), error, description))
+            }
         }
     }
 

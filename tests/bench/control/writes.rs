@@ -37,7 +37,9 @@ pub(super) async fn enrolments(kind: Kind, count: usize) {
     let joins = (0..count).map(|n| join(&store, id, hash(n), n));
     let joins = futures_util::stream::iter(joins).buffer_unordered(AT_ONCE);
     let taken: Vec<_> = joins.collect().await;
-    taken.into_iter().for_each(|taken| samples.push(taken));
+    for took in taken {
+        samples.push(took);
+    }
     let rate = count as f64 / begun.elapsed().as_secs_f64();
     line(kind, "a machine joins, 8 at once", &samples, "");
     println!(

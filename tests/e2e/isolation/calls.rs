@@ -1,6 +1,6 @@
 //! Each call of a relay as somebody of another workspace makes it, by every name that its target has.
 
-use std::fmt::Debug;
+use std::fmt::{Debug, Write as _};
 
 use cmdop_proto::v1::{self, exec_request, file_request};
 use cmdop_proto::{ClientId, Refusal, limits};
@@ -270,7 +270,6 @@ async fn agents(
             "Files" => {
                 let hello = v1::FilesHello {
                     stream_id: uuid::Uuid::new_v4().to_string(),
-                    ..v1::FilesHello::default()
                 };
                 let message = Some(v1::files_up::Message::Hello(hello));
                 let up = with_guess(open(v1::FilesUp { message }));
@@ -320,7 +319,7 @@ async fn until<T: Debug>(word: &str, opened: Result<Response<Streaming<T>>, Stat
     let mut told = String::new();
     let read = async {
         while let Some(message) = stream.message().await.map_err(Refusal::from)? {
-            told += &format!("{message:?}");
+            write!(told, "{message:?}").expect("a string takes all");
             if told.contains(word) {
                 break;
             }

@@ -47,7 +47,10 @@ fn claims(changes: Value) -> Value {
         "exp": NOW + 300, "iat": NOW, "email": "ada@example.org", "email_verified": true,
     });
     let known = claims.as_object_mut().unwrap();
-    known.extend(changes.as_object().unwrap().clone());
+    let Value::Object(changes) = changes else {
+        panic!("changes are an object");
+    };
+    known.extend(changes);
     claims
 }
 
