@@ -22,6 +22,7 @@ mod lockouts;
 mod logins;
 mod machines;
 mod members;
+mod migrations;
 mod open;
 mod own_logins;
 mod presence;

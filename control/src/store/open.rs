@@ -7,14 +7,12 @@ mod url;
 use std::path::{Path, PathBuf};
 
 use cmdop_service::private_file;
-use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::migrate::MigrateError;
 
 pub use url::DatabaseUrl;
 
 use super::Store;
-
-/// The tables, in SQL that both databases read.
-static MIGRATIONS: Migrator = sqlx::migrate!();
+use super::migrations::MIGRATIONS;
 
 /// What to do about the version of the tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

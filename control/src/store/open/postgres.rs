@@ -9,7 +9,8 @@ use sqlx::migrate::Migrate as _;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Connection as _};
 
-use super::{DatabaseUrl, Error, MIGRATIONS, Schema, check_version, not_migrated};
+use super::{DatabaseUrl, Error, Schema, check_version, not_migrated};
+use crate::store::migrations::MIGRATIONS;
 use crate::store::transaction::Pool;
 
 /// Requests that are inside the database at once; the others wait for a connection.

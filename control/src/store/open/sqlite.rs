@@ -12,7 +12,8 @@ use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
 
-use super::{Error, MIGRATIONS, Schema, check_version, not_migrated};
+use super::{Error, Schema, check_version, not_migrated};
+use crate::store::migrations::MIGRATIONS;
 use crate::store::transaction::Pool;
 
 /// A writer waits this long for another: `admin` beside `serve`, never a person.
