@@ -18,6 +18,7 @@ use crate::confine::{Follow, Roots};
 use crate::entry::{kind, mode, mtime_ns};
 use crate::fault::{bad, fault, not_a_file, shown};
 use crate::hash;
+use crate::quota::on_disk;
 use crate::replace::{Expected, put_in_place};
 use crate::writer::{require_room, temporary_name, times, write_all};
 
@@ -174,7 +175,7 @@ impl Staging {
 
 /// It is written at once: what is announced is spent.
 fn room(roots: &Roots, file: &v1::SmallFile, answers: &Answers<'_>) -> Result<(), Stop> {
-    let bytes = file.data.len() as u64;
+    let bytes = on_disk(file.data.len() as u64);
     let mut room = roots.room(bytes, &file.path, answers)?;
     room.spend(bytes, &file.path, answers)
 }

@@ -11,6 +11,7 @@ use rustix::io::Errno;
 use crate::answers::{Answers, Outcomes, Stop};
 use crate::confine::Roots;
 use crate::fault::{bad, fault};
+use crate::quota::on_disk;
 use crate::tree::open_child;
 use crate::writer::{sync_directory, times};
 
@@ -25,19 +26,30 @@ pub(crate) fn mkdir(
     bounded(request.paths.len())?;
     let mut outcomes = Outcomes::default();
     for path in &request.paths {
-        let made = if request.real {
-            make_real(roots, path, request.mode)
-        } else if request.parents {
-            make_all(roots, path, request.mode)
-        } else {
-            make(roots, path, request.mode)
-        };
+        let made = room(roots, path, answers).and_then(|()| {
+            Ok(if request.real {
+                make_real(roots, path, request.mode)
+            } else if request.parents {
+                make_all(roots, path, request.mode)
+            } else {
+                make(roots, path, request.mode)
+            }?)
+        });
         match made {
             Ok(()) => outcomes.done(),
-            Err(refusal) => outcomes.refuse(answers, &refusal, path)?,
+            Err(Stop::Refused(refusal)) => outcomes.refuse(answers, &refusal, path)?,
+            Err(Stop::Gone) => return Err(Stop::Gone),
         }
     }
     outcomes.tell(answers)
+}
+
+/// What has no content takes room as well.
+fn room(roots: &Roots, path: &[u8], answers: &Answers<'_>) -> Result<(), Stop> {
+    let bytes = on_disk(0);
+    roots
+        .room(bytes, path, answers)?
+        .spend(bytes, path, answers)
 }
 
 fn bounded(paths: usize) -> Result<(), Refusal> {
@@ -319,6 +331,7 @@ pub(crate) fn symlink(
         return Err(Refusal::invalid("bad-path", "a link cannot lead there").into());
     }
     let (parent, name) = roots.parent(&request.path)?;
+    room(roots, &request.path, answers)?;
     rustix::fs::symlinkat(OsStr::from_bytes(&request.target), &parent, &name)
         .map_err(|errno| fault("link", &request.path, errno))?;
     answers.done(1)

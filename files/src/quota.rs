@@ -2,25 +2,44 @@
 //!
 //! What lies there is measured by walking it, what is written since is added, and what is announced is kept
 //! free for whoever announced it. Before somebody is refused it is measured anew: what others removed meanwhile
-//! counts. Other programs may write there too; what they add is seen with the next measure.
+//! counts. (Where a walk takes long, the last one holds for a while: refusals must not keep a disk busy.) Other
+//! programs may write there too; what they add is seen with the next measure.
+//!
+//! What the role itself made unreadable cannot be measured; then nothing more is written there.
 
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use cmdop_proto::{ErrorKind, Refusal};
+use cmdop_proto::{ErrorKind, Refusal, v1};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use tokio::time::Instant;
 
 use crate::answers::{Answers, Stop};
-use crate::entry::allocated;
+use crate::entry::{allocated, kind};
 use crate::fault::shown;
 use crate::linked::Linked;
 use crate::tree::{Go, Step, Visitor, walk};
 
 /// A measure holds so long: other programs write, too.
 const HOLDS: Duration = Duration::from_secs(60);
+
+/// A walk that took longer is not made again at once, but after so many times what it took.
+const QUICK: Duration = Duration::from_millis(50);
+const REST: u32 = 20;
+
+/// What a file, a directory or a link takes on the disk at least: a block of most file systems.
+const BLOCK: u64 = 4096;
+
+/// What something with so much content is counted as.
+pub(crate) fn on_disk(bytes: u64) -> u64 {
+    bytes
+        .max(1)
+        .checked_next_multiple_of(BLOCK)
+        .unwrap_or(u64::MAX)
+}
 
 /// One limit, shared by all streams of a role.
 #[derive(Debug)]
@@ -33,24 +52,40 @@ pub struct Quota {
 /// Bytes of the disk.
 #[derive(Debug, Default)]
 struct Ledger {
-    /// What lay there, and when that was found.
-    measured: Option<(u64, Instant)>,
+    /// What lay there.
+    measured: Option<Measure>,
     /// What was written since.
     since: u64,
     /// What was announced and is not written yet.
     announced: u64,
 }
 
+/// What a walk found.
+#[derive(Clone, Copy, Debug)]
+struct Measure {
+    bytes: u64,
+    /// When it was over.
+    at: Instant,
+    took: Duration,
+}
+
 impl Ledger {
     fn used(&self) -> u64 {
-        let measured = self.measured.map_or(0, |(bytes, _)| bytes);
+        let measured = self.measured.map_or(0, |measure| measure.bytes);
         measured
             .saturating_add(self.since)
             .saturating_add(self.announced)
     }
 
     fn is_fresh(&self) -> bool {
-        self.measured.is_some_and(|(_, at)| at.elapsed() < HOLDS)
+        let measured = self.measured.as_ref();
+        measured.is_some_and(|measure| measure.at.elapsed() < HOLDS)
+    }
+
+    /// Whether another walk would be too much.
+    fn is_resting(&self) -> bool {
+        let measured = self.measured.as_ref();
+        measured.is_some_and(|last| last.took > QUICK && last.at.elapsed() < last.took * REST)
     }
 }
 
@@ -85,9 +120,12 @@ impl Quota {
         if self.announce(bytes) {
             return Ok(());
         }
-        self.measure(answers)?;
-        if self.announce(bytes) {
-            return Ok(());
+        let is_resting = self.ledger().is_resting();
+        if !is_resting {
+            self.measure(answers)?;
+            if self.announce(bytes) {
+                return Ok(());
+            }
         }
         Err(self.full(path).into())
     }
@@ -103,24 +141,44 @@ impl Quota {
             .hint("remove something there, or ask whoever keeps the machine for a larger quota")
     }
 
-    /// Walks all that is there. What is written meanwhile may be missed, by as much as the walk takes time.
+    /// Walks all that is there. What is written meanwhile counts once more than it should, until the next walk.
     fn measure(&self, answers: &Answers<'_>) -> Result<(), Stop> {
+        let (begun, before) = (Instant::now(), self.ledger().since);
         let mut sum = Sum {
             answers,
             linked: Linked::default(),
             bytes: 0,
+            is_own: false,
         };
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        for path in &self.directories {
-            // One that is not there has nothing in it, and nobody can write to it.
-            if let Ok(directory) = rustix::fs::open(path, flags, Mode::empty()) {
-                walk(directory, &mut sum)?;
+        for path in self.apart() {
+            match rustix::fs::open(&path, flags, Mode::empty()) {
+                Ok(directory) => walk(directory, &mut sum)?,
+                // Nothing is in it, and nobody can write to it.
+                Err(Errno::NOENT) => {}
+                Err(_) => return Err(unmeasurable(path.as_os_str().as_bytes()).into()),
             }
         }
         let mut ledger = self.ledger();
-        ledger.measured = Some((sum.bytes, Instant::now()));
-        ledger.since = 0;
+        ledger.measured = Some(Measure {
+            bytes: sum.bytes,
+            at: Instant::now(),
+            took: begun.elapsed(),
+        });
+        ledger.since = ledger.since.saturating_sub(before);
         Ok(())
+    }
+
+    /// The directories that are there, but those that lie in another of them: nothing counts twice.
+    fn apart(&self) -> Vec<PathBuf> {
+        let paths = self.directories.iter();
+        let mut paths: Vec<_> = paths
+            .map(|path| std::fs::canonicalize(path).unwrap_or_else(|_| path.clone()))
+            .collect();
+        paths.sort();
+        // What lies in a directory is sorted right behind it.
+        paths.dedup_by(|path, outer| path.starts_with(outer));
+        paths
     }
 
     fn written(&self, bytes: u64) {
@@ -139,20 +197,41 @@ struct Sum<'a, 'b> {
     answers: &'a Answers<'b>,
     linked: Linked,
     bytes: u64,
+    /// The last directory that was met belongs to this user, who is also the role's.
+    is_own: bool,
+}
+
+/// Something is there that may be any size.
+fn unmeasurable(path: &[u8]) -> Refusal {
+    let message = format!(
+        "cannot write: what lies in {} counts to this role's quota and cannot be measured",
+        shown(path)
+    );
+    Refusal::new(ErrorKind::Exhausted, "quota-unmeasurable", message).hint(
+        "make it readable for its owner, or remove it; at most 200 directories lie in each other",
+    )
 }
 
 impl Visitor for Sum<'_, '_> {
     fn step(&mut self, step: &Step<'_>) -> Result<Go, Stop> {
         self.answers.wanted()?;
+        if kind(step.stat) == v1::FileKind::Directory {
+            self.is_own = step.stat.st_uid == rustix::process::geteuid().as_raw();
+        }
         if self.linked.is_new(step.stat) {
             self.bytes = self.bytes.saturating_add(allocated(step.stat));
         }
         Ok(Go::In)
     }
 
-    /// What cannot be read cannot have been written by us.
-    fn unreadable(&mut self, _path: &[u8], _errno: Errno) -> Result<(), Stop> {
-        Ok(())
+    /// What others closed to us we did not write; what is ours and closed, or too deep, may hold anything.
+    fn unreadable(&mut self, path: &[u8], errno: Errno) -> Result<(), Stop> {
+        match errno {
+            Errno::NOENT => Ok(()),
+            Errno::NAMETOOLONG => Err(unmeasurable(path).into()),
+            _ if self.is_own => Err(unmeasurable(path).into()),
+            _ => Ok(()),
+        }
     }
 }
 

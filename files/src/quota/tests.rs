@@ -68,3 +68,40 @@ fn without_a_quota_there_is_room_for_everything() {
         room.spend(u64::MAX, b"/f", answers).unwrap();
     });
 }
+
+#[test]
+fn what_the_role_closed_or_hid_too_deep_stops_everything() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let directory = tempfile::tempdir().unwrap();
+    let quota = quota(directory.path(), 1 << 20);
+    let mut deep = directory.path().to_owned();
+    for _ in 0..210 {
+        deep.push("d");
+    }
+    std::fs::create_dir_all(&deep).unwrap();
+    assert_eq!(room(&quota, 1).unwrap_err(), "quota-unmeasurable");
+    std::fs::remove_dir_all(directory.path().join("d")).unwrap();
+    let closed = directory.path().join("closed");
+    std::fs::create_dir(&closed).unwrap();
+    std::fs::set_permissions(&closed, std::fs::Permissions::from_mode(0o300)).unwrap();
+    // Root reads it all the same.
+    if std::fs::read_dir(&closed).is_err() {
+        assert_eq!(room(&quota, 1).unwrap_err(), "quota-unmeasurable");
+    }
+    std::fs::set_permissions(&closed, std::fs::Permissions::from_mode(0o700)).unwrap();
+    room(&quota, 1).unwrap();
+}
+
+#[test]
+fn directories_in_each_other_count_once_and_small_things_a_block() {
+    let directory = tempfile::tempdir().unwrap();
+    let inner = directory.path().join("inner");
+    std::fs::create_dir(&inner).unwrap();
+    std::fs::write(inner.join("f"), vec![1; 1 << 20]).unwrap();
+    let both = vec![directory.path().to_owned(), inner.clone(), inner];
+    let quota = Arc::new(Quota::new(both, (1 << 20) + (1 << 19)));
+    drop(room(&quota, 1 << 18).unwrap());
+    assert_eq!([0, 1, 4096, 4097].map(on_disk), [4096, 4096, 4096, 8192]);
+    assert_eq!(on_disk(u64::MAX), u64::MAX);
+}
