@@ -31,6 +31,29 @@ impl Account {
         })
     }
 
+    /// Somebody of a workspace of their own.
+    #[cfg(test)]
+    pub(crate) fn of_a_test() -> Self {
+        let claims = Claims {
+            iss: String::new(),
+            sub: cmdop_proto::AccountId::new().to_string(),
+            aud: Vec::new(),
+            exp: 0,
+            iat: 0,
+            nbf: 0,
+            jti: String::new(),
+            wid: WorkspaceId::new(),
+            bearer: Bearer::Account,
+            role: None,
+            sid: None,
+            name: "ada".into(),
+            scope: None,
+        };
+        Self {
+            claims: Arc::new(claims),
+        }
+    }
+
     /// The tenant that everything it does stays in.
     pub(crate) fn workspace(&self) -> WorkspaceId {
         self.claims.wid

@@ -113,30 +113,13 @@ fn out_of_scope(account: &Account, scope: Scope) -> Refusal {
 mod tests {
     use std::sync::Arc;
 
-    use cmdop_proto::token::{Bearer, Claims};
-    use cmdop_proto::{AccountId, WorkspaceId};
-
     use super::*;
 
     fn access(role: Option<Role>, scope: Option<&str>) -> Result<v1::FileAccess, String> {
-        let claims = Claims {
-            iss: String::new(),
-            sub: AccountId::new().to_string(),
-            aud: Vec::new(),
-            exp: 0,
-            iat: 0,
-            nbf: 0,
-            jti: String::new(),
-            wid: WorkspaceId::new(),
-            bearer: Bearer::Account,
-            role,
-            sid: None,
-            name: "ada".into(),
-            scope: scope.map(cmdop_proto::scope::Scopes::read),
-        };
-        let account = Account {
-            claims: Arc::new(claims),
-        };
+        let mut account = Account::of_a_test();
+        let claims = Arc::make_mut(&mut account.claims);
+        claims.role = role;
+        claims.scope = scope.map(cmdop_proto::scope::Scopes::read);
         caller(&account)
             .map(|caller| caller.access)
             .map_err(|refusal| refusal.reason)

@@ -93,6 +93,7 @@ impl FileStream {
         let mut changes = self.changes();
         let left = changes.trail.ended();
         self.record(&mut changes, &left);
+        changes.told.end();
     }
 
     fn record(&self, changes: &mut Changes, records: &[Record]) {

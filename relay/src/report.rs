@@ -33,6 +33,9 @@ const AT_ONCE: usize = 512;
 /// Refusals of one workspace that are reported in a minute. A program that was set up wrongly fills no disk with them.
 const DENIALS_PER_MINUTE: u32 = 300;
 
+/// Events about changed files of one workspace in a minute: a copy of a tree is one for each directory.
+pub(crate) const CHANGES_PER_MINUTE: u32 = 600;
+
 /// What a command may take in a report.
 const MAX_COMMAND: usize = 2048;
 
@@ -44,12 +47,13 @@ const MAX_RECORD: usize = 16 << 10;
 pub(crate) struct Reporter {
     queue: Option<mpsc::Sender<v1::Report>>,
     lost: Arc<AtomicU64>,
-    denials: Arc<Lock<Denials>>,
+    denials: Arc<Lock<Minute>>,
+    changes: Arc<Lock<Minute>>,
 }
 
-/// How many refusals each workspace had in the minute that began then: none uses up another's share.
+/// How much each workspace had in the minute that began then: none uses up another's share.
 #[derive(Debug, Default)]
-struct Denials {
+struct Minute {
     since: Option<Instant>,
     counts: HashMap<WorkspaceId, u32>,
 }
@@ -110,6 +114,7 @@ impl Reporter {
             queue: None,
             lost: Arc::default(),
             denials: Arc::default(),
+            changes: Arc::default(),
         }
     }
 
@@ -162,17 +167,29 @@ impl Reporter {
 
     /// An account may not do what it asked for.
     pub(crate) fn denied(&self, account: &Account, what: &str, refusal: &Refusal) {
-        let has_room = || {
-            self.denials
-                .lock()
-                .has_room(account.workspace(), Instant::now())
-        };
-        if !self.is_heard() || !has_room() {
+        if !self.is_heard() {
+            return;
+        }
+        let (workspace, now) = (account.workspace(), Instant::now());
+        let mut denials = self.denials.lock();
+        let has_room = denials.has_room(workspace, DENIALS_PER_MINUTE, now);
+        drop(denials);
+        if !has_room {
+            // It is missing in the log, and the log says so.
+            self.lost.fetch_add(1, Ordering::Relaxed);
             return;
         }
         let mut event = Event::new("denied", what).detail("reason", &refusal.reason);
         event.outcome = "denied";
         self.event(account, event);
+    }
+
+    /// Whether one more event about changed files may be told this minute.
+    pub(crate) fn has_share_of_changes(&self, account: &Account) -> bool {
+        let (workspace, now) = (account.workspace(), Instant::now());
+        self.changes
+            .lock()
+            .has_room(workspace, CHANGES_PER_MINUTE, now)
     }
 
     /// A session's record changed.
@@ -232,8 +249,8 @@ fn bounded(mut record: v1::Session) -> v1::Session {
     record
 }
 
-impl Denials {
-    fn has_room(&mut self, workspace: WorkspaceId, now: Instant) -> bool {
+impl Minute {
+    fn has_room(&mut self, workspace: WorkspaceId, most: u32, now: Instant) -> bool {
         let is_new = self
             .since
             .is_none_or(|since| now.duration_since(since) >= Duration::from_secs(60));
@@ -243,7 +260,7 @@ impl Denials {
         }
         let count = self.counts.entry(workspace).or_default();
         *count = count.saturating_add(1);
-        *count <= DENIALS_PER_MINUTE
+        *count <= most
     }
 }
 
@@ -287,20 +304,33 @@ impl Writer {
     }
 }
 
+/// A reporter whose reports a test takes from the queue.
+#[cfg(test)]
+pub(crate) fn heard_by_a_test() -> (Reporter, mpsc::Receiver<v1::Report>) {
+    let (queue, reports) = mpsc::channel(QUEUE);
+    let reporter = Reporter {
+        queue: Some(queue),
+        ..Reporter::nowhere()
+    };
+    (reporter, reports)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
     async fn refusals_are_reported_up_to_a_bound_in_each_minute_and_workspace() {
-        let mut denials = Denials::default();
+        let mut denials = Minute::default();
         let (one, other) = (WorkspaceId::new(), WorkspaceId::new());
         let now = Instant::now();
-        let told = (0..1000).filter(|_| denials.has_room(one, now)).count();
+        let told = (0..1000)
+            .filter(|_| denials.has_room(one, DENIALS_PER_MINUTE, now))
+            .count();
         assert_eq!(told, DENIALS_PER_MINUTE as usize);
-        assert!(!denials.has_room(one, now + Duration::from_secs(59)));
-        assert!(denials.has_room(other, now + Duration::from_secs(59)));
-        assert!(denials.has_room(one, now + Duration::from_secs(60)));
+        assert!(!denials.has_room(one, DENIALS_PER_MINUTE, now + Duration::from_secs(59)));
+        assert!(denials.has_room(other, DENIALS_PER_MINUTE, now + Duration::from_secs(59)));
+        assert!(denials.has_room(one, DENIALS_PER_MINUTE, now + Duration::from_secs(60)));
     }
 
     #[test]

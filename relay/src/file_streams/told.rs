@@ -3,7 +3,8 @@
 //! A copy of ten thousand files is ten thousand changes under way at the same time. Changes of one kind in one
 //! directory, one after the other, are one event with their number, as long as more of the stream is under way;
 //! what a person does, one thing and then another, is an event each. The name of every file is in the relay's
-//! own record and in the agent's.
+//! own record and in the agent's. A workspace has a share of events in a minute: what is beyond is told as one event
+//! when its stream ends, so that copying trees pushes out nothing that others report.
 
 use cmdop_proto::file_change::{Outcome, Record};
 
@@ -100,6 +101,15 @@ pub(super) struct Told {
     machine: String,
     stream: String,
     held: Option<Held>,
+    /// What was beyond the share.
+    beyond: Option<Beyond>,
+}
+
+/// Changes of every kind, of which only the number is told.
+#[derive(Clone, Copy, Debug, Default)]
+struct Beyond {
+    changes: u64,
+    bytes: u64,
 }
 
 impl Told {
@@ -115,6 +125,7 @@ impl Told {
             machine,
             stream,
             held: None,
+            beyond: None,
         }
     }
 
@@ -123,7 +134,9 @@ impl Told {
         if !self.reporter.is_heard() {
             return;
         }
-        for record in records {
+        // Settling sets the times of directories that were told of when they were made.
+        let is_news = |record: &&Record| record.verb != "settle" || record.outcome != Outcome::Done;
+        for record in records.iter().filter(is_news) {
             if !self.held.as_mut().is_some_and(|held| held.takes(record)) {
                 self.let_go();
                 self.held = Some(Held::of(record));
@@ -134,16 +147,37 @@ impl Told {
         }
     }
 
+    /// The stream is over.
+    pub(super) fn end(&mut self) {
+        self.let_go();
+        let Some(beyond) = self.beyond.take() else {
+            return;
+        };
+        let event = Event::new("file-changed", &self.machine)
+            .detail("verb", "various")
+            .detail("stream", &self.stream)
+            .detail("changes", beyond.changes.to_string())
+            .detail("bytes", beyond.bytes.to_string());
+        self.reporter.event(&self.account, event);
+    }
+
     /// A request was refused on its way.
     pub(super) fn denied(&self, refusal: &cmdop_proto::Refusal) {
         self.reporter.denied(&self.account, "change files", refusal);
     }
 
     fn let_go(&mut self) {
-        if let Some(held) = self.held.take() {
-            let event = held.event(&self.machine, &self.stream);
-            self.reporter.event(&self.account, event);
+        let Some(held) = self.held.take() else {
+            return;
+        };
+        if !self.reporter.has_share_of_changes(&self.account) {
+            let beyond = self.beyond.get_or_insert_default();
+            beyond.changes = beyond.changes.saturating_add(held.changes);
+            beyond.bytes = beyond.bytes.saturating_add(held.bytes);
+            return;
         }
+        let event = held.event(&self.machine, &self.stream);
+        self.reporter.event(&self.account, event);
     }
 }
 
@@ -209,6 +243,35 @@ mod tests {
         ] {
             assert!(event.contains(part), "{part} in {event}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_tree_of_many_directories_takes_its_share_and_the_rest_is_one_event() {
+        const MANY: u64 = 10_000;
+        let (reporter, mut reports) = crate::report::heard_by_a_test();
+        let account = Account::of_a_test();
+        let mut told = Told::new(reporter, account, "web-1".into(), "s".into());
+        for n in 0..MANY {
+            let path = Bytes::from(format!("/srv/{n}/file"));
+            let record = Record {
+                path,
+                ..record("put", "")
+            };
+            told.tell(&[record], UnderWay::Nothing);
+        }
+        told.end();
+        let mut changes = 0;
+        let mut events = 0;
+        while let Ok(report) = reports.try_recv() {
+            let Some(cmdop_proto::v1::report::What::Event(event)) = report.what else {
+                panic!("an event");
+            };
+            let told = event.detail.get("changes");
+            changes += told.map_or(1, |changes| changes.parse().unwrap());
+            events += 1;
+        }
+        assert_eq!(changes, MANY);
+        assert_eq!(events, crate::report::CHANGES_PER_MINUTE + 1);
     }
 
     #[test]

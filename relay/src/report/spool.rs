@@ -172,7 +172,7 @@ impl Spool {
             tracing::error!(%error, "reports to the control plane were not written and are lost");
             // The count itself may be among what was not written.
             state.lost = before + reports.len() as u64;
-            state.open = None;
+            self.drop_half_written(&mut state);
         }
         // Under the lock: what is told last is what is so.
         self.shared.has_some.send_replace(state.has_some());
@@ -209,6 +209,23 @@ impl Spool {
             segment.bytes += bytes.len() as u64;
         }
         Ok(())
+    }
+
+    /// A segment that something was not written to is not written to again. Without anything in it, it goes: a full disk
+    /// must not be filled with empty files.
+    fn drop_half_written(&self, state: &mut State) {
+        let open = state.open.take();
+        let Some(last) = state.segments.back() else {
+            return;
+        };
+        if last.bytes == 0 {
+            // What cannot be removed is read, and found empty, with the next start.
+            let _ = fs::remove_file(self.path(last.number));
+            state.segments.pop_back();
+        } else if let Some(file) = open {
+            // The rest of it is half a report.
+            let _ = file.set_len(last.bytes);
+        }
     }
 
     fn path(&self, number: u64) -> PathBuf {
