@@ -32,6 +32,8 @@ pub(crate) struct Detached {
     pub(super) progress: watch::Sender<Progress>,
     /// Somebody wants the program to end.
     pub(super) end: CancellationToken,
+    /// Nobody but its caller knows of it.
+    is_unlisted: AtomicBool,
     /// It goes at the next sweep.
     is_unneeded: AtomicBool,
 }
@@ -101,6 +103,7 @@ impl Table {
             place,
             progress: watch::Sender::new(progress),
             end: CancellationToken::new(),
+            is_unlisted: AtomicBool::new(false),
             is_unneeded: AtomicBool::new(false),
         });
         self.runs.insert(id, run.clone());
@@ -180,9 +183,16 @@ impl Detached {
         self.progress.borrow().finished.is_some()
     }
 
+    /// It was started as one that no list has: whoever has all of it may say that nobody else will ask. Others are
+    /// kept for their time, whoever reads them.
+    pub(crate) fn may_be_forgotten(&self) {
+        self.is_unlisted.store(true, Ordering::Relaxed);
+    }
+
     /// Its caller has all of it, and said that nobody else will ask.
     pub(super) fn nobody_needs_it(&self) {
-        self.is_unneeded.store(true, Ordering::Relaxed);
+        let unlisted = self.is_unlisted.load(Ordering::Relaxed);
+        self.is_unneeded.fetch_or(unlisted, Ordering::Relaxed);
     }
 
     /// Whoever was to start it said that it cannot be.

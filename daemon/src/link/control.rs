@@ -188,7 +188,12 @@ impl Linker {
         }
         let entered = if start.detach {
             let place = self.detached.enter(&start.run_id);
-            place.map(|place| (Entry::alone(), Some(place)))
+            place.map(|place| {
+                if start.unlisted {
+                    place.may_be_forgotten();
+                }
+                (Entry::alone(), Some(place))
+            })
         } else {
             self.runs.enter(&start).map(|entry| (entry, None))
         };

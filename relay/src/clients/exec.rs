@@ -173,6 +173,7 @@ fn order(order: Order, id: RunId, stream_token: String) -> v1::control_message::
             timeout_ms: start.timeout_ms,
             grace_ms: start.grace_ms,
             detach: start.detach,
+            unlisted: start.unlisted,
         }),
         Order::Resume(run, resume) => v1::control_message::Message::ResumeExec(v1::ResumeExec {
             run_id: run.to_string(),

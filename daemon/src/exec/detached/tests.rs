@@ -82,11 +82,16 @@ fn a_run_that_nobody_needs_leaves_its_place_and_the_others_stay() {
     let unneeded = left(&mut before, b"", now_ms());
     let needed = left(&mut before, b"", now_ms());
     let mut after = table(&dir);
+    // Of one that is in lists, nobody can say that.
+    after.get(&needed).unwrap().nobody_needs_it();
+    after.get(&unneeded).unwrap().may_be_forgotten();
     after.get(&unneeded).unwrap().nobody_needs_it();
     assert_eq!(after.ids(), [needed]);
     // A living one is not forgotten, whatever is said of it.
     let living = RunId::new().to_string();
-    after.enter(&living).unwrap().nobody_needs_it();
+    let place = after.enter(&living).unwrap();
+    place.may_be_forgotten();
+    place.nobody_needs_it();
     assert!(after.ids().contains(&living));
 }
 
