@@ -12,6 +12,7 @@ pub(crate) mod due;
 mod exec;
 mod relays;
 mod run;
+mod shares;
 pub(crate) mod spec;
 pub(crate) mod tail;
 pub(crate) mod turn;
@@ -20,7 +21,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cmdop_proto::token::Role;
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -30,6 +30,7 @@ use crate::plane::{ControlPlane, Shared};
 use crate::store::{Error, Judge, Schedule};
 use crate::throttle::DENIALS;
 use relays::Relays;
+use shares::Shares;
 
 /// How soon what another control plane on the same database changed is seen.
 const POLL: Duration = Duration::from_millis(500);
@@ -43,12 +44,15 @@ const MAX_RUNS: usize = 4096;
 /// Programs that it waits for at the same time: each is a stream of its one connection to a relay.
 const MAX_EXECS: usize = 512;
 
+/// Those of one workspace among them.
+const MAX_EXECS_OF_ONE: usize = 128;
+
 /// What the runs of one control plane share.
 #[derive(Debug)]
 struct Work {
     plane: Shared,
     relays: Relays,
-    execs: Semaphore,
+    execs: Shares,
     /// This process: what is written into the rows that it holds.
     node: String,
     stop: CancellationToken,
@@ -58,7 +62,7 @@ struct Work {
 pub(crate) async fn work(plane: Shared, stop: CancellationToken) {
     let work = Arc::new(Work {
         relays: Relays::new(plane.ca.pem()),
-        execs: Semaphore::new(MAX_EXECS),
+        execs: Shares::new(MAX_EXECS, MAX_EXECS_OF_ONE),
         node: uuid::Uuid::new_v4().to_string(),
         stop: stop.clone(),
         plane,
@@ -92,7 +96,11 @@ impl Work {
         let (store, clock) = (&self.plane.store, &self.plane.clock);
         let now_ms = clock.now_ms();
         for (workspace, schedule) in store.due_schedules(now_ms, BATCH).await? {
-            store.workspace(workspace).fire(&schedule, now_ms).await?;
+            let fired = store.workspace(workspace).fire(&schedule, now_ms).await;
+            if let Err(error) = fired {
+                // One that cannot be read must not keep the others from their time.
+                tracing::error!(%error, %schedule, "a schedule stands still");
+            }
         }
         while runs.try_join_next().is_some() {}
         let room = MAX_RUNS.saturating_sub(runs.len()).min(BATCH as usize);
@@ -100,11 +108,13 @@ impl Work {
             for (workspace, run) in store.open_runs(now_ms, room as u32).await? {
                 let workspace = store.workspace(workspace);
                 let judge = &*self.plane;
-                if let Some(claimed) = workspace
-                    .claim_run(run, &self.node, judge, clock.now_ms())
-                    .await?
-                {
-                    runs.spawn(run::carry_out(self.clone(), claimed));
+                let claimed = workspace.claim_run(run, &self.node, judge, clock.now_ms());
+                match claimed.await {
+                    Ok(None) => {}
+                    Ok(Some(claimed)) => {
+                        runs.spawn(run::carry_out(self.clone(), claimed));
+                    }
+                    Err(error) => tracing::error!(%error, %run, "a run stands still"),
                 }
             }
         }

@@ -5,7 +5,7 @@
 //! time. Where the hour is a wildcard, all hours are hours: none is left out, and none counts double.
 
 use croner::Cron;
-use croner::parser::CronParser;
+use croner::parser::{CronParser, Year};
 use jiff::Timestamp;
 use jiff::tz::{AmbiguousOffset, Offset, TimeZone};
 
@@ -85,7 +85,9 @@ impl Wall {
             expression: cmdop_proto::text::shown(expression, 128),
             why: cmdop_proto::text::shown(&why, 256),
         };
+        // A year would be looked for through thousands of them.
         let cron = CronParser::builder()
+            .year(Year::Disallowed)
             .build()
             .parse(expression)
             .map_err(|error| wrong(error.to_string()))?;
@@ -117,9 +119,14 @@ impl Wall {
         for _ in 0..MAX_STEPS {
             wall = self.matching(wall)?;
             let due = self.real(wall)?;
-            // One that is shown twice may be over the first time.
             if due > after {
                 return Some(due);
+            }
+            // It is shown twice and was over the first time, as all of that hour that is shown twice.
+            if let Some(change) = self.next_change(due)
+                && change <= after
+            {
+                wall = change + self.offset(due)? - 1;
             }
         }
         None

@@ -107,7 +107,8 @@ impl Run {
         };
         loop {
             // It is never closed. A target that only waits for its next attempt takes no room.
-            let room = self.work.execs.acquire().await.map_err(|_| Taken)?;
+            let room = self.work.execs.take(self.claim.workspace).await;
+            let room = room.map_err(|_| Taken)?;
             if begin == Begin::Start {
                 target.attempts += 1;
                 target.state = RunState::Running;
@@ -144,6 +145,9 @@ impl Run {
                 link.goodbye().await;
             }
             drop(room);
+            // It is kept; what waits an hour holds no output.
+            drop(exec);
+            target.tail = cmdop_proto::v1::OutputTail::default();
             tokio::time::sleep(backoff(&self.schedule.spec, target.attempts)).await;
             begin = Begin::Start;
         }

@@ -50,7 +50,7 @@ impl Tail {
             Stream::Stderr => &mut self.stderr,
         };
         let known = have.saturating_sub(offset).min(data.len() as u64) as usize;
-        *have = (*have).max(offset + data.len() as u64);
+        *have = (*have).max(offset.saturating_add(data.len() as u64));
         let new = &data[known..];
         // No more than the room is ever looked at.
         let new = &new[new.len().saturating_sub(self.room)..];

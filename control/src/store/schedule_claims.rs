@@ -62,7 +62,7 @@ impl Store {
              WHERE r.is_over = 0 AND r.lease_until_ms <= $1 \
              AND (r.state = 'running' OR s.overlap <> 'queue' OR NOT EXISTS \
              (SELECT 1 FROM schedule_runs o WHERE o.workspace_id = r.workspace_id \
-             AND o.schedule_id = r.schedule_id AND o.state = 'running')) \
+             AND o.schedule_id = r.schedule_id AND o.state = 'running' AND o.is_over = 0)) \
              ORDER BY r.due_at_ms, r.id LIMIT $2",
         )
         .bind(in_database(now_ms))
@@ -151,7 +151,7 @@ impl Workspace<'_> {
         }
         let running: i64 = query(
             "SELECT COUNT(*) FROM schedule_runs \
-             WHERE workspace_id = $1 AND schedule_id = $2 AND state = 'running'",
+             WHERE workspace_id = $1 AND schedule_id = $2 AND state = 'running' AND is_over = 0",
         )
         .bind(self.id.to_string())
         .bind(schedule.id.to_string())

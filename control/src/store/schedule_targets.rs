@@ -166,7 +166,10 @@ pub(super) fn verdict(targets: &[Target]) -> (RunState, String) {
     let Some(first) = bad.first() else {
         return (RunState::Succeeded, String::new());
     };
-    let state = if bad.iter().all(|target| target.state == first.state) {
+    let state = if bad.iter().any(|target| !target.state.is_over()) {
+        // Whoever saw to it ended without a word: the run must not go on for ever.
+        RunState::Lost
+    } else if bad.iter().all(|target| target.state == first.state) {
         first.state
     } else {
         RunState::Failed

@@ -80,6 +80,29 @@ fn a_time_that_the_clocks_show_twice_is_due_once() {
 }
 
 #[test]
+fn every_second_of_an_hour_that_is_shown_twice_is_passed_over_at_once() {
+    let plan = cron("* * 2 * * *", "Europe/Berlin");
+    // In the second of the two hours.
+    assert_eq!(
+        times(&plan, "2026-10-25T01:10:00Z", 2),
+        ["2026-10-26T01:00:00Z", "2026-10-26T01:00:01Z"]
+    );
+    assert_eq!(
+        times(&plan, "2026-10-25T00:59:58Z", 2),
+        ["2026-10-25T00:59:59Z", "2026-10-26T01:00:00Z"]
+    );
+}
+
+#[test]
+fn a_year_is_not_looked_for() {
+    let when = When::Cron {
+        expression: "0 0 * 1 1 * 4999".into(),
+        zone: "Europe/Berlin".into(),
+    };
+    assert!(Plan::of(&when, 0).is_err());
+}
+
+#[test]
 fn every_hour_is_an_hour_whatever_the_clocks_do() {
     for (expression, after) in [
         ("0 * * * *", "2026-03-28T23:30:00Z"),
