@@ -22,11 +22,25 @@ pub use restore::restore;
 use crate::admin::{self, located};
 use crate::args::Place;
 use crate::clock::Clock;
-use crate::store::{self, Database};
+use crate::store::{self, Database, Store};
 use archive::{Content, Kind, Manifest, Part};
 
 /// Where the files of a restore lie until all of them are proved.
 const RESTORING: &str = ".restoring";
+
+/// What says that a data directory was restored and not served since.
+const RESTORED: &str = "restored";
+
+/// The numbers of events were put back: whoever followed them is told, by another epoch, that they mean something
+/// else now. (The restore itself may be of a version whose tables a start has to bring up to date first.)
+pub(crate) async fn after_restore(store: &Store, directory: &Path) -> Result<(), Error> {
+    let mark = directory.join(RESTORED);
+    if !mark.exists() {
+        return Ok(());
+    }
+    store.end_epochs().await?;
+    std::fs::remove_file(&mark).map_err(io_error("remove", &mark))
+}
 
 /// Why there is no backup, or no restore.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +51,9 @@ pub enum Error {
     /// The database.
     #[error(transparent)]
     Database(#[from] store::OpenError),
+    /// A statement.
+    #[error(transparent)]
+    Store(#[from] store::Error),
     /// The data directory.
     #[error(transparent)]
     DataDir(#[from] data_dir::Error),

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use cmdop_service::data_dir::DataDir;
 
 use super::archive::{self, Kind, Manifest};
-use super::{Error, RESTORING, Summary, io_error, located, postgres, sync_directory};
+use super::{Error, RESTORED, RESTORING, Summary, io_error, located, postgres, sync_directory};
 use crate::args::Place;
 use crate::store::{self, Database, DatabaseUrl};
 
@@ -35,6 +35,7 @@ pub async fn restore(place: &Place, file: &Path) -> Result<Summary, Error> {
             std::fs::remove_file(&facts).map_err(io_error("remove", &facts))?;
         }
     }
+    staging.mark()?;
     staging.put_in_place(&manifest, data.path())?;
     Ok(manifest.summary(Vec::new()))
 }
@@ -96,11 +97,18 @@ impl Staging {
         Ok(Self { path })
     }
 
+    /// The first start on what was restored has something to do: see [`super::after_restore`].
+    fn mark(&self) -> Result<(), Error> {
+        let mark = self.path.join(RESTORED);
+        std::fs::write(&mark, "").map_err(io_error("write", &mark))
+    }
+
     /// The database last: until it is there, nothing was restored.
     fn put_in_place(self, manifest: &Manifest, directory: &Path) -> Result<(), Error> {
         let facts = manifest.database.member();
         let names = manifest.members.iter().map(|member| member.name.as_str());
-        let mut names: Vec<&str> = names.filter(|name| *name != facts).collect();
+        let names = names.filter(|name| *name != facts && *name != RESTORED);
+        let mut names: Vec<&str> = std::iter::once(RESTORED).chain(names).collect();
         if manifest.database == Kind::Sqlite {
             names.push(facts);
         }

@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use super::*;
 use crate::config::Config;
-use crate::store::Schema;
+use crate::store::{Part, Schema, Stream};
 use tempfile::TempDir;
 
 /// A control plane's data directory without a server, and a place for backups.
@@ -111,6 +111,26 @@ async fn every_key_is_in_it_and_comes_back_private() {
         ground.restore().await,
         Err(Error::NotEmpty { .. })
     ));
+}
+
+#[tokio::test]
+async fn who_followed_events_before_a_restore_is_told_that_their_numbers_are_others() {
+    async fn epoch(data: &Path) -> String {
+        let database = crate::config::database(data, None);
+        let store = store::open(&database, Schema::Expect).await.unwrap();
+        after_restore(&store, data).await.unwrap();
+        let workspace = store.workspace(store.workspaces().await.unwrap()[0].id);
+        let (stream, newest) = (Stream::Workspace, Part::After(0));
+        let (position, _) = workspace.events(stream, newest, 1).await.unwrap();
+        store.close().await;
+        position.epoch
+    }
+    let ground = Ground::new().await;
+    let before = epoch(ground.data.path()).await;
+    ground.back_up().await;
+    let data = ground.restore().await.unwrap();
+    assert_ne!(epoch(&data).await, before);
+    assert_eq!(epoch(ground.data.path()).await, before);
 }
 
 #[tokio::test]

@@ -267,12 +267,14 @@ impl Connection {
             Err(why) => return Ok(Err(why.on_refresh()?)),
         };
         let result = self.introduction(&other);
-        for name in self.drop_unless_allowed(&other) {
-            self.send(protocol::unsubscribed(&name, "permission denied"))
-                .await?;
-        }
+        let dropped = self.drop_unless_allowed(&other);
+        // Before anything is waited for: a revocation that comes meanwhile is compared with this one.
         if let Some(who) = &mut self.who {
             who.ticket = other;
+        }
+        for name in dropped {
+            self.send(protocol::unsubscribed(&name, "permission denied"))
+                .await?;
         }
         Ok(Ok(result))
     }

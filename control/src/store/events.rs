@@ -192,8 +192,8 @@ impl Workspace<'_> {
         Ok(())
     }
 
-    /// The epoch of this workspace's numbers; the first who asks makes it. Whoever put the numbers back, by
-    /// restoring a backup, empties it.
+    /// The epoch of this workspace's numbers; the first who asks makes it. A restore ends it: see
+    /// [`Store::end_epochs`].
     async fn epoch(&self) -> Result<String, Error> {
         let read = || {
             query("SELECT epoch FROM event_heads WHERE workspace_id = $1").bind(self.id.to_string())
@@ -323,6 +323,15 @@ impl Store {
             }
         }
         Ok(heads)
+    }
+
+    /// The numbers were put back by a restore: those that clients remember from before mean nothing any more.
+    pub async fn end_epochs(&self) -> Result<(), Error> {
+        let mut tx = self.write().await?;
+        query("UPDATE event_heads SET epoch = ''")
+            .execute(&mut tx)
+            .await?;
+        tx.commit().await
     }
 
     /// Drops the events of before `before_ms`.
