@@ -39,8 +39,8 @@ impl Guessable {
     fn rules(&self) -> (BackOff, BackOff) {
         let rule = |free, longest| BackOff { free, longest };
         match self {
-            // Strangers with many addresses can make an owner wait a minute, and no more.
-            Self::Password(_) => (rule(5, QUARTER), rule(50, Duration::from_secs(60))),
+            // Strangers with many addresses can make an owner wait a few seconds, again and again, and no more.
+            Self::Password(_) => (rule(5, QUARTER), rule(50, Duration::from_secs(4))),
             // Who gets here knows the password: a code of a million, three of which are right.
             Self::SecondFactor(_) => (rule(5, QUARTER), rule(10, 4 * QUARTER)),
             Self::UserCode(_) => (rule(10, QUARTER), rule(30, QUARTER)),

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
-use jsonwebtoken::jwk::JwkSet;
+use jsonwebtoken::jwk::{Jwk, JwkSet};
 use reqwest::{RequestBuilder, Response, redirect};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -87,6 +87,23 @@ struct Known {
     token_endpoint: Url,
     keys: JwkSet,
     since: Instant,
+}
+
+/// Its keys as they are published: kinds that nobody here knows are passed over (RFC 7517, section 5).
+#[derive(Deserialize)]
+struct Published {
+    keys: Vec<serde_json::Value>,
+}
+
+impl Published {
+    fn known(self) -> JwkSet {
+        let keys = self.keys.into_iter();
+        JwkSet {
+            keys: keys
+                .filter_map(|key| serde_json::from_value::<Jwk>(key).ok())
+                .collect(),
+        }
+    }
 }
 
 /// The answer of its token endpoint.
@@ -229,11 +246,11 @@ impl Provider {
         if metadata.issuer != self.settings.issuer {
             return Err(Error::Unusable("its metadata names another issuer"));
         }
-        let keys = fetch("the keys", self.http.get(metadata.jwks_uri)).await?;
+        let published: Published = fetch("the keys", self.http.get(metadata.jwks_uri)).await?;
         let known = Arc::new(Known {
             authorization_endpoint: endpoint(&metadata.authorization_endpoint)?,
             token_endpoint: endpoint(&metadata.token_endpoint)?,
-            keys,
+            keys: published.known(),
             since: Instant::now(),
         });
         self.keep(known.clone());

@@ -7,6 +7,7 @@
 mod account;
 mod authorize;
 mod code;
+mod code_form;
 mod destination;
 mod device;
 mod enrol;

@@ -39,10 +39,12 @@ impl Passwords {
         let Ok(_permit) = self.permits.acquire().await else {
             return false;
         };
-        if password.len() > LONGEST {
-            return false;
-        }
-        let password = password.to_owned();
+        // No account has one that is longer; to be told so at once would tell which names there are.
+        let (password, hash) = if password.len() > LONGEST {
+            (String::new(), None)
+        } else {
+            (password.to_owned(), hash)
+        };
         let checked = tokio::task::spawn_blocking(move || {
             verify(password.as_bytes(), hash.as_deref().unwrap_or(DECOY))
         });

@@ -139,6 +139,7 @@ pub async fn serve(config: Config, stop: CancellationToken) -> Result<Running, E
     };
     let store = store::open(&database, Schema::Migrate).await?;
     let store = store.counted_by(meters.clone());
+    backup::after_restore(&store, data.path()).await?;
     let throttled = meters.throttled();
     let (ca, sealer) = keys(data.path(), config.secrets_key.clone(), now_ms).await?;
     let signer = Signer::load_or_make(&store, &sealer, data.path(), now_ms).await?;

@@ -62,7 +62,6 @@ impl std::fmt::Debug for Throttle {
 
 #[derive(Debug)]
 struct Bucket {
-    rule: Rule,
     /// The bucket is full again at this time; each try moves it on by one refill.
     full_at: Instant,
 }
@@ -93,7 +92,7 @@ impl Throttle {
                 return Err(rule.refill);
             }
         }
-        let bucket = buckets.entry(key).or_insert(Bucket { rule, full_at: now });
+        let bucket = buckets.entry(key).or_insert(Bucket { full_at: now });
         let full_at = bucket.full_at.max(now) + rule.refill;
         let latest = now + rule.refill * rule.burst;
         if full_at > latest {
@@ -101,17 +100,6 @@ impl Throttle {
         }
         bucket.full_at = full_at;
         Ok(())
-    }
-
-    /// Gives the try back: it was no guess.
-    pub(crate) fn give_back(&self, key: &str) {
-        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(bucket) = buckets.get_mut(key) {
-            bucket.full_at = bucket
-                .full_at
-                .checked_sub(bucket.rule.refill)
-                .unwrap_or(bucket.full_at);
-        }
     }
 }
 
@@ -146,8 +134,6 @@ mod tests {
                 .take("grace".into(), PASSWORD_OF_PEER, later)
                 .is_ok()
         );
-        throttle.give_back("ada");
-        take(later).unwrap();
     }
 
     #[test]

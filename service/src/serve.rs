@@ -198,6 +198,8 @@ impl Door {
 /// the connection is slower, not wrong.
 fn tune(stream: &TcpStream) {
     let _ = stream.set_nodelay(true);
+    // HTTP/1.1 has no ping: who vanished must not hold a place for ever.
+    let _ = socket2::SockRef::from(stream).set_keepalive(true);
     let _ = socket2::SockRef::from(stream).set_tcp_notsent_lowat(NOT_SENT_LOW_WATER);
 }
 

@@ -12,7 +12,7 @@ use crate::secret::{self, Secret};
 use crate::store::{CodeError, CodeProof, Credential, Login};
 
 /// What the program presents.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub(super) struct Presented<'a> {
     /// The code.
     pub(super) code: &'a str,

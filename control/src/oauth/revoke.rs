@@ -1,13 +1,15 @@
 //! `POST /oauth/revoke` (RFC 7009): a logout. Any token of a login ends the login.
 
 use axum::extract::rejection::FormRejection;
-use axum::extract::{Form, State};
+use axum::extract::{Extension, Form, State};
 use cmdop_proto::Refusal;
 use cmdop_proto::token::CONTROL_AUDIENCE;
+use cmdop_service::serve::Peer;
 use http::StatusCode;
 use serde::Deserialize;
 
 use super::answer::Refused;
+use super::token::slow_down;
 use crate::plane::{ControlPlane, Shared};
 use crate::secret;
 use crate::store::Credential;
@@ -21,8 +23,10 @@ pub(super) struct Request {
 /// Ends the login of the token. A token that is not known is void already: that is success too.
 pub(super) async fn revoke(
     State(plane): State<Shared>,
+    Extension(peer): Extension<Peer>,
     form: Result<Form<Request>, FormRejection>,
 ) -> Result<StatusCode, Refused> {
+    slow_down(&plane, peer)?;
     let token = form?.0.token.ok_or_else(|| Refused::missing("token"))?;
     end(&plane, &token)
         .await

@@ -137,7 +137,7 @@ impl Expected<'_> {
         };
         let email = claims
             .email
-            .filter(|email| is_verified && email.len() <= MAX_EMAIL);
+            .filter(|email| is_verified && email.is_ascii() && email.len() <= MAX_EMAIL);
         Ok(Identity {
             subject: claims.sub,
             email,

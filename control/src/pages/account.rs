@@ -20,7 +20,7 @@ use crate::second_factor::{recovery_codes, recovery_hash};
 use crate::store::{self, OpenLogin, SecondFactor};
 
 /// What any form of the page sends.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Default, Deserialize)]
 pub(super) struct Submitted {
     csrf: Option<String>,
     step: Option<String>,

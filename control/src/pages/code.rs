@@ -7,13 +7,13 @@ use axum::extract::{Extension, Form, Query, State};
 use axum::response::Response;
 use cmdop_service::serve::Peer;
 use http::{HeaderMap, StatusCode};
-use serde::Deserialize;
 
+use super::code_form::{CodeForm, Returned, at_stage, returned};
 use super::destination::{Destination, Wanted};
 use super::entry::{self, Way};
-use super::html::{hidden, page, problem, redirect};
-use super::session::{Browser, Stage};
-use super::visitor::{STALE, UNREADABLE, Visitor, failed, named, slow};
+use super::html::{hidden, page, problem};
+use super::session::Stage;
+use super::visitor::{Visitor, failed, slow};
 use crate::guesses::Guessable;
 use crate::plane::{ControlPlane, Shared};
 use crate::second_factor::{self, recovery_hash, step_of};
@@ -22,15 +22,6 @@ use crate::store::{self, Outcome};
 /// The same for a wrong code and for one that was used.
 pub(super) const WRONG: &str =
     "That code is not right, or was used already. A new one is shown every thirty seconds.";
-
-/// What the form sends.
-#[derive(Deserialize)]
-pub(super) struct Submitted {
-    csrf: Option<String>,
-    code: Option<String>,
-    user_code: Option<String>,
-    next: Option<String>,
-}
 
 /// Why a code does not count.
 pub(super) enum Failure {
@@ -55,10 +46,9 @@ pub(super) async fn show(
     Query(wanted): Query<Wanted>,
 ) -> Response {
     let to = Destination::from(wanted);
-    match at_stage(&plane, &headers, Stage::Halfway).await {
-        Ok(Some(visitor)) => form(&plane, &visitor, StatusCode::OK, &to, ""),
-        Ok(None) => redirect(&to.through("/login")),
-        Err(error) => failed(&error),
+    match at_stage(&plane, &headers, Stage::Halfway, &to).await {
+        Ok(visitor) => form(&plane, &visitor, StatusCode::OK, &to, ""),
+        Err(answer) => *answer,
     }
 }
 
@@ -67,30 +57,18 @@ pub(super) async fn submit(
     State(plane): State<Shared>,
     Extension(peer): Extension<Peer>,
     headers: HeaderMap,
-    submitted: Result<Form<Submitted>, FormRejection>,
+    submitted: Result<Form<CodeForm>, FormRejection>,
 ) -> Response {
-    let submitted = submitted.map(|Form(submitted)| submitted);
-    let to = submitted
-        .as_ref()
-        .map_or(Destination::Device(None), |form| {
-            Destination::read(
-                form.user_code.as_deref().unwrap_or_default(),
-                form.next.as_deref().unwrap_or_default(),
-            )
-        });
-    let visitor = match at_stage(&plane, &headers, Stage::Halfway).await {
-        Ok(Some(visitor)) => visitor,
-        Ok(None) => return redirect(&to.through("/login")),
-        Err(error) => return failed(&error),
+    let came = match returned(&plane, &headers, Stage::Halfway, submitted).await {
+        Ok(came) => came,
+        Err(answer) => return *answer,
     };
+    let Returned { visitor, to, code } = came;
     let again = |status, complaint: &str| form(&plane, &visitor, status, &to, complaint);
-    let Ok(submitted) = submitted else {
-        return again(StatusCode::BAD_REQUEST, UNREADABLE);
+    let code = match code {
+        Ok(code) => code,
+        Err((status, complaint)) => return again(status, complaint),
     };
-    if !visitor.is_own_form(&plane, submitted.csrf.as_deref()) {
-        return again(StatusCode::FORBIDDEN, STALE);
-    }
-    let code = submitted.code.unwrap_or_default();
     match check(&plane, &visitor, peer, &code).await {
         Ok(way) => {
             plane.page_logins.log_out(&visitor.browser);
@@ -101,21 +79,6 @@ pub(super) async fn submit(
         Err(Failure::Wrong) => again(StatusCode::FORBIDDEN, WRONG),
         Err(Failure::TooOften(wait)) => again(StatusCode::TOO_MANY_REQUESTS, &slow(wait)),
         Err(Failure::Broken(error)) => failed(&error),
-    }
-}
-
-/// Who this browser says to be, if it has come exactly so far.
-pub(super) async fn at_stage(
-    plane: &ControlPlane,
-    headers: &HeaderMap,
-    wanted: Stage,
-) -> Result<Option<Visitor>, store::Error> {
-    let Some(browser) = Browser::of(headers) else {
-        return Ok(None);
-    };
-    match plane.page_logins.stage_of(&browser, plane.clock.now_ms()) {
-        Some((login, stage)) if stage == wanted => named(plane, browser, login).await,
-        _ => Ok(None),
     }
 }
 

@@ -6,14 +6,13 @@ use axum::extract::{Extension, Form, Query, State};
 use axum::response::Response;
 use cmdop_service::serve::Peer;
 use http::{HeaderMap, StatusCode};
-use serde::Deserialize;
 
-use super::code::at_stage;
+use super::code_form::{CodeForm, Returned, at_stage, returned};
 use super::destination::{Destination, Wanted};
 use super::entry::{self, ENROL_PAGE, Way};
-use super::html::{escape, hidden, page, problem, redirect};
+use super::html::{escape, hidden, page, problem};
 use super::session::Stage;
-use super::visitor::{STALE, UNREADABLE, Visitor, failed, slow};
+use super::visitor::{Visitor, failed, slow};
 use crate::guesses::Guessable;
 use crate::plane::{ControlPlane, Shared};
 use crate::second_factor::{self, Proposal, recovery_codes, recovery_hash, step_of};
@@ -27,15 +26,6 @@ const WRONG: &str =
 
 const IN_FORCE: &str = "There is a second factor already.";
 
-/// What the form sends.
-#[derive(Deserialize)]
-pub(super) struct Submitted {
-    csrf: Option<String>,
-    code: Option<String>,
-    user_code: Option<String>,
-    next: Option<String>,
-}
-
 /// `GET /login/second-factor`: the way in ends here until there is one.
 pub(super) async fn show(
     State(plane): State<Shared>,
@@ -43,10 +33,9 @@ pub(super) async fn show(
     Query(wanted): Query<Wanted>,
 ) -> Response {
     let to = Destination::from(wanted);
-    match at_stage(&plane, &headers, Stage::Enrolling).await {
-        Ok(Some(visitor)) => propose(&plane, &visitor, Place::WayIn(&to)).await,
-        Ok(None) => redirect(&to.through("/login")),
-        Err(error) => failed(&error),
+    match at_stage(&plane, &headers, Stage::Enrolling, &to).await {
+        Ok(visitor) => propose(&plane, &visitor, Place::WayIn(&to)).await,
+        Err(answer) => *answer,
     }
 }
 
@@ -55,30 +44,20 @@ pub(super) async fn submit(
     State(plane): State<Shared>,
     Extension(peer): Extension<Peer>,
     headers: HeaderMap,
-    submitted: Result<Form<Submitted>, FormRejection>,
+    submitted: Result<Form<CodeForm>, FormRejection>,
 ) -> Response {
-    let submitted = submitted.map(|Form(submitted)| submitted);
-    let to = submitted
-        .as_ref()
-        .map_or(Destination::Device(None), |form| {
-            Destination::read(
-                form.user_code.as_deref().unwrap_or_default(),
-                form.next.as_deref().unwrap_or_default(),
-            )
-        });
-    let visitor = match at_stage(&plane, &headers, Stage::Enrolling).await {
-        Ok(Some(visitor)) => visitor,
-        Ok(None) => return redirect(&to.through("/login")),
-        Err(error) => return failed(&error),
+    let came = match returned(&plane, &headers, Stage::Enrolling, submitted).await {
+        Ok(came) => came,
+        Err(answer) => return *answer,
     };
+    let Returned { visitor, to, code } = came;
     let place = Place::WayIn(&to);
-    let Ok(submitted) = submitted else {
-        return complain(&plane, &visitor, place, StatusCode::BAD_REQUEST, UNREADABLE).await;
+    let code = match code {
+        Ok(code) => code,
+        Err((status, complaint)) => {
+            return complain(&plane, &visitor, place, status, complaint).await;
+        }
     };
-    if !visitor.is_own_form(&plane, submitted.csrf.as_deref()) {
-        return complain(&plane, &visitor, place, StatusCode::FORBIDDEN, STALE).await;
-    }
-    let code = submitted.code.unwrap_or_default();
     match confirm(&plane, &visitor, peer, &code, place).await {
         Ok(codes) => {
             plane.page_logins.log_out(&visitor.browser);

@@ -88,15 +88,10 @@ pub(super) async fn leave(
     headers: HeaderMap,
     Query(wanted): Query<Wanted>,
 ) -> Response {
-    let Some(provider) = &plane.provider else {
-        return said(
-            StatusCode::NOT_FOUND,
-            "There is no other way to log in here.",
-        );
+    let provider = match provider(&plane, peer) {
+        Ok(provider) => provider,
+        Err(answer) => return *answer,
     };
-    if let Some(answer) = too_often(&plane, peer) {
-        return answer;
-    }
     let browser = Browser::of(&headers).unwrap_or_else(Browser::new);
     let carried = Carried::new(wanted, plane.clock.now_s());
     let Ok(plain) = serde_json::to_vec(&carried) else {
@@ -123,15 +118,10 @@ pub(super) async fn arrive(
     headers: HeaderMap,
     Query(returned): Query<Returned>,
 ) -> Response {
-    let Some(provider) = &plane.provider else {
-        return said(
-            StatusCode::NOT_FOUND,
-            "There is no other way to log in here.",
-        );
+    let provider = match provider(&plane, peer) {
+        Ok(provider) => provider,
+        Err(answer) => return *answer,
     };
-    if let Some(answer) = too_often(&plane, peer) {
-        return answer;
-    }
     let (carried, code) = match opened(&plane, provider, &headers, returned) {
         Ok(opened) => opened,
         Err(failure) => return failure.told(),
@@ -205,12 +195,21 @@ fn said(status: StatusCode, sentence: &str) -> Response {
     )
 }
 
-fn too_often(plane: &ControlPlane, peer: Peer) -> Option<Response> {
+/// The other provider, for who does not come too often.
+fn provider(plane: &ControlPlane, peer: Peer) -> Result<&Provider, Box<Response>> {
+    let Some(provider) = &plane.provider else {
+        let nowhere = said(
+            StatusCode::NOT_FOUND,
+            "There is no other way to log in here.",
+        );
+        return Err(Box::new(nowhere));
+    };
     let bucket = format!("external/{}", neighbourhood(peer.0.ip()));
     let taken = plane.throttle.take(bucket, STRANGER, Instant::now());
-    taken
-        .err()
-        .map(|wait| said(StatusCode::TOO_MANY_REQUESTS, &slow(wait)))
+    match taken {
+        Ok(()) => Ok(provider),
+        Err(wait) => Err(Box::new(said(StatusCode::TOO_MANY_REQUESTS, &slow(wait)))),
+    }
 }
 
 fn unreachable_provider(error: &crate::oidc::Error) -> Response {

@@ -115,7 +115,7 @@ pub(super) async fn check(
     let bucket = format!("password//{}", neighbourhood(peer.0.ip()));
     let taken = plane
         .throttle
-        .take(bucket.clone(), PASSWORD_OF_PEER, Instant::now());
+        .take(bucket, PASSWORD_OF_PEER, Instant::now());
     taken.map_err(Failure::TooOften)?;
     let secret = Guessable::Password(name.to_owned());
     if let Some(wait) = plane.guess(&secret, peer).await? {
@@ -134,7 +134,6 @@ pub(super) async fn check(
     let is_right = plane.passwords.is_right(password, hash).await;
     match known {
         Some(known) if is_right && !is_disabled => {
-            plane.throttle.give_back(&bucket);
             plane.guessed_right(&secret, peer).await?;
             Ok(login_of(known))
         }

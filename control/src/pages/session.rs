@@ -17,6 +17,9 @@ const COOKIE: &str = "__Host-cmdop";
 /// People who approve devices at the same time; the oldest gives way.
 const MAX_LOGINS: usize = 4096;
 
+/// Browsers of one account among them.
+const MAX_OF_ONE: usize = 16;
+
 /// One browser. Its id is known to it and to nobody else; we keep only the hash.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Browser(String);
@@ -112,6 +115,14 @@ impl Default for PageLogins {
     }
 }
 
+fn remove_oldest(kept: &mut HashMap<String, Kept>, of: impl Fn(&Kept) -> bool) {
+    let some = kept.iter().filter(|(_, kept)| of(kept));
+    let oldest = some.min_by_key(|(_, kept)| kept.until_ms);
+    if let Some(oldest) = oldest.map(|(id, _)| id.clone()) {
+        kept.remove(&oldest);
+    }
+}
+
 impl PageLogins {
     /// What every form for this browser must carry.
     pub(crate) fn form_token(&self, browser: &Browser) -> String {
@@ -129,11 +140,12 @@ impl PageLogins {
         let browser = Browser::new();
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         kept.retain(|_, kept| kept.until_ms > now_ms);
-        if kept.len() >= MAX_LOGINS {
-            let oldest = kept.iter().min_by_key(|(_, kept)| kept.until_ms);
-            if let Some(oldest) = oldest.map(|(id, _)| id.clone()) {
-                kept.remove(&oldest);
-            }
+        // Who logs in again and again pushes out nobody else.
+        let own = kept.values().filter(|kept| kept.login == login).count();
+        if own >= MAX_OF_ONE {
+            remove_oldest(&mut kept, |kept| kept.login == login);
+        } else if kept.len() >= MAX_LOGINS {
+            remove_oldest(&mut kept, |_| true);
         }
         let until_ms = now_ms + PAGE_LOGIN.as_millis() as u64;
         let entry = Kept {
@@ -181,6 +193,19 @@ mod tests {
             workspace: WorkspaceId::new(),
             account: AccountId::new(),
         }
+    }
+
+    #[test]
+    fn who_logs_in_without_end_pushes_out_nobody_else() {
+        let logins = PageLogins::default();
+        let (ada, mallory) = (somebody(), somebody());
+        let browser = logins.log_in(ada, Stage::In, 1);
+        let first = logins.log_in(mallory, Stage::In, 1);
+        for now_ms in 2..MAX_LOGINS as u64 + 10 {
+            logins.log_in(mallory, Stage::In, now_ms);
+        }
+        assert_eq!(logins.login_of(&browser, 2), Some(ada));
+        assert_eq!(logins.login_of(&first, 2), None);
     }
 
     #[test]

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use super::{Error, Keys};
 use crate::plane::ControlPlane;
+use crate::sealed::Sealer;
+use crate::store::SealedKey;
 
 /// How often the database is asked: a key that was removed in a hurry is gone after this.
 const LOOK: Duration = Duration::from_secs(1);
@@ -20,7 +22,7 @@ pub(crate) async fn follow(plane: &ControlPlane) {
         if let Err(error) = &looked
             && !is_failing
         {
-            tracing::error!(%error, "the signing keys cannot be read; those of before go on");
+            tracing::error!(%error, "not all signing keys can be read: those that can go on");
         }
         is_failing = looked.is_err();
     }
@@ -31,8 +33,27 @@ async fn look(plane: &ControlPlane) -> Result<(), Error> {
     if rows.is_empty() || rows == plane.signer.keys().rows {
         return Ok(());
     }
-    let keys = Keys::read(rows, &plane.sealer)?;
-    tracing::info!(?keys, "the signing keys have changed");
-    plane.signer.keys.send_replace(Arc::new(keys));
-    Ok(())
+    let read = Keys::read(rows.clone(), &plane.sealer);
+    match read {
+        Ok(keys) => {
+            tracing::info!(?keys, "the signing keys have changed");
+            plane.signer.keys.send_replace(Arc::new(keys));
+            Ok(())
+        }
+        Err(error) => {
+            let usable = usable(rows, &plane.sealer);
+            if !usable.is_empty() && usable != plane.signer.keys().rows {
+                let keys = Keys::read(usable, &plane.sealer)?;
+                plane.signer.keys.send_replace(Arc::new(keys));
+            }
+            Err(error)
+        }
+    }
+}
+
+/// Those that this control plane can open. One that was sealed with a key that is not here yet must not keep another
+/// one that was removed in a hurry.
+fn usable(rows: Vec<SealedKey>, sealer: &Sealer) -> Vec<SealedKey> {
+    let opens = |row: &SealedKey| Keys::read(vec![row.clone()], sealer).is_ok();
+    rows.into_iter().filter(opens).collect()
 }

@@ -146,12 +146,14 @@ impl Workspace<'_> {
         let kept = kept.ok_or(CodeError::Unknown)?;
         if let Some(login) = &kept.login_id {
             let login: LoginId = id(login)?;
-            self.end(&mut tx, login, now_ms).await?;
-            let event = Event::new("authorization-code-reused", login.to_string())
-                .outcome(Outcome::Denied)
-                .detail("account", &kept.account_id);
-            self.record(&mut tx, event, now_ms).await?;
-            self.store.commit(tx).await?;
+            // The first time ends the login; after that there is nothing new to tell.
+            if self.end(&mut tx, login, now_ms).await? {
+                let event = Event::new("authorization-code-reused", login.to_string())
+                    .outcome(Outcome::Denied)
+                    .detail("account", &kept.account_id);
+                self.record(&mut tx, event, now_ms).await?;
+                self.store.commit(tx).await?;
+            }
             return Err(CodeError::Reused);
         }
         if now_ms >= kept.expires_at_ms {

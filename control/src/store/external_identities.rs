@@ -44,7 +44,7 @@ impl Store {
         {
             return Ok(Some(known));
         }
-        let Some(email) = arrived.email.map(str::to_lowercase) else {
+        let Some(email) = arrived.email.map(str::to_ascii_lowercase) else {
             return Ok(None);
         };
         let by_email = "SELECT workspace_id, account_id FROM external_identities \
@@ -90,7 +90,7 @@ impl Workspace<'_> {
         now_ms: u64,
     ) -> Result<bool, Error> {
         let (email, subject) = match named {
-            Named::Email(email) => (Some(email.to_lowercase()), None),
+            Named::Email(email) => (Some(email.to_ascii_lowercase()), None),
             Named::Subject(subject) => (None, Some(subject.to_owned())),
         };
         let mut tx = self.write().await?;

@@ -9,8 +9,15 @@ use std::time::Duration;
 use super::query::query;
 use super::{Error, Store, Transaction};
 
-/// Guesses that are remembered; what is beyond is not.
-const MAX_ROWS: i64 = 100_000;
+/// Guesses that are remembered.
+const MAX_ROWS: i64 = if cfg!(test) { 100 } else { 100_000 };
+
+/// So many of the oldest guesses at passwords give way to new ones. Whoever makes up names can fill the table, and
+/// must not have a code of somebody's second factor forgotten, or not counted, by it.
+const GIVE_WAY: i64 = MAX_ROWS / 100;
+
+/// Nobody may guess at anything new for so long where nothing gives way.
+const FULL: Duration = Duration::from_secs(60);
 
 /// After this long without a guess all is as if there had been none.
 const FORGOTTEN: Duration = Duration::from_secs(24 * 60 * 60);
@@ -70,6 +77,10 @@ impl Store {
         for ((source, rule), failures) in rows.into_iter().zip(failures) {
             let until_ms = now_ms + rule.after(failures + 1).as_millis() as u64;
             let place = (guess.subject, source);
+            if failures == 0 && !has_room(&mut tx, now_ms).await? {
+                tracing::warn!("so many guesses are remembered that nobody may make a new one");
+                return Ok(Some(FULL));
+            }
             keep(&mut tx, place, failures + 1, now_ms, until_ms).await?;
         }
         tx.commit().await?;
@@ -141,6 +152,25 @@ async fn counted(
     Ok(found.map_or((0, 0), |(failures, until)| (failures, until.max(0) as u64)))
 }
 
+/// Whether another row fits, after the oldest guesses at passwords that hold nobody up have given way.
+async fn has_room(tx: &mut Transaction, now_ms: u64) -> Result<bool, Error> {
+    let rows: i64 = query("SELECT COUNT(*) FROM lockouts")
+        .fetch_one(&mut *tx)
+        .await?;
+    if rows < MAX_ROWS {
+        return Ok(true);
+    }
+    let gone = query(
+        "DELETE FROM lockouts WHERE (subject, source) IN (SELECT subject, source FROM lockouts \
+         WHERE subject LIKE 'password/%' AND until_ms <= $1 ORDER BY guessed_at_ms LIMIT $2)",
+    )
+    .bind(now_ms as i64)
+    .bind(GIVE_WAY)
+    .execute(tx)
+    .await?;
+    Ok(gone > 0)
+}
+
 async fn keep(
     tx: &mut Transaction,
     (subject, source): (&str, &str),
@@ -148,13 +178,6 @@ async fn keep(
     now_ms: u64,
     until_ms: u64,
 ) -> Result<(), Error> {
-    if failures == 1 {
-        let rows: i64 = query("SELECT COUNT(*) FROM lockouts").fetch_one(tx).await?;
-        if rows >= MAX_ROWS {
-            tracing::warn!("so many guesses are remembered that another one is not");
-            return Ok(());
-        }
-    }
     query(
         "INSERT INTO lockouts (subject, source, failures, guessed_at_ms, until_ms) \
          VALUES ($1, $2, $3, $4, $5) ON CONFLICT (subject, source) DO UPDATE SET \
@@ -277,6 +300,55 @@ mod tests {
             }
             assert_eq!(store.guess(GUESS, NOW).await.unwrap(), None);
             assert!(store.guess(GUESS, NOW).await.unwrap().is_some());
+        }
+    }
+
+    #[tokio::test]
+    async fn whoever_fills_the_table_with_names_gains_no_guesses_at_a_code() {
+        for scratch in Scratch::each().await {
+            let store = &scratch.store;
+            let code = Guess {
+                subject: "second-factor/ada",
+                ..GUESS
+            };
+            assert_eq!(store.guess(code, NOW).await.unwrap(), None);
+            for n in 0..2 * MAX_ROWS as u64 {
+                let subject = format!("password/{n}");
+                let name = Guess {
+                    subject: &subject,
+                    ..GUESS
+                };
+                assert_eq!(store.guess(name, NOW + n).await.unwrap(), None);
+            }
+            let rows: i64 = query("SELECT COUNT(*) FROM lockouts")
+                .fetch_one(&mut store.read().await.unwrap())
+                .await
+                .unwrap();
+            assert!(rows <= MAX_ROWS, "{rows}");
+            for _ in 0..2 {
+                assert_eq!(store.guess(code, NOW).await.unwrap(), None);
+            }
+            assert!(store.guess(code, NOW).await.unwrap().is_some());
+        }
+    }
+
+    #[tokio::test]
+    async fn where_nothing_gives_way_nobody_makes_a_new_guess() {
+        for scratch in Scratch::each().await {
+            let store = &scratch.store;
+            let guess = async |n: u64| {
+                let subject = format!("second-factor/{n}");
+                let guess = Guess {
+                    subject: &subject,
+                    ..GUESS
+                };
+                store.guess(guess, NOW).await.unwrap()
+            };
+            for n in 0..MAX_ROWS as u64 / 2 {
+                assert_eq!(guess(n).await, None);
+            }
+            assert_eq!(guess(u64::MAX).await, Some(FULL));
+            assert_eq!(guess(0).await, None, "what is counted already goes on");
         }
     }
 

@@ -367,13 +367,13 @@ impl Workspace<'_> {
         .await?)
     }
 
-    /// A login that ended before stays as it is, and is not announced again.
+    /// A login that ended before stays as it is, and is not announced again: then the answer is no.
     pub(super) async fn end(
         &self,
         tx: &mut Transaction,
         login: LoginId,
         now_ms: u64,
-    ) -> Result<(), Error> {
+    ) -> Result<bool, Error> {
         let ended = query(
             "UPDATE logins SET ended_at_ms = $3 \
              WHERE workspace_id = $1 AND id = $2 AND ended_at_ms IS NULL",
@@ -388,7 +388,7 @@ impl Workspace<'_> {
             let event = Event::new("login-ended", login.to_string());
             self.record(tx, event, now_ms).await?;
         }
-        Ok(())
+        Ok(ended == 1)
     }
 
     async fn keep_refresh_token(

@@ -343,9 +343,19 @@ fn bounded(mut session: v1::Session, workspace: &str) -> v1::Session {
 impl super::Store {
     /// Drops the records of sessions that ended before `ended_before_ms`, with their steps.
     pub async fn forget_sessions(&self, ended_before_ms: u64) -> Result<(), Error> {
+        let before = ended_before_ms.min(i64::MAX as u64) as i64;
         let mut tx = self.write().await?;
+        // Were one of them reported once more, the numbers of its events would begin anew.
+        query(
+            "UPDATE events SET session_id = NULL, session_number = NULL WHERE session_id IS NOT NULL \
+             AND EXISTS (SELECT 1 FROM sessions s WHERE s.workspace_id = events.workspace_id \
+             AND s.id = events.session_id AND s.ended_at_ms < $1)",
+        )
+        .bind(before)
+        .execute(&mut tx)
+        .await?;
         query("DELETE FROM sessions WHERE ended_at_ms < $1")
-            .bind(ended_before_ms.min(i64::MAX as u64) as i64)
+            .bind(before)
             .execute(&mut tx)
             .await?;
         tx.commit().await

@@ -109,11 +109,11 @@ impl Store {
 
     /// Drops the keys of which no token can be alive.
     pub async fn forget_signing_keys(&self, now_ms: u64) -> Result<(), Error> {
-        let over = retired(&self.signing_keys().await?, now_ms);
+        let mut tx = self.write().await?;
+        let over = retired(&keys(&mut tx).await?, now_ms);
         if over.is_empty() {
             return Ok(());
         }
-        let mut tx = self.write().await?;
         for id in over {
             delete(&mut tx, &id).await?;
             let event = Event::new("signing-key-retired", &id);

@@ -32,8 +32,8 @@ impl Standing {
 }
 
 impl Workspace<'_> {
-    /// How `account` stands; nothing if it is gone or disabled, or `credential`, a login or a key of its,
-    /// has ended.
+    /// How `account` stands; nothing if it is gone or disabled, or `credential`, a login, a key or a
+    /// schedule of its, has ended.
     pub async fn standing(
         &self,
         account: AccountId,
@@ -48,7 +48,9 @@ impl Workspace<'_> {
             "SELECT (SELECT COUNT(*) FROM logins WHERE workspace_id = $1 AND account_id = $2 \
              AND id = $3 AND ended_at_ms IS NULL) \
              + (SELECT COUNT(*) FROM api_keys WHERE workspace_id = $1 AND account_id = $2 \
-             AND id = $3 AND revoked_at_ms IS NULL)",
+             AND id = $3 AND revoked_at_ms IS NULL) \
+             + (SELECT COUNT(*) FROM schedules WHERE workspace_id = $1 AND owner_id = $2 \
+             AND id = $3)",
         )
         .bind(self.id.to_string())
         .bind(account.to_string())

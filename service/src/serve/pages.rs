@@ -10,6 +10,9 @@ use tower::ServiceExt as _;
 
 use super::{Connection, Peer};
 
+/// What a connection may hold of what came and is not read: the lines of one request fit, and a form comes after them.
+const MAX_BUFFER: usize = 64 << 10;
+
 /// Serves such connections; clones share them.
 #[derive(Clone)]
 pub(super) struct Pages {
@@ -65,6 +68,7 @@ impl Pages {
         // With a clock, the lines of a request have their time limit too.
         let http = http
             .timer(TokioTimer::new())
+            .max_buf_size(MAX_BUFFER)
             .serve_connection(TokioIo::new(connection), TowerToHyperService::new(routes))
             .with_upgrades();
         tokio::pin!(http);
