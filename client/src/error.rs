@@ -78,6 +78,13 @@ impl Error {
         self.refusal().kind.exit_code()
     }
 
+    /// Whether the token that a stream was opened with is void. What it was made from may live on, as when the
+    /// account got another role or other fleets: opening the stream again shows which, for that takes
+    /// another token.
+    pub(crate) fn voids_token(&self) -> bool {
+        matches!(self, Self::Refused(refusal) if refusal.reason == "token-revoked")
+    }
+
     /// Whether the same call may succeed once the connection is made anew.
     pub fn is_connection(&self) -> bool {
         match self {

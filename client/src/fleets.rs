@@ -103,6 +103,47 @@ pub async fn remove_machines(
         .await
 }
 
+/// Adds members, all of them or none: from then on they reach the machines of their fleets only. Needs an admin.
+pub async fn add_members(
+    connection: &Connection,
+    fleet: &str,
+    members: &[String],
+) -> Result<v1::Fleet, Error> {
+    connection
+        .call(
+            Target::Control,
+            "adding members to the fleet",
+            Repeat::Harmless,
+            people(fleet, members),
+            |control, request| async move { control.fleet_admin().add_members(request).await },
+        )
+        .await
+}
+
+/// Removes members, all of them or none; they stay kept to their other fleets. Needs an admin.
+pub async fn remove_members(
+    connection: &Connection,
+    fleet: &str,
+    members: &[String],
+) -> Result<v1::Fleet, Error> {
+    connection
+        .call(
+            Target::Control,
+            "removing members from the fleet",
+            Repeat::Harmless,
+            people(fleet, members),
+            |control, request| async move { control.fleet_admin().remove_members(request).await },
+        )
+        .await
+}
+
+fn people(fleet: &str, members: &[String]) -> v1::FleetMembersRequest {
+    v1::FleetMembersRequest {
+        fleet: fleet.to_owned(),
+        members: members.to_vec(),
+    }
+}
+
 fn chosen(fleet: &str, machines: &[String]) -> v1::FleetMachinesRequest {
     v1::FleetMachinesRequest {
         fleet: fleet.to_owned(),

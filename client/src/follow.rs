@@ -78,7 +78,7 @@ pub(crate) trait Feed: 'static {
 async fn run<F: Feed>(connection: Connection, changes: mpsc::Sender<Change<F::Item>>) {
     let mut backoff = Backoff::new();
     loop {
-        let error = match F::open(&connection).await {
+        let (error, may_pass) = match F::open(&connection).await {
             Ok((relay, mut events)) => {
                 let error = loop {
                     match events.message().await {
@@ -95,11 +95,15 @@ async fn run<F: Feed>(connection: Connection, changes: mpsc::Sender<Change<F::It
                     }
                 };
                 connection.lost(&relay);
-                error
+                let may_pass = is_passing(&error) || error.voids_token();
+                (error, may_pass)
             }
-            Err(error) => error,
+            Err(error) => {
+                let may_pass = is_passing(&error);
+                (error, may_pass)
+            }
         };
-        if !is_passing(&error) {
+        if !may_pass {
             let _ = changes.send(Change::Failed(error)).await;
             return;
         }

@@ -71,17 +71,41 @@ pub async fn remove(connection: &Connection, member: &str) -> Result<(), Error> 
         .map(drop)
 }
 
-/// Makes a link with which one person can join. Needs an admin.
+/// Sets which machines a member reaches: `all`, or those of its `fleets`. Needs an admin.
+pub async fn set_reach(
+    connection: &Connection,
+    member: &str,
+    reach: &str,
+) -> Result<v1::Member, Error> {
+    let request = v1::SetReachRequest {
+        member: member.to_owned(),
+        reach: reach.to_owned(),
+    };
+    connection
+        .call(
+            Target::Control,
+            "setting the reach",
+            Repeat::Harmless,
+            request,
+            |control, request| async move { control.members().set_reach(request).await },
+        )
+        .await
+}
+
+/// Makes a link with which one person can join; with fleets, as a member of those who reaches their machines only.
+/// Needs an admin.
 pub async fn invite(
     connection: &Connection,
     role: Role,
     lifetime: Duration,
     note: &str,
+    fleets: &[String],
 ) -> Result<v1::InviteResponse, Error> {
     let request = v1::InviteRequest {
         role: role.as_str().to_owned(),
         lifetime_ms: lifetime.as_millis() as u64,
         note: note.to_owned(),
+        fleets: fleets.to_vec(),
     };
     connection
         .call(

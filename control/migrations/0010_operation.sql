@@ -9,7 +9,5 @@ CREATE TABLE audit_anchors (
 -- Somebody's sessions among a million.
 CREATE INDEX sessions_by_creator ON sessions (workspace_id, created_by, created_at_ms, id);
 
--- One machine's, by the name that people give; and those of them in one state, of which there may be none.
+-- One machine's, by the name that people give.
 CREATE INDEX sessions_by_machine_name ON sessions (workspace_id, machine_name, created_at_ms, id);
-CREATE INDEX sessions_by_machine_name_and_status ON sessions (workspace_id, machine_name, status, created_at_ms, id);
-CREATE INDEX sessions_by_machine_and_status ON sessions (workspace_id, machine_id, status, created_at_ms, id);

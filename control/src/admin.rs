@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use cmdop_proto::token::Role;
-use cmdop_proto::{AccountId, Refusal, WorkspaceId};
+use cmdop_proto::{AccountId, Reach, Refusal, WorkspaceId};
 use cmdop_service::data_dir::{self, DataDir};
 
 use crate::args::Place;
@@ -290,7 +290,7 @@ impl Admin {
     pub async fn machines(&self, workspace: Option<&str>) -> Result<Vec<PlacedMachine>, Error> {
         let mut found = Vec::new();
         for workspace in self.chosen(workspace).await? {
-            let machines = self.in_hand(workspace.id).machines().await?;
+            let machines = self.in_hand(workspace.id).machines(&Reach::All).await?;
             found.extend(machines.into_iter().map(|machine| PlacedMachine {
                 workspace: workspace.clone(),
                 machine,

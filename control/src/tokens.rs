@@ -3,7 +3,7 @@
 use cmdop_proto::limits::CLOCK_LEEWAY;
 use cmdop_proto::scope::Scope;
 use cmdop_proto::token::{Bearer, CONTROL_AUDIENCE, Claims, RELAY_AUDIENCE};
-use cmdop_proto::{AccountId, LoginId, Refusal, WorkspaceId};
+use cmdop_proto::{AccountId, LoginId, Reach, Refusal, WorkspaceId};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -92,6 +92,7 @@ impl ControlPlane {
         claims.sid = Some(schedule.id);
         claims.exp = claims.iat + SCHEDULE_TOKEN.as_secs() as i64;
         claims.iat = standing.issued_at(claims.iat);
+        claims.reach = standing.reach;
         self.signer.sign(&claims, self.clock.now_ms())
     }
 
@@ -113,6 +114,7 @@ impl ControlPlane {
         claims.role = Some(standing.role);
         claims.sid = Some(credential);
         claims.iat = standing.issued_at(claims.iat);
+        claims.reach = standing.reach;
         Ok(())
     }
 
@@ -147,6 +149,7 @@ impl ControlPlane {
             bearer,
             role: None,
             scope: None,
+            reach: Reach::All,
             sid: None,
             name: name.to_owned(),
         }

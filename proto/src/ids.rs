@@ -70,6 +70,9 @@ uuid_id!(
     /// A computer with an enrolled agent.
     MachineId, "a machine id");
 uuid_id!(
+    /// A named set of machines inside a workspace.
+    FleetId, "a fleet id");
+uuid_id!(
     /// The tenant; nothing crosses it.
     WorkspaceId, "a workspace id");
 uuid_id!(

@@ -10,6 +10,7 @@ pub mod file_change;
 pub mod ids;
 pub mod limits;
 pub mod offset;
+pub mod reach;
 pub mod scope;
 pub mod size;
 pub mod text;
@@ -32,8 +33,9 @@ pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "
 
 pub use error::{ErrorKind, Refusal};
 pub use ids::{
-    AccountId, ClientId, CommandId, InputSeq, LinkEpoch, LoginId, MachineId, RelayId, RunId,
-    SessionId, WorkspaceId,
+    AccountId, ClientId, CommandId, FleetId, InputSeq, LinkEpoch, LoginId, MachineId, RelayId,
+    RunId, SessionId, WorkspaceId,
 };
 pub use offset::Offset;
+pub use reach::Reach;
 pub use size::Size;

@@ -61,6 +61,12 @@ pub const RUN_GRACE: Duration = Duration::from_secs(30);
 /// The most that a caller may say.
 pub const MAX_RUN_GRACE: Duration = Duration::from_secs(600);
 
+/// Fleets that one account is a member of: their ids travel in each of its tokens, 37 bytes each.
+pub const MAX_FLEETS_OF_ACCOUNT: usize = 32;
+
+/// Fleets that one machine is in.
+pub const MAX_FLEETS_OF_MACHINE: usize = 16;
+
 /// Detached runs that one machine keeps, living and ended.
 pub const MAX_DETACHED_RUNS: usize = 64;
 

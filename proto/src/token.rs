@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{LoginId, WorkspaceId};
+use crate::reach::Reach;
 use crate::scope::{Scope, Scopes};
 
 /// The `aud` of every token that a relay accepts.
@@ -93,6 +94,9 @@ pub struct Claims {
     /// that the role allows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scope: Option<Scopes>,
+    /// Which machines of the workspace it reaches. Absent: all.
+    #[serde(default, rename = "fleets", skip_serializing_if = "Reach::is_all")]
+    pub reach: Reach,
     /// The login or API key that it came from; absent for machines and relays.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sid: Option<LoginId>,

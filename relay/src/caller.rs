@@ -48,6 +48,7 @@ impl Account {
             sid: None,
             name: "ada".into(),
             scope: None,
+            reach: cmdop_proto::Reach::All,
         };
         Self {
             claims: Arc::new(claims),

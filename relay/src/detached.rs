@@ -61,16 +61,19 @@ impl DetachedRuns {
         self.registered(workspace, machine, &[]);
     }
 
-    /// The run of that id, or of which it is the unique beginning, and its machine.
+    /// The run of that id, or of which it is the unique beginning, and its machine. Runs on machines that the
+    /// caller does not reach are not there.
     pub(crate) fn find(
         &self,
         workspace: WorkspaceId,
         reference: &str,
+        is_reached: impl Fn(MachineId) -> bool,
     ) -> Result<(RunId, MachineId), Refusal> {
         let exact = reference.parse::<RunId>().ok();
         let known = self.lock();
         let mut found = None;
-        for (machine, runs) in known.get(&workspace).into_iter().flatten() {
+        let machines = known.get(&workspace).into_iter().flatten();
+        for (machine, runs) in machines.filter(|(machine, _)| is_reached(**machine)) {
             for run in runs {
                 let is_meant = match exact {
                     Some(id) => *run == id,
@@ -104,6 +107,10 @@ fn unknown(reference: &str) -> Refusal {
 mod tests {
     use super::*;
 
+    fn all(_: MachineId) -> bool {
+        true
+    }
+
     #[test]
     fn a_run_is_found_by_its_id_in_its_own_workspace_only() {
         let runs = DetachedRuns::default();
@@ -111,15 +118,29 @@ mod tests {
         let (machine, run) = (MachineId::new(), RunId::new());
         runs.started(ours, machine, run);
         let id = run.to_string();
-        assert_eq!(runs.find(ours, &id).unwrap(), (run, machine));
-        assert_eq!(runs.find(ours, &id[..8]).unwrap(), (run, machine));
+        assert_eq!(runs.find(ours, &id, all).unwrap(), (run, machine));
+        assert_eq!(runs.find(ours, &id[..8], all).unwrap(), (run, machine));
         for unknown in [id.as_str(), &id[..8], ""] {
             assert_eq!(
-                runs.find(theirs, unknown).unwrap_err().reason,
+                runs.find(theirs, unknown, all).unwrap_err().reason,
                 "run-unknown"
             );
         }
-        assert_eq!(runs.find(ours, "").unwrap_err().reason, "run-unknown");
+        assert_eq!(runs.find(ours, "", all).unwrap_err().reason, "run-unknown");
+    }
+
+    #[test]
+    fn a_run_on_a_machine_that_is_not_reached_is_not_there() {
+        let runs = DetachedRuns::default();
+        let (workspace, here, there) = (WorkspaceId::new(), MachineId::new(), MachineId::new());
+        let (mine, other) = (RunId::new(), RunId::new());
+        runs.started(workspace, here, mine);
+        runs.started(workspace, there, other);
+        let find = |id: &str| runs.find(workspace, id, |machine| machine == here);
+        // What both begin with is not ambiguous: only one is there.
+        let common = &mine.to_string()[..4];
+        assert_eq!(find(common).unwrap(), (mine, here));
+        assert_eq!(find(&other.to_string()).unwrap_err().reason, "run-unknown");
     }
 
     #[test]
@@ -130,11 +151,11 @@ mod tests {
         runs.started(workspace, machine, old);
         let new: Vec<_> = (0..300).map(|_| RunId::new().to_string()).collect();
         runs.registered(workspace, machine, &new);
-        assert!(runs.find(workspace, &old.to_string()).is_err());
-        runs.find(workspace, &new[0]).unwrap();
-        assert!(runs.find(workspace, &new[299]).is_err());
+        assert!(runs.find(workspace, &old.to_string(), all).is_err());
+        runs.find(workspace, &new[0], all).unwrap();
+        assert!(runs.find(workspace, &new[299], all).is_err());
         runs.started(workspace, machine, old);
-        assert!(runs.find(workspace, &new[0]).is_err());
+        assert!(runs.find(workspace, &new[0], all).is_err());
         runs.forget(workspace, machine);
         assert!(runs.lock().is_empty());
     }

@@ -175,14 +175,11 @@ impl Directory {
         self.facts().is_revoked(claims)
     }
 
-    /// A machine of `workspace` by its name or id.
-    pub(crate) fn find(
-        &self,
-        workspace: WorkspaceId,
-        name_or_id: &str,
-    ) -> Result<Enrolled, Refusal> {
+    /// A machine that the bearer of these claims reaches, by its name or id. One that it does not reach is
+    /// not there.
+    pub(crate) fn find(&self, claims: &Claims, name_or_id: &str) -> Result<Enrolled, Refusal> {
         self.facts()
-            .find(workspace, name_or_id)
+            .find(claims, name_or_id)
             .cloned()
             .ok_or_else(|| {
                 let name = cmdop_proto::text::shown(name_or_id, 64);
@@ -203,8 +200,26 @@ impl Directory {
             .unwrap_or_default()
     }
 
-    pub(crate) fn machines(&self, workspace: WorkspaceId) -> Vec<Enrolled> {
-        self.facts().machines(workspace).cloned().collect()
+    /// The machines that the bearer of these claims reaches.
+    pub(crate) fn machines(&self, claims: &Claims) -> Vec<Enrolled> {
+        self.facts().machines(claims).cloned().collect()
+    }
+
+    /// The machine, if the bearer of these claims reaches it.
+    pub(crate) fn reached(&self, claims: &Claims, id: MachineId) -> Option<Enrolled> {
+        let facts = self.facts();
+        let machine = facts.machine(id)?;
+        machine.is_reached_by(claims).then(|| machine.clone())
+    }
+
+    /// Whether the bearer of these claims, who belongs to the machine's workspace, reaches it.
+    pub(crate) fn is_reached(&self, claims: &Claims, id: MachineId) -> bool {
+        // Also one that has left: its sessions are still told of.
+        claims.reach.is_all()
+            || self
+                .facts()
+                .machine(id)
+                .is_some_and(|machine| machine.is_reached_by(claims))
     }
 }
 

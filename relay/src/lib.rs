@@ -31,6 +31,7 @@ mod machines;
 mod meeting;
 mod meters;
 mod permission;
+mod reached;
 mod relay;
 mod report;
 mod request;

@@ -18,8 +18,9 @@ use crate::feed::Feeds;
 use crate::file_streams::FileStreams;
 use crate::live::{LiveStream, LiveStreams};
 use crate::permission::Action;
+use crate::reached::Reached;
 use crate::runs::Runs;
-use crate::workspace::{Workspace, Workspaces};
+use crate::workspace::Workspaces;
 
 /// A machine that enrolled a moment ago is not in the directory yet: changes reach it within 1 s.
 const DIRECTORY_DELAY: Duration = Duration::from_secs(3);
@@ -152,8 +153,10 @@ impl Relay {
     }
 
     /// The sessions that `account` may know of.
-    pub(crate) fn workspace_of(&self, account: &Account) -> Arc<Workspace> {
-        self.workspaces.of(account.workspace())
+    pub(crate) fn sessions_of(&self, account: &Account) -> Reached {
+        let workspace = self.workspaces.of(account.workspace());
+        let directory = self.context.directory.clone();
+        Reached::new(workspace, directory, account.claims.clone())
     }
 
     /// A machine that is no longer there: its links and streams end, its sessions wait in vain.

@@ -206,15 +206,20 @@ impl Workspace {
     }
 
     /// The session that people mean by `reference`: an id, a name, or a unique prefix of an id. Live
-    /// sessions come before ended ones.
-    pub(crate) fn find(&self, reference: &str) -> Result<Arc<Session>, Refusal> {
+    /// sessions come before ended ones. Those that the caller does not reach are not there.
+    pub(crate) fn find(
+        &self,
+        reference: &str,
+        is_reached: impl Fn(&Session) -> bool,
+    ) -> Result<Arc<Session>, Refusal> {
         let index = self.lock();
         let by_id = reference
             .parse::<SessionId>()
             .ok()
             .and_then(|id| index.sessions.get(&id));
         let by_name = || index.sessions.get(index.names.get(reference)?);
-        if let Some(session) = by_id.or_else(by_name) {
+        let known = by_id.or_else(by_name);
+        if let Some(session) = known.filter(|session| is_reached(session)) {
             return Ok(session.clone());
         }
         let mut matching = Vec::new();
@@ -222,7 +227,7 @@ impl Workspace {
             let wanted = reference.to_ascii_lowercase();
             let all = index.sessions.values();
             matching.extend(
-                all.filter(|s| s.id.to_string().starts_with(&wanted))
+                all.filter(|s| s.id.to_string().starts_with(&wanted) && is_reached(s))
                     .cloned(),
             );
         }

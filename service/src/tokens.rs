@@ -153,6 +153,7 @@ mod tests {
             bearer: Bearer::Account,
             role: None,
             scope: None,
+            reach: cmdop_proto::Reach::All,
             sid: None,
             name: "someone".into(),
         }

@@ -1,9 +1,10 @@
-//! Workspaces do not meet at a relay: every call that it serves, found in the services' own descriptors,
+//! Workspaces do not meet at a relay, nor does who is kept to fleets meet the machines of others: every call that it serves, found in the services' own descriptors,
 //! is tried with the tokens of another workspace. A call that is not in the table here fails the test.
 //!
 //! The control plane's calls and routes are tried in its own tests.
 
 mod calls;
+mod fleets;
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -143,12 +144,11 @@ async fn every_call_with_another_workspaces_token_finds_nothing() {
         }
     }
     assert!(tried > 40, "{tried}");
-    everything_is_as_it_was(&two).await;
+    everything_is_as_it_was(&two.world, &two.things).await;
 }
 
 /// Nothing of what was tried had an effect.
-async fn everything_is_as_it_was(two: &Two) {
-    let Two { world, things, .. } = two;
+async fn everything_is_as_it_was(world: &World, things: &Things) {
     let record = world.session(&things.session).await;
     assert_eq!(record["name"], "marked-session", "{record}");
     assert_eq!(record["machine_name"], "web-1", "{record}");

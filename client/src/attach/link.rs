@@ -440,7 +440,7 @@ fn mark_of(answer: &Answer) -> u64 {
 
 /// The stream ended with an error: one that passes, or one for the caller.
 fn broken(error: Error, room: Option<OwnedPermit<Event>>) -> End {
-    if may_pass(&error, Duration::ZERO) {
+    if may_pass(&error, Duration::ZERO) || error.voids_token() {
         return End::Lost(error);
     }
     if let Some(permit) = room {

@@ -410,7 +410,7 @@ async fn goodbye(link: Link) {
 /// Whether a stream broke, rather than told its result.
 fn breaks(error: &Error) -> bool {
     match error {
-        Error::Refused(refusal) => refusal.kind == ErrorKind::Unavailable,
+        Error::Refused(refusal) => refusal.kind == ErrorKind::Unavailable || error.voids_token(),
         error => error.is_connection(),
     }
 }

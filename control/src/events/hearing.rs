@@ -258,11 +258,18 @@ async fn access(plane: &ControlPlane, ticket: &Ticket, name: &str) -> Result<Cha
         (Some(named), _) if named != ticket.workspace() => {
             Err(denied(plane, ticket, "hear another workspace").await)
         }
-        (None, Channel::Session(id)) => match workspace(plane, ticket).has_session(id).await {
-            Ok(true) => Ok(channel),
-            Ok(false) => Err(Fault::PermissionDenied),
-            Err(error) => Err(failed(&error)),
-        },
+        (None, Channel::Session(id)) => {
+            let workspace = workspace(plane, ticket);
+            match workspace.has_session(id, ticket.reach()).await {
+                Ok(true) => Ok(channel),
+                Ok(false) => Err(Fault::PermissionDenied),
+                Err(error) => Err(failed(&error)),
+            }
+        }
+        // It tells of every machine.
+        (Some(_), Channel::Workspace(_)) if !ticket.reach().is_all() => {
+            Err(denied(plane, ticket, "hear all of the workspace").await)
+        }
         _ => Ok(channel),
     }
 }

@@ -3,7 +3,7 @@
 
 use cmdop_proto::scope::Scopes;
 use cmdop_proto::token::{Bearer, Claims, Role};
-use cmdop_proto::{ErrorKind, LoginId, Refusal, WorkspaceId};
+use cmdop_proto::{ErrorKind, LoginId, Reach, Refusal, WorkspaceId};
 
 use super::code::{End, Fault};
 use crate::api_key;
@@ -103,6 +103,11 @@ impl Ticket {
     /// The only workspace of which it hears.
     pub(crate) fn workspace(&self) -> WorkspaceId {
         self.claims.wid
+    }
+
+    /// Which machines it may hear of. What takes one of them revokes the token.
+    pub(crate) fn reach(&self) -> &Reach {
+        &self.claims.reach
     }
 
     /// Whose it is.

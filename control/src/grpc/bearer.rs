@@ -3,7 +3,7 @@
 
 use cmdop_proto::scope::Scopes;
 use cmdop_proto::token::{Bearer, CONTROL_AUDIENCE, Claims, Role};
-use cmdop_proto::{LoginId, Refusal, RelayId, WorkspaceId};
+use cmdop_proto::{LoginId, Reach, Refusal, RelayId, WorkspaceId};
 use tokio::time::Instant;
 use tonic::metadata::MetadataMap;
 
@@ -35,6 +35,12 @@ impl Caller<'_> {
     /// Its role.
     pub(crate) fn role(&self) -> Role {
         self.account.role
+    }
+
+    /// Which machines it reaches now, whatever its token says.
+    pub(crate) async fn reach(&self) -> Result<Reach, Refusal> {
+        let account = &self.account;
+        Ok(self.workspace.reach(account.id, account.role).await?)
     }
 }
 

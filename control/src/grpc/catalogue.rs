@@ -39,6 +39,7 @@ impl CatalogueService for Catalogue {
             created_by: asked.created_by,
             since_ms: asked.since_ms,
             until_ms: asked.until_ms,
+            reach: caller.reach().await?,
         };
         let page = caller
             .workspace
@@ -61,7 +62,11 @@ impl CatalogueService for Catalogue {
             .await?;
         let id = &request.get_ref().session_id;
         let found = match id.parse::<SessionId>() {
-            Ok(id) => caller.workspace.session(id).await.map_err(Refusal::from)?,
+            Ok(id) => {
+                let reach = caller.reach().await?;
+                let found = caller.workspace.session(id, &reach).await;
+                found.map_err(Refusal::from)?
+            }
             Err(_) => None,
         };
         let (session, history) = found.ok_or_else(|| {

@@ -3,20 +3,20 @@
 use cmdop_proto::limits::MAX_NAME;
 use cmdop_proto::v1::fleet_admin_service_server::FleetAdminService;
 use cmdop_proto::v1::{
-    CreateFleetRequest, FleetMachinesRequest, ListFleetsRequest, ListFleetsResponse,
-    RemoveFleetRequest, RemoveFleetResponse, RenameFleetRequest,
+    CreateFleetRequest, FleetMachinesRequest, FleetMembersRequest, ListFleetsRequest,
+    ListFleetsResponse, RemoveFleetRequest, RemoveFleetResponse, RenameFleetRequest,
 };
 use cmdop_proto::{Refusal, text, v1};
 use tonic::{Request, Response, Status};
 
-use super::machines;
+use super::{machines, members};
 use crate::names;
-use crate::permission::Action;
+use crate::permission::{Action, may_give};
 use crate::plane::Shared;
-use crate::store::{Fleet, FleetError};
+use crate::store::{Fleet, FleetError, Membership};
 
-/// Machines in one request: a larger change is several.
-const MAX_MACHINES: usize = 256;
+/// Machines or members in one request: a larger change is several.
+const MAX_NAMES: usize = 256;
 
 /// The service.
 #[derive(Debug)]
@@ -32,7 +32,9 @@ impl FleetAdminService for Fleets {
             .0
             .caller(request.metadata(), Action::SeeMachines)
             .await?;
-        let fleets = caller.workspace.fleets().await.map_err(Refusal::from)?;
+        let reach = caller.reach().await?;
+        let fleets = caller.workspace.fleets(&reach).await;
+        let fleets = fleets.map_err(Refusal::from)?;
         Ok(Response::new(ListFleetsResponse {
             fleets: fleets.into_iter().map(on_the_wire).collect(),
         }))
@@ -120,13 +122,57 @@ impl FleetAdminService for Fleets {
         let changed = changed.map_err(|error| refusal(error, fleet))?;
         Ok(Response::new(on_the_wire(changed)))
     }
+
+    async fn add_members(
+        &self,
+        request: Request<FleetMembersRequest>,
+    ) -> Result<Response<v1::Fleet>, Status> {
+        let changed = self.change_members(&request, Membership::Added).await?;
+        Ok(Response::new(changed))
+    }
+
+    async fn remove_members(
+        &self,
+        request: Request<FleetMembersRequest>,
+    ) -> Result<Response<v1::Fleet>, Status> {
+        let changed = self.change_members(&request, Membership::Removed).await?;
+        Ok(Response::new(changed))
+    }
+}
+
+impl Fleets {
+    async fn change_members(
+        &self,
+        request: &Request<FleetMembersRequest>,
+        membership: Membership,
+    ) -> Result<v1::Fleet, Refusal> {
+        let plane = &self.0;
+        let caller = plane
+            .caller(request.metadata(), Action::ManageMembers)
+            .await?;
+        let FleetMembersRequest { fleet, members } = request.get_ref();
+        must_be_some("members", members)?;
+        let by = caller.role();
+        let may = |role| may_give(by, Some(role), Some(role));
+        let now_ms = plane.clock.now_ms();
+        let changed = caller
+            .workspace
+            .change_fleet_members(fleet, members, membership, may, now_ms);
+        let changed = changed.await.map_err(|error| refusal(error, fleet))?;
+        Ok(on_the_wire(changed))
+    }
 }
 
 fn named(request: &FleetMachinesRequest) -> Result<(&str, &[String]), Refusal> {
-    if (1..=MAX_MACHINES).contains(&request.machines.len()) {
-        return Ok((&request.fleet, &request.machines));
+    must_be_some("machines", &request.machines)?;
+    Ok((&request.fleet, &request.machines))
+}
+
+fn must_be_some(what: &str, names: &[String]) -> Result<(), Refusal> {
+    if (1..=MAX_NAMES).contains(&names.len()) {
+        return Ok(());
     }
-    let wrong = format!("1 to {MAX_MACHINES} machines go in one request");
+    let wrong = format!("1 to {MAX_NAMES} {what} go in one request");
     Err(Refusal::invalid("bad-request", wrong))
 }
 
@@ -135,11 +181,13 @@ fn on_the_wire(fleet: Fleet) -> v1::Fleet {
         id: fleet.id,
         name: fleet.name,
         machine_count: fleet.machine_count as u32,
+        member_count: fleet.member_count as u32,
         created_at_ms: fleet.created_at_ms,
     }
 }
 
-fn refusal(error: FleetError, fleet: &str) -> Refusal {
+/// Why a fleet was not changed, in words.
+pub(super) fn refusal(error: FleetError, fleet: &str) -> Refusal {
     let fleet = text::shown(fleet, MAX_NAME);
     match error {
         FleetError::Unknown => {
@@ -151,9 +199,11 @@ fn refusal(error: FleetError, fleet: &str) -> Refusal {
             format!("the workspace has a fleet named {fleet} already"),
         )
         .hint("choose another name"),
-        FleetError::TooMany | FleetError::TooManyOfMachine => {
+        FleetError::TooMany | FleetError::TooManyOfMachine | FleetError::TooManyOfMember => {
             Refusal::exhausted("too-many-fleets", error.to_string())
         }
+        FleetError::TooManyMembers => Refusal::exhausted("too-many-members", error.to_string()),
+        FleetError::Member { name, error } => members::refusal(error, &name),
         FleetError::Machine { name, error } => machines::refusal(error, &name, ""),
         FleetError::Store(error) => error.into(),
     }

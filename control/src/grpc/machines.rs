@@ -33,7 +33,9 @@ impl MachineService for Machines {
             .0
             .caller(request.metadata(), Action::SeeMachines)
             .await?;
-        let machines = caller.workspace.machines().await.map_err(Refusal::from)?;
+        let reach = caller.reach().await?;
+        let machines = caller.workspace.machines(&reach).await;
+        let machines = machines.map_err(Refusal::from)?;
         Ok(Response::new(ListEnrolledResponse {
             machines: machines.into_iter().map(on_the_wire).collect(),
         }))
@@ -130,6 +132,7 @@ fn lifetime(asked_ms: u64) -> Result<Duration, Refusal> {
 pub(super) fn on_the_wire(machine: Machine) -> EnrolledMachine {
     EnrolledMachine {
         fleets: machine.fleets,
+        fleet_ids: machine.fleet_ids.iter().map(ToString::to_string).collect(),
         id: machine.id.to_string(),
         workspace_id: machine.workspace.to_string(),
         name: machine.name,

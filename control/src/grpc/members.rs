@@ -1,20 +1,21 @@
 //! `MemberService`: who belongs to the caller's workspace.
 
-use cmdop_proto::limits::MAX_NAME;
+use cmdop_proto::limits::{MAX_FLEETS_OF_ACCOUNT, MAX_NAME};
 use cmdop_proto::token::Role;
 use cmdop_proto::v1::member_service_server::MemberService;
 use cmdop_proto::v1::{
     InviteRequest, InviteResponse, ListInvitationsRequest, ListInvitationsResponse,
     ListMembersRequest, ListMembersResponse, Member, RemoveMemberRequest, RemoveMemberResponse,
-    RevokeInvitationRequest, RevokeInvitationResponse, SetRoleRequest,
+    RevokeInvitationRequest, RevokeInvitationResponse, SetReachRequest, SetRoleRequest,
 };
 use cmdop_proto::{Refusal, text, v1};
 use tonic::{Request, Response, Status};
 
+use super::fleets;
 use crate::invitation;
 use crate::permission::{Action, may_give};
 use crate::plane::Shared;
-use crate::store::{Account, Invitation, MemberError, NewInvitation, Revoked};
+use crate::store::{self, Invitation, InviteError, MemberError, NewInvitation, Reaching, Revoked};
 
 /// Members in one answer.
 const PAGE: usize = 1000;
@@ -80,6 +81,27 @@ impl MemberService for Members {
         Ok(Response::new(RemoveMemberResponse {}))
     }
 
+    async fn set_reach(
+        &self,
+        request: Request<SetReachRequest>,
+    ) -> Result<Response<Member>, Status> {
+        let plane = &self.0;
+        let caller = plane
+            .caller(request.metadata(), Action::ManageMembers)
+            .await?;
+        let wanted = request.get_ref();
+        let (reaching, by) = (reaching(&wanted.reach)?, caller.role());
+        let may = |role| may_give(by, Some(role), Some(role));
+        let now_ms = plane.clock.now_ms();
+        let changed = caller
+            .workspace
+            .set_reach(&wanted.member, reaching, may, now_ms);
+        let changed = changed
+            .await
+            .map_err(|error| refusal(error, &wanted.member))?;
+        Ok(Response::new(on_the_wire(changed)))
+    }
+
     async fn invite(
         &self,
         request: Request<InviteRequest>,
@@ -93,6 +115,7 @@ impl MemberService for Members {
         if !may_give(caller.role(), None, Some(role)) {
             return Err(above(role.as_str()).into());
         }
+        must_fit(role, &wanted.fleets)?;
         let lifetime = invitation::lifetime(wanted.lifetime_ms)?;
         let (secret, url) = invitation::new(&plane.issuer);
         let now_ms = plane.clock.now_ms();
@@ -102,12 +125,10 @@ impl MemberService for Members {
             note: &text::shown(&wanted.note, MAX_NAME),
             invited_by: &caller.account,
             expires_at_ms: now_ms + lifetime.as_millis() as u64,
+            fleets: &wanted.fleets,
         };
         let made = caller.workspace.invite(new, now_ms).await;
-        let made = made.map_err(Refusal::from)?.ok_or_else(|| {
-            Refusal::exhausted("too-many-invitations", "too many invitations wait already")
-                .hint("revoke some: `cmdop members invitations`")
-        })?;
+        let made = made.map_err(not_invited)?;
         Ok(Response::new(InviteResponse {
             invitation: Some(invited(made)),
             url,
@@ -164,13 +185,56 @@ fn role(word: &str) -> Result<Role, Refusal> {
     })
 }
 
-fn on_the_wire(account: Account) -> Member {
+fn reaching(word: &str) -> Result<Reaching, Refusal> {
+    Reaching::parse(word).ok_or_else(|| {
+        let word = text::shown(word, MAX_NAME);
+        Refusal::invalid("bad-request", format!("`{word}` is not a reach"))
+            .hint("it is all, or fleets")
+    })
+}
+
+/// Whether somebody with that role can be kept to that many fleets.
+fn must_fit(role: Role, fleets: &[String]) -> Result<(), Refusal> {
+    if !fleets.is_empty() && role.can_govern() {
+        let wrong = format!(
+            "an {} reaches every machine of the workspace",
+            role.as_str()
+        );
+        return Err(Refusal::invalid("bad-request", wrong)
+            .hint("invite a member or a guest, or name no fleet"));
+    }
+    if fleets.len() > MAX_FLEETS_OF_ACCOUNT {
+        let wrong = format!("an account is a member of at most {MAX_FLEETS_OF_ACCOUNT} fleets");
+        return Err(Refusal::exhausted("too-many-fleets", wrong));
+    }
+    Ok(())
+}
+
+fn not_invited(error: InviteError) -> Refusal {
+    match error {
+        InviteError::TooMany => Refusal::exhausted("too-many-invitations", error.to_string())
+            .hint("revoke some: `cmdop members invitations`"),
+        InviteError::Fleet { name, error } => fleets::refusal(error, &name),
+        InviteError::Store(error) => error.into(),
+    }
+}
+
+fn on_the_wire(member: store::Member) -> Member {
+    let account = member.account;
     Member {
         id: account.id.to_string(),
         name: account.name,
+        reach: if account.role.can_govern() {
+            Reaching::All
+        } else {
+            member.reaching
+        }
+        .as_str()
+        .to_owned(),
         role: account.role.as_str().to_owned(),
         disabled: account.is_disabled,
         created_at_ms: account.created_at_ms,
+        fleets: member.fleets,
     }
 }
 
@@ -182,6 +246,7 @@ fn invited(invitation: Invitation) -> v1::Invitation {
         invited_by: invitation.invited_by,
         created_at_ms: invitation.created_at_ms,
         expires_at_ms: invitation.expires_at_ms,
+        fleets: invitation.fleets,
     }
 }
 

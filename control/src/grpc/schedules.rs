@@ -67,7 +67,8 @@ impl SchedulesService for Schedules {
             .caller(request.metadata(), Action::SeeSchedules)
             .await?;
         let after = &request.get_ref().after;
-        let found = caller.workspace.schedules_after(after).await;
+        let owner = seen_only(&caller).await?;
+        let found = caller.workspace.schedules_after(after, owner).await;
         let mut found = found.map_err(Refusal::from)?;
         let has_more = found.len() > SCHEDULE_PAGE as usize;
         found.truncate(SCHEDULE_PAGE as usize);
@@ -184,6 +185,7 @@ impl SchedulesService for Schedules {
             .await?;
         let asked = request.get_ref();
         let after = after(&asked.after)?;
+        find(&caller, &asked.schedule).await?;
         let page = caller
             .workspace
             .schedule_runs(&asked.schedule, after, asked.limit)
@@ -258,9 +260,19 @@ fn own_only(caller: &Caller<'_>) -> Option<AccountId> {
     (!caller.also_may(Action::SchedulesOfOthers)).then_some(caller.account.id)
 }
 
+/// Whose schedules the caller knows of: anybody's (nobody), or only their own, when they are kept to fleets:
+/// those of others say what is on machines that they do not reach.
+async fn seen_only(caller: &Caller<'_>) -> Result<Option<AccountId>, Refusal> {
+    Ok((!caller.reach().await?.is_all()).then_some(caller.account.id))
+}
+
 async fn find(caller: &Caller<'_>, name: &str) -> Result<Schedule, Refusal> {
     let found = caller.workspace.schedule(name).await;
-    found.map_err(|error| refusal(error, name))
+    let found = found.map_err(|error| refusal(error, name))?;
+    match seen_only(caller).await? {
+        Some(own) if found.owner != own => Err(refusal(ScheduleError::Unknown, name)),
+        _ => Ok(found),
+    }
 }
 
 async fn find_run(

@@ -44,6 +44,7 @@ fn claims() -> Claims {
         bearer: Bearer::Account,
         role: None,
         scope: None,
+        reach: cmdop_proto::Reach::All,
         sid: None,
         name: "somebody".into(),
     }

@@ -167,6 +167,7 @@ impl Workspace<'_> {
             public_key: new.public_key,
             enrolled_at_ms: now_ms,
             fleets: Vec::new(),
+            fleet_ids: Vec::new(),
         };
         (machine, new.agent_version)
     }

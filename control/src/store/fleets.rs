@@ -1,15 +1,19 @@
 //! Fleets: named sets of machines. Relays hear of a machine whose fleets change.
 
+use cmdop_proto::Reach;
+use cmdop_proto::limits::{MAX_FLEETS_OF_ACCOUNT, MAX_FLEETS_OF_MACHINE};
+
 use super::audit::Event;
 use super::machines::MachineError;
+use super::members::MemberError;
 use super::query::{FromRow, Row, query};
 use super::{Error, Transaction, Workspace, changes};
 
 /// Fleets of one workspace.
 const MAX_FLEETS: i64 = 1000;
 
-/// Fleets that one machine is in: relays look at no more.
-const MAX_OF_MACHINE: i64 = 16;
+/// What the audit log calls it.
+const MACHINE_REMOVED: &str = "fleet-machine-removed";
 
 /// One fleet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +24,8 @@ pub struct Fleet {
     pub name: String,
     /// Machines in it.
     pub machine_count: u64,
+    /// Accounts that are members of it.
+    pub member_count: u64,
     /// When it was made.
     pub created_at_ms: u64,
 }
@@ -37,8 +43,22 @@ pub enum FleetError {
     #[error("a workspace has at most {MAX_FLEETS} fleets")]
     TooMany,
     /// A machine is in as many as it may be.
-    #[error("a machine is in at most {MAX_OF_MACHINE} fleets")]
+    #[error("a machine is in at most {MAX_FLEETS_OF_MACHINE} fleets")]
     TooManyOfMachine,
+    /// An account is a member of as many as it may be.
+    #[error("an account is a member of at most {MAX_FLEETS_OF_ACCOUNT} fleets")]
+    TooManyOfMember,
+    /// It has as many members as it may.
+    #[error("a fleet has at most 1000 members")]
+    TooManyMembers,
+    /// One of the members.
+    #[error("{error}")]
+    Member {
+        /// Its name, as it was given.
+        name: String,
+        /// What is wrong with it.
+        error: MemberError,
+    },
     /// One of the machines.
     #[error("{error}")]
     Machine {
@@ -67,6 +87,7 @@ impl FromRow for Fleet {
             id: row.get("id")?,
             name: row.get("name")?,
             machine_count: row.count("machine_count")?,
+            member_count: row.count("member_count")?,
             created_at_ms: row.count("created_at_ms")?,
         })
     }
@@ -77,21 +98,27 @@ macro_rules! fleets_where {
         concat!(
             "SELECT id, name, created_at_ms, (SELECT COUNT(*) FROM fleet_machines \
              WHERE fleet_machines.workspace_id = fleets.workspace_id \
-             AND fleet_machines.fleet_id = fleets.id) AS machine_count FROM fleets ",
+             AND fleet_machines.fleet_id = fleets.id) AS machine_count, \
+             (SELECT COUNT(*) FROM fleet_members \
+             WHERE fleet_members.workspace_id = fleets.workspace_id \
+             AND fleet_members.fleet_id = fleets.id) AS member_count FROM fleets ",
             $condition
         )
     };
 }
 
 impl Workspace<'_> {
-    /// All fleets, by name.
-    pub async fn fleets(&self) -> Result<Vec<Fleet>, Error> {
-        Ok(
-            query(fleets_where!("WHERE workspace_id = $1 ORDER BY name_key"))
-                .bind(self.id.to_string())
-                .fetch_all(&mut self.read().await?)
-                .await?,
-        )
+    /// All fleets that somebody with this reach knows of, by name.
+    pub async fn fleets(&self, reach: &Reach) -> Result<Vec<Fleet>, Error> {
+        let mut all: Vec<Fleet> = query(fleets_where!("WHERE workspace_id = $1 ORDER BY name_key"))
+            .bind(self.id.to_string())
+            .fetch_all(&mut self.read().await?)
+            .await?;
+        if let Reach::Fleets(own) = reach {
+            let own: Vec<_> = own.iter().map(ToString::to_string).collect();
+            all.retain(|fleet| own.contains(&fleet.id));
+        }
+        Ok(all)
     }
 
     /// Makes an empty one.
@@ -108,6 +135,7 @@ impl Workspace<'_> {
             id: uuid::Uuid::now_v7().to_string(),
             name: name.to_owned(),
             machine_count: 0,
+            member_count: 0,
             created_at_ms: now_ms,
         };
         query(
@@ -151,11 +179,12 @@ impl Workspace<'_> {
         Ok(found)
     }
 
-    /// Forgets the fleet; its machines stay.
+    /// Forgets the fleet; its machines and members stay, and the members reach its machines no more.
     pub async fn remove_fleet(&self, fleet: &str, now_ms: u64) -> Result<(), FleetError> {
         let mut tx = self.write().await?;
         let found = self.find_fleet(&mut tx, fleet).await?;
         self.tell_of_machines(&mut tx, &found.id, now_ms).await?;
+        self.revoke_members_of(&mut tx, &found.id, now_ms).await?;
         query("DELETE FROM fleets WHERE workspace_id = $1 AND id = $2")
             .bind(self.id.to_string())
             .bind(&found.id)
@@ -188,7 +217,7 @@ impl Workspace<'_> {
     ) -> Result<Fleet, FleetError> {
         let statement = "DELETE FROM fleet_machines \
                          WHERE workspace_id = $1 AND fleet_id = $2 AND machine_id = $3";
-        let how = (statement, "fleet-machine-removed");
+        let how = (statement, MACHINE_REMOVED);
         self.change_fleet(fleet, machines, how, now_ms).await
     }
 
@@ -223,6 +252,9 @@ impl Workspace<'_> {
             self.record(&mut tx, event, now_ms).await?;
         }
         let changed = self.find_fleet(&mut tx, &found.id).await?;
+        if action == MACHINE_REMOVED && changed.machine_count < found.machine_count {
+            self.revoke_members_of(&mut tx, &found.id, now_ms).await?;
+        }
         self.store.commit(tx).await?;
         Ok(changed)
     }
@@ -235,7 +267,7 @@ impl Workspace<'_> {
         .bind(machine)
         .fetch_one(tx)
         .await?;
-        if fleets > MAX_OF_MACHINE {
+        if fleets > MAX_FLEETS_OF_MACHINE as i64 {
             return Err(FleetError::TooManyOfMachine);
         }
         Ok(())
@@ -261,7 +293,11 @@ impl Workspace<'_> {
         Ok(())
     }
 
-    async fn find_fleet(&self, tx: &mut Transaction, fleet: &str) -> Result<Fleet, FleetError> {
+    pub(super) async fn find_fleet(
+        &self,
+        tx: &mut Transaction,
+        fleet: &str,
+    ) -> Result<Fleet, FleetError> {
         let found: Option<Fleet> = query(fleets_where!(
             "WHERE workspace_id = $1 AND (id = $2 OR name_key = $2) \
              ORDER BY CASE WHEN id = $2 THEN 0 ELSE 1 END LIMIT 1"

@@ -5,6 +5,7 @@ use cmdop_proto::token::Role;
 
 use super::accounts::{Account, AddAccountError};
 use super::audit::Event;
+use super::fleets::FleetError;
 use super::query::{FromRow, Row, query};
 use super::{Error, Transaction, Workspace};
 
@@ -26,6 +27,8 @@ pub struct Invitation {
     pub created_at_ms: u64,
     /// Void from then on.
     pub expires_at_ms: u64,
+    /// The fleets that who uses it is a member of, by name.
+    pub fleets: Vec<String>,
 }
 
 /// One that is to be made.
@@ -41,6 +44,47 @@ pub struct NewInvitation<'a> {
     pub invited_by: &'a Account,
     /// Void from then on.
     pub expires_at_ms: u64,
+    /// Names or ids of the fleets that who uses it is kept to; none: to nothing.
+    pub fleets: &'a [String],
+}
+
+/// Why none was made.
+#[derive(Debug, thiserror::Error)]
+pub enum InviteError {
+    /// Too many wait already.
+    #[error("too many invitations wait already")]
+    TooMany,
+    /// One of the fleets.
+    #[error("{error}")]
+    Fleet {
+        /// Its name, as it was given.
+        name: String,
+        /// What is wrong with it.
+        error: FleetError,
+    },
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] Error),
+}
+
+impl From<sqlx::Error> for InviteError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+/// An invitation's columns; what follows says which invitations. The names of fleets hold no comma.
+macro_rules! invitations_where {
+    ($condition:literal) => {
+        concat!(
+            "SELECT id, role, note, invited_by, created_at_ms, expires_at_ms, \
+             (SELECT string_agg(fleets.name, ',' ORDER BY fleets.name_key) \
+             FROM invitation_fleets JOIN fleets ON fleets.workspace_id = invitation_fleets.workspace_id \
+             AND fleets.id = invitation_fleets.fleet_id \
+             WHERE invitation_fleets.invitation_id = invitations.id) AS fleets FROM invitations ",
+            $condition
+        )
+    };
 }
 
 /// Why nobody joined.
@@ -79,17 +123,23 @@ impl FromRow for Invitation {
             invited_by: row.get("invited_by")?,
             created_at_ms: row.count("created_at_ms")?,
             expires_at_ms: row.count("expires_at_ms")?,
+            fleets: row
+                .get::<Option<String>>("fleets")?
+                .iter()
+                .flat_map(|names| names.split(','))
+                .map(str::to_owned)
+                .collect(),
         })
     }
 }
 
 impl Workspace<'_> {
-    /// Makes one; nothing if too many wait already.
+    /// Makes one.
     pub async fn invite(
         &self,
         new: NewInvitation<'_>,
         now_ms: u64,
-    ) -> Result<Option<Invitation>, Error> {
+    ) -> Result<Invitation, InviteError> {
         let mut tx = self.write().await?;
         let waiting: i64 = query(
             "SELECT COUNT(*) FROM invitations WHERE workspace_id = $1 AND expires_at_ms > $2",
@@ -99,20 +149,21 @@ impl Workspace<'_> {
         .fetch_one(&mut tx)
         .await?;
         if waiting >= MAX_WAITING {
-            return Ok(None);
+            return Err(InviteError::TooMany);
         }
-        let invitation = Invitation {
+        let mut invitation = Invitation {
             id: uuid::Uuid::now_v7().to_string(),
             role: new.role,
             note: new.note.to_owned(),
             invited_by: new.invited_by.name.clone(),
             created_at_ms: now_ms,
             expires_at_ms: new.expires_at_ms,
+            fleets: Vec::new(),
         };
         query(
             "INSERT INTO invitations (id, workspace_id, hash, role, note, invited_by, \
-             invited_by_id, created_at_ms, expires_at_ms) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+             invited_by_id, created_at_ms, expires_at_ms, is_confined) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
         )
         .bind(&invitation.id)
         .bind(self.id.to_string())
@@ -123,22 +174,58 @@ impl Workspace<'_> {
         .bind(new.invited_by.id.to_string())
         .bind(now_ms as i64)
         .bind(new.expires_at_ms as i64)
+        .bind(i64::from(!new.fleets.is_empty()))
         .execute(&mut tx)
         .await?;
-        let event = Event::new("member-invited", &invitation.id)
+        invitation.fleets = self
+            .invite_into(&mut tx, &invitation.id, new.fleets)
+            .await?;
+        let mut event = Event::new("member-invited", &invitation.id)
             .detail("role", new.role.as_str())
             .detail("note", new.note);
+        if !invitation.fleets.is_empty() {
+            event = event.detail("fleets", invitation.fleets.join(","));
+        }
         self.record(&mut tx, event, now_ms).await?;
         tx.commit().await?;
-        Ok(Some(invitation))
+        Ok(invitation)
+    }
+
+    /// The names of the fleets, which the invitation is for from now on.
+    async fn invite_into(
+        &self,
+        tx: &mut Transaction,
+        invitation: &str,
+        fleets: &[String],
+    ) -> Result<Vec<String>, InviteError> {
+        let mut names = Vec::new();
+        for name in fleets {
+            let fleet = self.find_fleet(tx, name).await;
+            let fleet = fleet.map_err(|error| InviteError::Fleet {
+                name: name.clone(),
+                error,
+            })?;
+            query(
+                "INSERT INTO invitation_fleets (workspace_id, invitation_id, fleet_id) \
+                 VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+            )
+            .bind(self.id.to_string())
+            .bind(invitation)
+            .bind(&fleet.id)
+            .execute(tx)
+            .await?;
+            names.push(fleet.name);
+        }
+        names.sort();
+        names.dedup();
+        Ok(names)
     }
 
     /// Those that can still be used, the oldest first.
     pub async fn invitations(&self, now_ms: u64) -> Result<Vec<Invitation>, Error> {
-        Ok(query(
-            "SELECT id, role, note, invited_by, created_at_ms, expires_at_ms FROM invitations \
-             WHERE workspace_id = $1 AND expires_at_ms > $2 ORDER BY created_at_ms, id",
-        )
+        Ok(query(invitations_where!(
+            "WHERE workspace_id = $1 AND expires_at_ms > $2 ORDER BY created_at_ms, id"
+        ))
         .bind(self.id.to_string())
         .bind(now_ms as i64)
         .fetch_all(&mut self.read().await?)
@@ -147,14 +234,21 @@ impl Workspace<'_> {
 
     /// The one with this secret, used or not.
     pub async fn invitation(&self, hash: &str) -> Result<Option<Invitation>, Error> {
-        Ok(query(
-            "SELECT id, role, note, invited_by, created_at_ms, expires_at_ms FROM invitations \
-             WHERE workspace_id = $1 AND hash = $2",
+        self.invitation_in(&mut self.read().await?, hash).await
+    }
+
+    async fn invitation_in(
+        &self,
+        tx: &mut Transaction,
+        hash: &str,
+    ) -> Result<Option<Invitation>, Error> {
+        Ok(
+            query(invitations_where!("WHERE workspace_id = $1 AND hash = $2"))
+                .bind(self.id.to_string())
+                .bind(hash)
+                .fetch_optional(tx)
+                .await?,
         )
-        .bind(self.id.to_string())
-        .bind(hash)
-        .fetch_optional(&mut self.read().await?)
-        .await?)
     }
 
     /// Takes one back, unless its role is above what `may` allows. False if there is none.
@@ -221,14 +315,7 @@ impl Workspace<'_> {
     ) -> Result<AccountId, AcceptError> {
         let mut tx = self.write().await?;
         let inviter = self.inviter(&mut tx, hash).await?;
-        let invitation: Option<Invitation> = query(
-            "DELETE FROM invitations WHERE workspace_id = $1 AND hash = $2 \
-             RETURNING id, role, note, invited_by, created_at_ms, expires_at_ms",
-        )
-        .bind(self.id.to_string())
-        .bind(hash)
-        .fetch_optional(&mut tx)
-        .await?;
+        let invitation = self.invitation_in(&mut tx, hash).await?;
         let invitation = invitation.ok_or(AcceptError::Unknown)?;
         if now_ms >= invitation.expires_at_ms {
             return Err(AcceptError::Expired);
@@ -239,6 +326,9 @@ impl Workspace<'_> {
         let account = self
             .insert_account(&mut tx, name, invitation.role, now_ms)
             .await?;
+        if !self.use_up(&mut tx, &invitation, account).await? {
+            return Err(AcceptError::Unknown);
+        }
         query("UPDATE accounts SET password_hash = $3 WHERE workspace_id = $1 AND id = $2")
             .bind(self.id.to_string())
             .bind(account.to_string())
@@ -251,6 +341,35 @@ impl Workspace<'_> {
         self.record(&mut tx, event, now_ms).await?;
         self.store.commit(tx).await?;
         Ok(account)
+    }
+
+    /// Who joined has what the invitation gives; and it is gone. False: somebody else used it meanwhile.
+    async fn use_up(
+        &self,
+        tx: &mut Transaction,
+        invitation: &Invitation,
+        account: AccountId,
+    ) -> Result<bool, Error> {
+        for statement in [
+            "UPDATE accounts SET is_confined = COALESCE((SELECT i.is_confined FROM invitations i \
+             WHERE i.workspace_id = $1 AND i.id = $2), 1) WHERE workspace_id = $1 AND id = $3",
+            "INSERT INTO fleet_members (workspace_id, fleet_id, account_id) \
+             SELECT workspace_id, fleet_id, $3 FROM invitation_fleets \
+             WHERE workspace_id = $1 AND invitation_id = $2",
+        ] {
+            query(statement)
+                .bind(self.id.to_string())
+                .bind(&invitation.id)
+                .bind(account.to_string())
+                .execute(tx)
+                .await?;
+        }
+        let gone = query("DELETE FROM invitations WHERE workspace_id = $1 AND id = $2")
+            .bind(self.id.to_string())
+            .bind(&invitation.id)
+            .execute(tx)
+            .await?;
+        Ok(gone == 1)
     }
 
     /// The role of the one who made the invitation with this secret; nothing if they are gone or disabled.
@@ -296,8 +415,9 @@ mod tests {
                     note: "",
                     invited_by: &ada,
                     expires_at_ms: NOW + 1000,
+                    fleets: &[],
                 };
-                here.invite(new, NOW).await.unwrap().unwrap();
+                here.invite(new, NOW).await.unwrap();
             };
             let may = |by: Role, to: Role| to <= by;
             invite("above", Role::Admin).await;

@@ -6,7 +6,7 @@ use super::audit::Event;
 use super::query::{FromRow, Row, query};
 use super::revocations::{Claim, revoke_for_good};
 use super::{Error, Transaction, Workspace, changes, id};
-use cmdop_proto::{MachineId, WorkspaceId};
+use cmdop_proto::{FleetId, MachineId, Reach, WorkspaceId};
 
 /// One machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +29,8 @@ pub struct Machine {
     pub enrolled_at_ms: u64,
     /// The fleets that it is in, by name.
     pub fleets: Vec<String>,
+    /// Their ids, in the same order.
+    pub fleet_ids: Vec<FleetId>,
 }
 
 /// Why a machine was not changed.
@@ -60,6 +62,8 @@ impl From<sqlx::Error> for MachineError {
 impl FromRow for Machine {
     fn from_row(row: &Row) -> Result<Self, sqlx::Error> {
         let unreadable = |what| sqlx::Error::Decode(Box::new(Error::Unreadable { what }));
+        let fleets = row.get::<Option<String>>("fleets")?.unwrap_or_default();
+        let (fleet_ids, fleets) = read_fleets(&fleets).ok_or_else(|| unreadable("fleet"))?;
         Ok(Self {
             id: id(&row.get::<String>("id")?).map_err(|_| unreadable("machine id"))?,
             workspace: id(&row.get::<String>("workspace_id")?)
@@ -71,14 +75,21 @@ impl FromRow for Machine {
             arch: row.get("arch")?,
             public_key: row.get("public_key")?,
             enrolled_at_ms: row.count("enrolled_at_ms")?,
-            fleets: row
-                .get::<Option<String>>("fleets")?
-                .iter()
-                .flat_map(|names| names.split(','))
-                .map(str::to_owned)
-                .collect(),
+            fleets,
+            fleet_ids,
         })
     }
+}
+
+/// The ids and names of fleets, `id=name,id=name…`.
+fn read_fleets(text: &str) -> Option<(Vec<FleetId>, Vec<String>)> {
+    let each = text.split(',').filter(|fleet| !fleet.is_empty());
+    let read = each.map(|fleet| {
+        let (id, name) = fleet.split_once('=')?;
+        Some((id.parse::<FleetId>().ok()?, name.to_owned()))
+    });
+    let read: Option<Vec<_>> = read.collect();
+    Some(read?.into_iter().unzip())
 }
 
 /// A machine's columns; what follows says which machines. The names of fleets hold no comma.
@@ -86,7 +97,7 @@ macro_rules! machines_where {
     ($condition:literal) => {
         concat!(
             "SELECT id, workspace_id, name, labels, os, arch, public_key, enrolled_at_ms, \
-             (SELECT string_agg(fleets.name, ',' ORDER BY fleets.name_key) \
+             (SELECT string_agg(fleets.id || '=' || fleets.name, ',' ORDER BY fleets.name_key) \
              FROM fleet_machines JOIN fleets ON fleets.workspace_id = fleet_machines.workspace_id \
              AND fleets.id = fleet_machines.fleet_id \
              WHERE fleet_machines.workspace_id = machines.workspace_id \
@@ -103,14 +114,23 @@ pub(super) fn labels_text(labels: &BTreeMap<String, String>) -> String {
 }
 
 impl Workspace<'_> {
-    /// All machines, by name.
-    pub async fn machines(&self) -> Result<Vec<Machine>, Error> {
-        Ok(
+    /// All machines that somebody with this reach knows of, by name.
+    pub async fn machines(&self, reach: &Reach) -> Result<Vec<Machine>, Error> {
+        self.machines_in(&mut self.read().await?, reach).await
+    }
+
+    pub(super) async fn machines_in(
+        &self,
+        tx: &mut Transaction,
+        reach: &Reach,
+    ) -> Result<Vec<Machine>, Error> {
+        let mut all: Vec<Machine> =
             query(machines_where!("WHERE workspace_id = $1 ORDER BY name_key"))
                 .bind(self.id.to_string())
-                .fetch_all(&mut self.read().await?)
-                .await?,
-        )
+                .fetch_all(tx)
+                .await?;
+        all.retain(|machine| reach.includes(&machine.fleet_ids));
+        Ok(all)
     }
 
     /// The machine with this id.

@@ -1,13 +1,56 @@
-//! Members: the accounts of a workspace as those see them who manage them.
+//! Members: the accounts of a workspace as those see them who manage them. (Which machines they reach:
+//! `fleet_members`.)
 
 use cmdop_proto::AccountId;
 use cmdop_proto::token::Role;
 
 use super::accounts::Account;
 use super::audit::Event;
-use super::query::query;
+use super::fleet_members::Reaching;
+use super::query::{FromRow, Row, query};
 use super::revocations::{Claim, revoke_for_good, revoke_so_far};
 use super::{Error, Transaction, Workspace};
+
+/// One of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// The account.
+    pub account: Account,
+    /// Which machines it reaches, unless its role reaches all.
+    pub reaching: Reaching,
+    /// The fleets that it is a member of, by name.
+    pub fleets: Vec<String>,
+}
+
+impl FromRow for Member {
+    fn from_row(row: &Row) -> Result<Self, sqlx::Error> {
+        let fleets = row.get::<Option<String>>("fleets")?.unwrap_or_default();
+        let names = fleets.split(',').filter(|name| !name.is_empty());
+        Ok(Self {
+            account: Account::from_row(row)?,
+            reaching: match row.get::<i64>("is_confined")? {
+                0 => Reaching::All,
+                _ => Reaching::Fleets,
+            },
+            fleets: names.map(str::to_owned).collect(),
+        })
+    }
+}
+
+/// A member's columns; what follows says which members. The names of fleets hold no comma.
+macro_rules! members_where {
+    ($condition:literal) => {
+        concat!(
+            "SELECT id, name, role, created_at_ms, disabled_at_ms, password_hash, is_confined, \
+             (SELECT string_agg(fleets.name, ',' ORDER BY fleets.name_key) \
+             FROM fleet_members JOIN fleets ON fleets.workspace_id = fleet_members.workspace_id \
+             AND fleets.id = fleet_members.fleet_id \
+             WHERE fleet_members.workspace_id = accounts.workspace_id \
+             AND fleet_members.account_id = accounts.id) AS fleets FROM accounts ",
+            $condition
+        )
+    };
+}
 
 /// Why a member was not changed.
 #[derive(Debug, thiserror::Error)]
@@ -34,11 +77,10 @@ impl From<sqlx::Error> for MemberError {
 
 impl Workspace<'_> {
     /// The accounts whose names come after `after`, by name; at most `limit`.
-    pub async fn members_after(&self, after: &str, limit: u32) -> Result<Vec<Account>, Error> {
-        Ok(query(
-            "SELECT id, name, role, created_at_ms, disabled_at_ms, password_hash \
-             FROM accounts WHERE workspace_id = $1 AND name_key > $2 ORDER BY name_key LIMIT $3",
-        )
+    pub async fn members_after(&self, after: &str, limit: u32) -> Result<Vec<Member>, Error> {
+        Ok(query(members_where!(
+            "WHERE workspace_id = $1 AND name_key > $2 ORDER BY name_key LIMIT $3"
+        ))
         .bind(self.id.to_string())
         .bind(after.to_lowercase())
         .bind(i64::from(limit))
@@ -54,11 +96,12 @@ impl Workspace<'_> {
         role: Role,
         may: impl Fn(Role, Option<Role>) -> bool + Send + Sync,
         now_ms: u64,
-    ) -> Result<Account, MemberError> {
+    ) -> Result<Member, MemberError> {
         let mut tx = self.write().await?;
-        let mut found = self.changeable(&mut tx, member, Some(role), may).await?;
+        let mut member = self.changeable(&mut tx, member, Some(role), may).await?;
+        let found = &mut member.account;
         if found.role == role {
-            return Ok(found);
+            return Ok(member);
         }
         query("UPDATE accounts SET role = $3 WHERE workspace_id = $1 AND id = $2")
             .bind(self.id.to_string())
@@ -76,7 +119,7 @@ impl Workspace<'_> {
         self.record(&mut tx, event, now_ms).await?;
         self.store.commit(tx).await?;
         found.role = role;
-        Ok(found)
+        Ok(member)
     }
 
     /// Forgets the member of that name or id, with logins, keys and invitations, if `may` allows it.
@@ -87,7 +130,7 @@ impl Workspace<'_> {
         now_ms: u64,
     ) -> Result<(), MemberError> {
         let mut tx = self.write().await?;
-        let found = self.changeable(&mut tx, member, None, may).await?;
+        let found = self.changeable(&mut tx, member, None, may).await?.account;
         let account = found.id.to_string();
         for statement in [
             "DELETE FROM refresh_tokens WHERE workspace_id = $1 AND login_id IN \
@@ -121,9 +164,10 @@ impl Workspace<'_> {
         member: &str,
         to: Option<Role>,
         may: impl Fn(Role, Option<Role>) -> bool,
-    ) -> Result<Account, MemberError> {
-        let found = self.member(tx, member).await?;
-        let found = found.ok_or(MemberError::Unknown)?;
+    ) -> Result<Member, MemberError> {
+        let member = self.member(tx, member).await?;
+        let member = member.ok_or(MemberError::Unknown)?;
+        let found = &member.account;
         if !may(found.role, to) {
             return Err(MemberError::Above);
         }
@@ -131,15 +175,18 @@ impl Workspace<'_> {
         if found.role == Role::Owner && !stays_owner && !self.has_other_owner(tx, found.id).await? {
             return Err(MemberError::LastOwner);
         }
-        Ok(found)
+        Ok(member)
     }
 
-    async fn member(&self, tx: &mut Transaction, member: &str) -> Result<Option<Account>, Error> {
-        Ok(query(
-            "SELECT id, name, role, created_at_ms, disabled_at_ms, password_hash \
-             FROM accounts WHERE workspace_id = $1 AND (id = $2 OR name_key = $2) \
-             ORDER BY CASE WHEN id = $2 THEN 0 ELSE 1 END LIMIT 1",
-        )
+    pub(super) async fn member(
+        &self,
+        tx: &mut Transaction,
+        member: &str,
+    ) -> Result<Option<Member>, Error> {
+        Ok(query(members_where!(
+            "WHERE workspace_id = $1 AND (id = $2 OR name_key = $2) \
+             ORDER BY CASE WHEN id = $2 THEN 0 ELSE 1 END LIMIT 1"
+        ))
         .bind(self.id.to_string())
         .bind(member.to_lowercase())
         .fetch_optional(tx)

@@ -7,7 +7,6 @@ use cmdop_proto::token::Role;
 use cmdop_proto::{RunId, WorkspaceId};
 
 use super::audit::{Event, Outcome};
-use super::machines::Machine;
 use super::query::query;
 use super::revocations::revoked_until_ms;
 use super::schedule_runs::RunState;
@@ -191,35 +190,24 @@ impl Workspace<'_> {
         judge: &dyn Judge,
         now_ms: u64,
     ) -> Result<Option<Vec<Target>>, Error> {
-        let refusal = match self.owner_of(tx, schedule, now_ms).await? {
-            Err(why) => Some(why.to_owned()),
-            Ok(standing) if judge.may(standing.role) => None,
-            Ok(standing) => Some(format!(
+        let allowed = match self.owner_of(tx, schedule, now_ms).await? {
+            Err(why) => Err(why.to_owned()),
+            Ok(standing) if judge.may(standing.role) => Ok(standing.reach),
+            Ok(standing) => Err(format!(
                 "{} is {} and may not run programs",
                 schedule.owner_name,
                 standing.role.as_str()
             )),
         };
-        if let Some(why) = refusal {
-            self.end_run(tx, claim, RunState::Refused, &why, now_ms)
-                .await?;
-            if judge.is_recorded(schedule) {
-                let event = Event::new("schedule-refused", &schedule.name)
-                    .outcome(Outcome::Denied)
-                    .detail("id", schedule.id.to_string())
-                    .detail("run", claim.run.to_string())
-                    .detail("owner", &schedule.owner_name)
-                    .detail("reason", &why);
-                self.record(tx, event, now_ms).await?;
+        let reach = match allowed {
+            Ok(reach) => reach,
+            Err(why) => {
+                self.refuse_run(tx, (claim, schedule), judge, &why, now_ms)
+                    .await?;
+                return Ok(None);
             }
-            return Ok(None);
-        }
-        let machines: Vec<Machine> = query(super::machines::machines_where!(
-            "WHERE workspace_id = $1 ORDER BY name_key"
-        ))
-        .bind(self.id.to_string())
-        .fetch_all(tx)
-        .await?;
+        };
+        let machines = self.machines_in(tx, &reach).await?;
         let targets = select(&schedule.spec, &machines);
         if targets.is_empty() {
             let why = "no machine matches";
@@ -231,6 +219,29 @@ impl Workspace<'_> {
             self.insert_target(tx, claim, target).await?;
         }
         Ok(Some(targets))
+    }
+
+    /// Ends a run that its owner may not have.
+    async fn refuse_run(
+        &self,
+        tx: &mut Transaction,
+        (claim, schedule): (&Claim, &Schedule),
+        judge: &dyn Judge,
+        why: &str,
+        now_ms: u64,
+    ) -> Result<(), Error> {
+        self.end_run(tx, claim, RunState::Refused, why, now_ms)
+            .await?;
+        if !judge.is_recorded(schedule) {
+            return Ok(());
+        }
+        let event = Event::new("schedule-refused", &schedule.name)
+            .outcome(Outcome::Denied)
+            .detail("id", schedule.id.to_string())
+            .detail("run", claim.run.to_string())
+            .detail("owner", &schedule.owner_name)
+            .detail("reason", why);
+        self.record(tx, event, now_ms).await
     }
 
     /// How the owner of a schedule stands now; or why nothing is to be run for them.
@@ -262,6 +273,7 @@ impl Workspace<'_> {
         }
         Ok(Ok(Standing {
             role: account.role,
+            reach: self.reach_in(tx, account.id, account.role).await?,
             revoked_until_ms: revoked_until_ms(tx, &account.id.to_string()).await?,
         }))
     }

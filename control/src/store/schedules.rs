@@ -234,14 +234,21 @@ impl Workspace<'_> {
         Ok(())
     }
 
-    /// Those whose names come after `after`, by name; one more than a page tells whether there are others.
-    pub async fn schedules_after(&self, after: &str) -> Result<Vec<Schedule>, Error> {
+    /// Those whose names come after `after`, of `owner` or (nobody) of all, by name; one more than a page tells
+    /// whether there are others.
+    pub async fn schedules_after(
+        &self,
+        after: &str,
+        owner: Option<AccountId>,
+    ) -> Result<Vec<Schedule>, Error> {
         Ok(query(schedules_where!(
-            "WHERE workspace_id = $1 AND name_key > $2 ORDER BY name_key LIMIT $3"
+            "WHERE workspace_id = $1 AND name_key > $2 AND ($4 = '' OR owner_id = $4) \
+             ORDER BY name_key LIMIT $3"
         ))
         .bind(self.id.to_string())
         .bind(after.to_lowercase())
         .bind(i64::from(SCHEDULE_PAGE) + 1)
+        .bind(owner.map(|owner| owner.to_string()).unwrap_or_default())
         .fetch_all(&mut self.read().await?)
         .await?)
     }

@@ -1,6 +1,8 @@
 //! The catalogue of sessions: what relays reported, by state, and the steps that led there.
 
-use cmdop_proto::{limits, text, v1};
+use std::ops::RangeInclusive;
+
+use cmdop_proto::{Reach, limits, text, v1};
 use prost::Message as _;
 
 use super::query::{FromRow, Query, Row, Value, assembled, query};
@@ -35,6 +37,8 @@ pub struct SessionFilter {
     pub since_ms: u64,
     /// Made before; 0: no end.
     pub until_ms: u64,
+    /// On which machines, as they are now.
+    pub reach: Reach,
 }
 
 /// Where a page begins: after this session, in the order of the listing.
@@ -196,14 +200,22 @@ impl Workspace<'_> {
         Ok(())
     }
 
-    /// Whether a relay ever reported it.
-    pub async fn has_session(&self, id: cmdop_proto::SessionId) -> Result<bool, Error> {
-        let found: i64 = query("SELECT COUNT(*) FROM sessions WHERE workspace_id = $1 AND id = $2")
-            .bind(self.id.to_string())
-            .bind(id.to_string())
-            .fetch_one(&mut self.read().await?)
-            .await?;
-        Ok(found == 1)
+    /// Whether a relay ever reported it, on a machine within `reach`.
+    pub async fn has_session(
+        &self,
+        session: cmdop_proto::SessionId,
+        reach: &Reach,
+    ) -> Result<bool, Error> {
+        let machine: Option<String> =
+            query("SELECT machine_id FROM sessions WHERE workspace_id = $1 AND id = $2")
+                .bind(self.id.to_string())
+                .bind(session.to_string())
+                .fetch_optional(&mut self.read().await?)
+                .await?;
+        match machine {
+            Some(machine) => self.is_reached(reach, id(&machine)?).await,
+            None => Ok(false),
+        }
     }
 
     /// A page of the catalogue, the newest first, and where the next one begins.
@@ -273,6 +285,11 @@ impl Workspace<'_> {
             conditions.push_str(" AND ");
             conditions.push_str(&condition.replace('$', &place));
         }
+        if let Reach::Fleets(fleets) = &filter.reach {
+            let first = values.len() + 1;
+            values.extend(fleets.iter().map(|fleet| fleet.to_string().into()));
+            conditions.push_str(&on_machines_of(first..=values.len()));
+        }
         if let Some(after) = after {
             let ms = after.created_at_ms.min(i64::MAX as u64) as i64;
             values.extend([ms.into(), after.id.as_str().into()]);
@@ -288,11 +305,15 @@ impl Workspace<'_> {
         values.into_iter().fold(statement, Query::bind)
     }
 
-    /// One session with the steps of its life.
+    /// One session with the steps of its life, if it is on a machine within `reach`.
     pub async fn session(
         &self,
         id: cmdop_proto::SessionId,
+        reach: &Reach,
     ) -> Result<Option<(v1::Session, Vec<v1::SessionStep>)>, Error> {
+        if !self.has_session(id, reach).await? {
+            return Ok(None);
+        }
         let mut tx = self.read().await?;
         let found: Option<Kept> = query(
             "SELECT id, created_at_ms, record FROM sessions WHERE workspace_id = $1 AND id = $2",
@@ -318,6 +339,19 @@ impl Workspace<'_> {
             steps.into_iter().map(|step| step.0).collect(),
         )))
     }
+}
+
+/// The condition that a session is on a machine of one of the fleets at these places.
+fn on_machines_of(places: RangeInclusive<usize>) -> String {
+    if places.is_empty() {
+        return " AND 1 = 0".to_owned();
+    }
+    let places: Vec<_> = places.map(|place| format!("${place}")).collect();
+    format!(
+        " AND machine_id IN (SELECT machine_id FROM fleet_machines \
+         WHERE fleet_machines.workspace_id = $1 AND fleet_id IN ({}))",
+        places.join(", ")
+    )
 }
 
 /// When it ended, as its column has it.

@@ -2,17 +2,19 @@
 //! they read apart, or before, a change in between would be missing from a token that outlives it.
 
 use cmdop_proto::token::Role;
-use cmdop_proto::{AccountId, LoginId};
+use cmdop_proto::{AccountId, LoginId, Reach};
 
 use super::query::query;
 use super::revocations::revoked_until_ms;
 use super::{Error, Workspace};
 
 /// An account that may have a token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Standing {
     /// What it may do.
     pub role: Role,
+    /// Which machines it reaches.
+    pub reach: Reach,
     /// Its tokens that were issued until then are void; 0: none are.
     pub revoked_until_ms: u64,
 }
@@ -62,6 +64,7 @@ impl Workspace<'_> {
         }
         Ok(Some(Standing {
             role: found.role,
+            reach: self.reach_in(&mut tx, account, found.role).await?,
             revoked_until_ms: revoked_until_ms(&mut tx, &account.to_string()).await?,
         }))
     }
@@ -99,6 +102,7 @@ mod tests {
             bearer: Bearer::Account,
             role: None,
             scope: None,
+            reach: Reach::All,
             sid: Some(login),
             name: String::new(),
         }

@@ -157,6 +157,30 @@ pub fn all() -> Vec<Call> {
             }
         ),
         call!(
+            "FleetAdminService/AddMembers",
+            Admin,
+            true,
+            Fleets::add_members,
+            |t| {
+                FleetMembersRequest {
+                    fleet: t.fleet.clone(),
+                    members: vec![t.member.clone()],
+                }
+            }
+        ),
+        call!(
+            "FleetAdminService/RemoveMembers",
+            Admin,
+            true,
+            Fleets::remove_members,
+            |t| {
+                FleetMembersRequest {
+                    fleet: t.fleet.clone(),
+                    members: vec![t.member.clone()],
+                }
+            }
+        ),
+        call!(
             "FleetAdminService/Rename",
             Admin,
             true,
@@ -195,6 +219,16 @@ pub fn all() -> Vec<Call> {
             |t| SetRoleRequest {
                 member: t.member.clone(),
                 role: "guest".into(),
+            }
+        ),
+        call!(
+            "MemberService/SetReach",
+            Admin,
+            true,
+            Members::set_reach,
+            |t| SetReachRequest {
+                member: t.member.clone(),
+                reach: "fleets".into(),
             }
         ),
         call!(

@@ -16,6 +16,7 @@ mod database;
 mod events;
 mod events_refused;
 mod external;
+mod fleet_members;
 mod fleets;
 mod introspection;
 mod keys;

@@ -67,7 +67,7 @@ impl World {
         let invite = InviteRequest {
             role: "guest".into(),
             note: format!("marked-note-{mark}"),
-            lifetime_ms: 0,
+            ..InviteRequest::default()
         };
         let invited = member_service_client::MemberServiceClient::new(channel.clone())
             .invite(bearer(invite, token))
@@ -301,6 +301,7 @@ async fn a_token_with_one_scope_opens_what_needs_that_scope_and_nothing_else() {
             let reads = call.name.ends_with("/List");
             let needed = match service {
                 "AccountService" => None,
+                "FleetAdminService" if call.name.ends_with("Members") => Some(Scope::Admin),
                 "MachineService" | "FleetAdminService" if reads => Some(Scope::MachinesRead),
                 "MachineService" | "FleetAdminService" => Some(Scope::MachinesWrite),
                 "CatalogueService" => Some(Scope::SessionsRead),

@@ -38,7 +38,7 @@ pub(super) async fn attach(
     let who = attaching(relay, &account, &open)?;
     let over = CancellationToken::new();
     let live = relay.enter(&account.claims, over.clone())?;
-    let session = relay.workspace_of(&account).find(&open.session)?;
+    let session = relay.sessions_of(&account).find(&open.session)?;
     let attachment = session.attach(&who)?;
     let mode = if who.mode == Mode::Operator {
         "operator"

@@ -25,8 +25,8 @@ pub(super) async fn create(
         "" => None,
         id => Some((account.claims.sub.clone(), request_id(id)?)),
     };
-    let workspace = relay.workspace_of(&account);
-    let session = match key.as_ref().and_then(|key| workspace.made_by(key)) {
+    let sessions = relay.sessions_of(&account);
+    let session = match key.as_ref().and_then(|key| sessions.made_by(key)) {
         Some(session) => session,
         None => enter(relay, &account, request, key)?,
     };
@@ -56,7 +56,7 @@ fn enter(
     let machine = relay
         .context
         .directory
-        .find(account.workspace(), &request.machine)?;
+        .find(&account.claims, &request.machine)?;
     if !request.wait_for_agent {
         relay.context.machines.online(machine.id, &machine.name)?;
     }
@@ -71,13 +71,14 @@ fn enter(
     };
     let command = facts.command.clone();
     let terms = terms(relay, request.grace);
-    let workspace = relay.workspace_of(account);
+    let sessions = relay.sessions_of(account);
+    let workspace = sessions.workspace();
     let name = request.name.clone();
     let told = start_session(relay, account, &machine, id, &facts, request);
     let most = relay.context.limits.sessions_per_workspace;
     let session = workspace.enter(id, &name, key, most, || {
         let ids = (id, machine.id);
-        Session::pending(&relay.context, &workspace, ids, facts, terms, told)
+        Session::pending(&relay.context, workspace, ids, facts, terms, told)
     })?;
     let event = Event::new("session-created", session.id)
         .detail("machine", &machine.name)

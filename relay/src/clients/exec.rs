@@ -69,7 +69,7 @@ fn start_visit(relay: &Relay, account: &Account, start: v1::ExecStart) -> Result
         ));
     }
     let directory = &relay.context.directory;
-    let machine = directory.find(account.workspace(), &start.machine)?;
+    let machine = directory.find(&account.claims, &start.machine)?;
     let id = match start.run_id.as_str() {
         "" => RunId::new(),
         id => id.parse()?,
@@ -94,11 +94,13 @@ fn resume_visit(
 ) -> Result<Visit, Refusal> {
     let directory = &relay.context.directory;
     let (run, machine) = if resume.machine.is_empty() {
-        let (run, machine) = relay.detached.find(account.workspace(), &resume.run_id)?;
+        let is_reached = |machine| directory.is_reached(&account.claims, machine);
+        let known = &relay.detached;
+        let (run, machine) = known.find(account.workspace(), &resume.run_id, is_reached)?;
         let id = machine.to_string();
-        (run, directory.find(account.workspace(), &id)?)
+        (run, directory.find(&account.claims, &id)?)
     } else {
-        let machine = directory.find(account.workspace(), &resume.machine)?;
+        let machine = directory.find(&account.claims, &resume.machine)?;
         (resume.run_id.parse()?, machine)
     };
     Ok(Visit {

@@ -34,7 +34,7 @@ pub(super) async fn open(
         return Err(incoming::wrong_first("`open`"));
     };
     let directory = &relay.context.directory;
-    let machine = directory.find(account.workspace(), &open.machine)?;
+    let machine = directory.find(&account.claims, &open.machine)?;
     let link = relay.context.machines.online(machine.id, &machine.name)?;
     let caller = file_access::caller(&account)?;
     let (access, account_id) = (caller.access, caller.owner.account.clone());

@@ -1,10 +1,11 @@
 //! The machines of a workspace: those that are enrolled, with what their agents say of them.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use cmdop_proto::{MachineId, Refusal, WorkspaceId, limits, v1};
+use cmdop_proto::token::Claims;
+use cmdop_proto::{MachineId, Refusal, limits, v1};
 use futures_util::stream;
 use prost::Message as _;
 use tokio::sync::broadcast;
@@ -54,7 +55,7 @@ pub(super) fn list(
             .iter()
             .all(|(key, value)| machine.labels.get(key) == Some(value))
     };
-    let mut machines = relay.context.directory.machines(account.workspace());
+    let mut machines = relay.context.directory.machines(&account.claims);
     let is_in_fleet =
         |machine: &Enrolled| wanted.fleet.is_empty() || machine.fleets.contains(&wanted.fleet);
     machines.retain(|machine| {
@@ -126,7 +127,8 @@ pub(super) fn watch(
     let account = relay.account(request, Action::SeeMachines, "see machines")?;
     let revoked = CancellationToken::new();
     let watch = Watch {
-        workspace: account.workspace(),
+        claims: account.claims.clone(),
+        told: HashSet::new(),
         heard: Gathered::default(),
         enrolled: relay.context.directory.follow(),
         linked: relay.context.machines.watch(account.workspace()),
@@ -144,7 +146,9 @@ pub(super) fn watch(
 
 struct Watch {
     relay: Arc<Relay>,
-    workspace: WorkspaceId,
+    claims: Arc<Claims>,
+    /// The machines that it was told of: it is told when one of them is gone, and of no other.
+    told: HashSet<MachineId>,
     enrolled: broadcast::Receiver<Change>,
     linked: broadcast::Receiver<Linked>,
     /// Whose heartbeats came, and were not told yet.
@@ -158,8 +162,9 @@ impl Watch {
     async fn next(&mut self) -> Option<Event> {
         loop {
             if std::mem::take(&mut self.wants_all) {
-                let machines = self.relay.context.directory.machines(self.workspace);
+                let machines = self.relay.context.directory.machines(&self.claims);
                 self.heard = Gathered::default();
+                self.told = machines.iter().map(|machine| machine.id).collect();
                 self.pending = self.pages(machines).chain([Event::Synced(true)]).collect();
             }
             if let Some(event) = self.pending.pop_front() {
@@ -173,7 +178,7 @@ impl Watch {
                         self.heard.insert(machine, Instant::now());
                         continue;
                     }
-                    Ok(Linked::Changed(machine)) => Ok(Change::Machine(self.workspace, machine)),
+                    Ok(Linked::Changed(machine)) => Ok(Change::Machine(self.claims.wid, machine)),
                     Err(error) => Err(error),
                 },
                 () = self.heard.due() => {
@@ -182,13 +187,11 @@ impl Watch {
                 }
             };
             match change {
-                Ok(Change::Removed(workspace, machine)) if workspace == self.workspace => {
-                    return Some(Event::RemovedId(machine.to_string()));
-                }
-                Ok(Change::Machine(workspace, machine)) if workspace == self.workspace => {
-                    self.heard.machines.remove(&machine);
-                    if let Some(machine) = self.relay.context.directory.machine(machine) {
-                        return Some(Event::Changed(show(&self.relay, machine)));
+                Ok(Change::Removed(workspace, machine) | Change::Machine(workspace, machine))
+                    if workspace == self.claims.wid =>
+                {
+                    if let Some(event) = self.changed(machine) {
+                        return Some(event);
                     }
                 }
                 Ok(_) => {}
@@ -200,11 +203,24 @@ impl Watch {
 }
 
 impl Watch {
+    /// How it is now; that it is gone, if it was told of and is not there or not reached any more.
+    fn changed(&mut self, id: MachineId) -> Option<Event> {
+        self.heard.machines.remove(&id);
+        let directory = &self.relay.context.directory;
+        let Some(machine) = directory.reached(&self.claims, id) else {
+            let was_told = self.told.remove(&id);
+            return was_told.then(|| Event::RemovedId(id.to_string()));
+        };
+        self.told.insert(id);
+        Some(Event::Changed(show(&self.relay, machine)))
+    }
+
     /// What was gathered is on its way.
     fn tell_heard(&mut self) {
         let heard = std::mem::take(&mut self.heard.machines);
         let directory = &self.relay.context.directory;
-        let machines = heard.into_iter().filter_map(|id| directory.machine(id));
+        let reached = |id| directory.reached(&self.claims, id);
+        let machines = heard.into_iter().filter_map(reached);
         let machines: Vec<_> = machines.collect();
         self.pending = self.pages(machines).collect();
     }

@@ -23,7 +23,7 @@ fn operated<T>(
     (reference, what): (&str, &str),
 ) -> Result<(Account, Arc<Session>), Refusal> {
     let account = relay.account(request, Action::OperateSessions, what)?;
-    let session = relay.workspace_of(&account).find(reference)?;
+    let session = relay.sessions_of(&account).find(reference)?;
     Ok((account, session))
 }
 
@@ -71,7 +71,7 @@ pub(super) async fn capture(
 ) -> Result<v1::CaptureResponse, Refusal> {
     let account = relay.account(&request, Action::WatchSessions, "capture sessions")?;
     let wanted = request.get_ref();
-    let session = relay.workspace_of(&account).find(&wanted.session)?;
+    let session = relay.sessions_of(&account).find(&wanted.session)?;
     let lines = wanted.scrollback_lines.min(limits::MAX_CAPTURE_SCROLLBACK);
     session
         .capture(lines, wanted.ansi, relay.context.limits.agent_answer)
@@ -88,7 +88,7 @@ pub(super) async fn history(
         "read the history of sessions",
     )?;
     let wanted = request.get_ref();
-    let session = relay.workspace_of(&account).find(&wanted.session)?;
+    let session = relay.sessions_of(&account).find(&wanted.session)?;
     let wanted = v1::HistoryWanted {
         request_id: 0,
         before: wanted.before,
@@ -132,7 +132,7 @@ pub(super) fn keyboard(
         governs: account.governs(),
         client: wanted.client,
     };
-    let session = relay.workspace_of(&account).find(&wanted.session)?;
+    let session = relay.sessions_of(&account).find(&wanted.session)?;
     session.keyboard(wanted.change, &asking)
 }
 
@@ -156,7 +156,7 @@ pub(super) async fn close(
 ) -> Result<v1::Session, Refusal> {
     let account = relay.account(&request, Action::OperateSessions, "close sessions")?;
     let session = relay
-        .workspace_of(&account)
+        .sessions_of(&account)
         .find(&request.get_ref().session)?;
     if !session.is_ended() {
         let event = Event::new("session-closed", session.id);

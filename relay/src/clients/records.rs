@@ -13,11 +13,12 @@ use tonic::Request;
 use v1::session_event::Event;
 
 use super::Events;
+use crate::directory::Change;
 use crate::live::LiveStream;
 use crate::permission::Action;
+use crate::reached::Reached;
 use crate::relay::Relay;
 use crate::session::Session;
-use crate::workspace::Workspace;
 
 /// The records of one page stay below this, so that it fits a frame.
 const MAX_LIST: usize = 900 << 10;
@@ -30,13 +31,13 @@ pub(super) fn list(
     let wanted = request.get_ref();
     let machine = match wanted.machine.as_str() {
         "" => None,
-        name => Some(relay.context.directory.find(account.workspace(), name)?.id),
+        name => Some(relay.context.directory.find(&account.claims, name)?.id),
     };
     let after = match wanted.page.as_str() {
         "" => None,
         page => Some(page.parse::<SessionId>()?),
     };
-    let all = relay.workspace_of(&account).all();
+    let all = relay.sessions_of(&account).all();
     let records = all
         .iter()
         .filter(|session| after.is_none_or(|after| session.id > after))
@@ -68,7 +69,7 @@ pub(super) fn get(
 ) -> Result<v1::Session, Refusal> {
     let account = relay.account(request, Action::SeeSessions, "see sessions")?;
     let session = relay
-        .workspace_of(&account)
+        .sessions_of(&account)
         .find(&request.get_ref().session)?;
     Ok(session.record())
 }
@@ -82,9 +83,9 @@ pub(super) fn rename(
     if !wanted.name.is_empty() && !text::is_name(&wanted.name) {
         return Err(super::create::bad_name());
     }
-    let workspace = relay.workspace_of(&account);
-    let session = workspace.find(&wanted.session)?;
-    workspace.rename(&session, &wanted.name)?;
+    let sessions = relay.sessions_of(&account);
+    let session = sessions.find(&wanted.session)?;
+    sessions.workspace().rename(&session, &wanted.name)?;
     Ok(session.record())
 }
 
@@ -93,13 +94,14 @@ pub(super) fn watch(
     request: &Request<v1::WatchSessionsRequest>,
 ) -> Result<Events<v1::SessionEvent>, Refusal> {
     let account = relay.account(request, Action::SeeSessions, "see sessions")?;
-    let workspace = relay.workspace_of(&account);
+    let sessions = relay.sessions_of(&account);
     let revoked = CancellationToken::new();
     let watch = Watch {
-        changes: workspace.watch(),
+        changes: sessions.watch(),
+        machines: (!account.claims.reach.is_all()).then(|| relay.context.directory.follow()),
         pending: VecDeque::new(),
         wants_all: true,
-        workspace,
+        sessions,
         _live: relay.live.enter(&account.claims, revoked.clone()),
     };
     let events = stream::unfold(watch, |mut watch| async {
@@ -110,8 +112,11 @@ pub(super) fn watch(
 }
 
 struct Watch {
-    workspace: Arc<Workspace>,
+    sessions: Reached,
     changes: broadcast::Receiver<SessionId>,
+    /// Of who is kept to fleets: machines come into them, with their sessions. When one leaves, the tokens of
+    /// those who lose it are void, and this stream ends.
+    machines: Option<broadcast::Receiver<Change>>,
     /// Of a look at everything: records that were not sent yet, then `synced`.
     pending: VecDeque<Option<Arc<Session>>>,
     wants_all: bool,
@@ -122,7 +127,7 @@ impl Watch {
     async fn next(&mut self) -> Option<Event> {
         loop {
             if std::mem::take(&mut self.wants_all) {
-                self.pending = self.workspace.all().into_iter().map(Some).collect();
+                self.pending = self.sessions.all().into_iter().map(Some).collect();
                 self.pending.push_back(None);
             }
             match self.pending.pop_front() {
@@ -130,9 +135,22 @@ impl Watch {
                 Some(None) => return Some(Event::Synced(true)),
                 None => {}
             }
-            match self.changes.recv().await {
+            // Both branches are cancel-safe: a change stays in its channel until it is taken.
+            let changed = tokio::select! {
+                changed = self.changes.recv() => changed,
+                machine = next_machine(&mut self.machines) => match machine {
+                    Ok(Change::Machine(_, machine)) => {
+                        let theirs = self.sessions.of_machine(machine);
+                        self.pending.extend(theirs.into_iter().map(Some));
+                        continue;
+                    }
+                    Ok(_) => continue,
+                    Err(error) => Err(error),
+                },
+            };
+            match changed {
                 Ok(id) => {
-                    if let Some(session) = self.workspace.get(id) {
+                    if let Some(session) = self.sessions.get(id) {
                         return Some(Event::Changed(session.record()));
                     }
                 }
@@ -141,6 +159,16 @@ impl Watch {
                 Err(RecvError::Closed) => return None,
             }
         }
+    }
+}
+
+/// Never, for who reaches all machines.
+async fn next_machine(
+    machines: &mut Option<broadcast::Receiver<Change>>,
+) -> Result<Change, RecvError> {
+    match machines {
+        Some(machines) => machines.recv().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -2,15 +2,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use cmdop_proto::limits::MAX_FLEETS_OF_MACHINE;
 use cmdop_proto::token::Claims;
-use cmdop_proto::{MachineId, Refusal, WorkspaceId, text, v1};
+use cmdop_proto::{FleetId, MachineId, Refusal, WorkspaceId, text, v1};
 use cmdop_service::tokens::KeySet;
 use serde::{Deserialize, Serialize};
 
 use super::{Change, Keys, Machines, no_keys};
-
-/// Fleets that one machine is in; more are not looked at.
-const MAX_FLEETS: usize = 16;
 
 /// A machine that is enrolled.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +24,9 @@ pub struct Enrolled {
     /// The fleets that it is in.
     #[serde(default)]
     pub fleets: Vec<String>,
+    /// Their ids: who is kept to fleets reaches it by them. What is not known is not reached.
+    #[serde(default)]
+    pub fleet_ids: Vec<FleetId>,
     /// As it said when it enrolled.
     pub os: String,
     /// As it said when it enrolled.
@@ -58,6 +59,13 @@ pub(super) struct Facts {
     revoked: Vec<Revoked>,
 }
 
+impl Enrolled {
+    /// Whether the bearer of a token with these claims may know of it.
+    pub(crate) fn is_reached_by(&self, claims: &Claims) -> bool {
+        self.workspace == claims.wid && claims.reach.includes(&self.fleet_ids)
+    }
+}
+
 impl TryFrom<v1::EnrolledMachine> for Enrolled {
     type Error = Refusal;
 
@@ -74,9 +82,15 @@ impl TryFrom<v1::EnrolledMachine> for Enrolled {
             fleets: machine
                 .fleets
                 .iter()
-                .take(MAX_FLEETS)
+                .take(MAX_FLEETS_OF_MACHINE)
                 .map(|fleet| shown(fleet))
                 .collect(),
+            fleet_ids: machine
+                .fleet_ids
+                .iter()
+                .take(MAX_FLEETS_OF_MACHINE)
+                .map(|id| id.parse())
+                .collect::<Result<_, _>>()?,
             os: shown(&machine.os),
             arch: shown(&machine.arch),
         })
@@ -206,29 +220,45 @@ impl Facts {
     }
 
     /// The id comes first: a machine may have been enrolled under the id of another as its name.
-    pub(super) fn find(&self, workspace: WorkspaceId, name_or_id: &str) -> Option<&Enrolled> {
+    pub(super) fn find(&self, claims: &Claims, name_or_id: &str) -> Option<&Enrolled> {
         let by_id = name_or_id.parse().ok().and_then(|id| self.machine(id));
-        let is_theirs = |machine: &&Enrolled| machine.workspace == workspace;
-        by_id.filter(is_theirs).or_else(|| {
-            let name = (workspace, name_or_id.to_owned());
+        let is_reached = |machine: &&Enrolled| machine.is_reached_by(claims);
+        let by_name = || {
+            let name = (claims.wid, name_or_id.to_owned());
             self.machine(*self.by_name.get(&name)?)
-        })
+        };
+        by_id
+            .filter(is_reached)
+            .or_else(|| by_name().filter(is_reached))
     }
 
-    pub(super) fn machines(&self, workspace: WorkspaceId) -> impl Iterator<Item = &Enrolled> {
+    pub(super) fn machines(&self, claims: &Claims) -> impl Iterator<Item = &Enrolled> {
         self.machines
             .values()
-            .filter(move |machine| machine.workspace == workspace)
+            .filter(move |machine| machine.is_reached_by(claims))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use cmdop_proto::Reach;
+
     use super::*;
+    use crate::caller::Account;
+
+    fn claims(workspace: WorkspaceId, reach: Reach) -> Claims {
+        let someone = Account::of_a_test().claims;
+        Claims {
+            wid: workspace,
+            reach,
+            ..Claims::clone(&someone)
+        }
+    }
 
     fn enrolled(workspace: WorkspaceId, name: &str) -> Enrolled {
         Enrolled {
             fleets: Vec::new(),
+            fleet_ids: Vec::new(),
             id: MachineId::new(),
             workspace,
             name: name.to_owned(),
@@ -244,7 +274,10 @@ mod tests {
         let mut facts = Facts::default();
         let victim = enrolled(workspace, "web-1");
         let impostor = enrolled(workspace, &victim.id.to_string());
-        let found = |facts: &Facts, workspace, name: &str| facts.find(workspace, name).cloned();
+        let found = |facts: &Facts, workspace, name: &str| {
+            let claims = claims(workspace, Reach::All);
+            facts.find(&claims, name).cloned()
+        };
         facts.put(impostor.clone());
         // As long as nobody has that id, it is a name as any other.
         let id = victim.id.to_string();
@@ -253,5 +286,49 @@ mod tests {
         assert_eq!(found(&facts, workspace, &id), Some(victim.clone()));
         assert_eq!(found(&facts, workspace, "web-1"), Some(victim));
         assert_eq!(found(&facts, other, &id), None);
+    }
+
+    #[test]
+    fn who_is_kept_to_fleets_finds_their_machines_and_no_others() {
+        let (workspace, eu, us) = (WorkspaceId::new(), FleetId::new(), FleetId::new());
+        let in_fleets = |name, fleet_ids| Enrolled {
+            fleet_ids,
+            ..enrolled(workspace, name)
+        };
+        let mut facts = Facts::default();
+        let alone = in_fleets("alone", Vec::new());
+        let both = in_fleets("both", vec![eu, us]);
+        let american = in_fleets("american", vec![us]);
+        for machine in [&alone, &both, &american] {
+            facts.put(machine.clone());
+        }
+        let seen = |reach: Reach| {
+            let claims = claims(workspace, reach);
+            let mut names: Vec<_> = facts.machines(&claims).map(|m| m.name.clone()).collect();
+            names.sort();
+            for machine in [&alone, &both, &american] {
+                let is_seen = names.contains(&machine.name);
+                let by_name = facts.find(&claims, &machine.name);
+                let by_id = facts.find(&claims, &machine.id.to_string());
+                assert_eq!((by_name.is_some(), by_id.is_some()), (is_seen, is_seen));
+            }
+            names.join(" ")
+        };
+        assert_eq!(seen(Reach::All), "alone american both");
+        assert_eq!(seen(Reach::Fleets(vec![eu])), "both");
+        assert_eq!(
+            seen(Reach::Fleets(vec![FleetId::new(), us])),
+            "american both"
+        );
+        assert_eq!(seen(Reach::Fleets(Vec::new())), "");
+    }
+
+    #[test]
+    fn a_machine_that_an_older_cache_holds_is_in_no_fleet() {
+        let machine = enrolled(WorkspaceId::new(), "web-1");
+        let mut kept = serde_json::to_value(&machine).unwrap();
+        kept.as_object_mut().unwrap().remove("fleet_ids");
+        let read: Enrolled = serde_json::from_value(kept).unwrap();
+        assert!(!read.is_reached_by(&claims(machine.workspace, Reach::Fleets(Vec::new()))));
     }
 }

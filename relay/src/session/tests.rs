@@ -414,7 +414,11 @@ async fn a_session_that_ended_takes_no_name() {
     let late = bench.workspace.rename(&bench.session, "late");
     assert_eq!(late.unwrap_err().reason, "session-ended");
     let names = ["build", "done", "late"];
-    assert!(names.iter().all(|name| bench.workspace.find(name).is_err()));
+    assert!(
+        names
+            .iter()
+            .all(|name| bench.workspace.find(name, |_| true).is_err())
+    );
 }
 
 #[tokio::test(start_paused = true)]

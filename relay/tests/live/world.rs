@@ -199,6 +199,7 @@ impl World {
             bearer,
             role,
             scope: None,
+            reach: cmdop_proto::Reach::All,
             sid: Some(LoginId::new()),
             name: "ada".into(),
         }

@@ -82,6 +82,7 @@ fn claims() -> Claims {
         bearer: Bearer::Account,
         role: Some(Role::Member),
         scope: None,
+        reach: cmdop_proto::Reach::All,
         sid: Some(LoginId::new()),
         name: "ada".into(),
     }

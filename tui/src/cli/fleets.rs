@@ -12,7 +12,7 @@ use super::output;
 use super::table::Table;
 use super::values::{ago, rfc3339};
 
-/// List fleets, and manage what is in them
+/// List fleets, and manage the machines and members in them
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Example:\n  cmdop fleets add eu web-1 web-2\n  cmdop exec --fleet eu -- uptime"
@@ -34,6 +34,12 @@ enum Action {
     /// Take machines out of a fleet, all of them or none
     #[command(after_help = "Example:\n  cmdop fleets drop eu web-1")]
     Drop(MachinesArgs),
+    /// Keep members and guests to a fleet, all of them or none: they reach the machines of their fleets only
+    #[command(after_help = "Example:\n  cmdop fleets add-members eu grace")]
+    AddMembers(MembersArgs),
+    /// Take members out of a fleet, all of them or none; they stay kept to their other fleets
+    #[command(after_help = "Example:\n  cmdop fleets drop-members eu grace")]
+    DropMembers(MembersArgs),
 }
 
 /// Make an empty fleet
@@ -73,6 +79,16 @@ struct MachinesArgs {
     machines: Vec<String>,
 }
 
+/// Who is kept to a fleet
+#[derive(Debug, clap::Args)]
+struct MembersArgs {
+    /// The fleet's name or id
+    fleet: String,
+    /// Members by name or id
+    #[arg(required = true)]
+    members: Vec<String>,
+}
+
 pub(super) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
     let connection = context.connection()?;
     match args.action {
@@ -102,6 +118,14 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
             let fleet = fleets::remove_machines(&connection, &args.fleet, &args.machines).await?;
             changed(context, &fleet)
         }
+        Some(Action::AddMembers(args)) => {
+            let fleet = fleets::add_members(&connection, &args.fleet, &args.members).await?;
+            changed(context, &fleet)
+        }
+        Some(Action::DropMembers(args)) => {
+            let fleet = fleets::remove_members(&connection, &args.fleet, &args.members).await?;
+            changed(context, &fleet)
+        }
     }
 }
 
@@ -111,6 +135,7 @@ struct Record {
     id: String,
     name: String,
     machine_count: u32,
+    member_count: u32,
     created_at: Option<String>,
 }
 
@@ -120,17 +145,19 @@ impl Record {
             id: fleet.id.clone(),
             name: fleet.name.clone(),
             machine_count: fleet.machine_count,
+            member_count: fleet.member_count,
             created_at: rfc3339(fleet.created_at_ms),
         }
     }
 }
 
 fn table(fleets: &[v1::Fleet]) -> Table {
-    let mut table = Table::new(&["FLEET", "MACHINES", "CREATED"]);
+    let mut table = Table::new(&["FLEET", "MACHINES", "MEMBERS", "CREATED"]);
     for fleet in fleets {
         table.row([
             fleet.name.clone(),
             fleet.machine_count.to_string(),
+            fleet.member_count.to_string(),
             ago(fleet.created_at_ms),
         ]);
     }
@@ -141,6 +168,7 @@ fn changed(context: &Context, fleet: &v1::Fleet) -> Result<u8, Failure> {
     let mut fields = Table::new(&["FIELD", "VALUE"]);
     fields.row(["name".into(), fleet.name.clone()]);
     fields.row(["machines".into(), fleet.machine_count.to_string()]);
+    fields.row(["members".into(), fleet.member_count.to_string()]);
     output::record(context.format(), &Record::of(fleet), &fields)?;
     Ok(0)
 }

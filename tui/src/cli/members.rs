@@ -29,6 +29,7 @@ enum Action {
     #[command(after_help = "Example:\n  cmdop members ls --json")]
     Ls,
     Role(RoleArgs),
+    Reach(ReachArgs),
     Remove(RemoveArgs),
     Invite(InviteArgs),
     /// List invitations that can still be used
@@ -46,6 +47,17 @@ struct RoleArgs {
     /// owner, admin, member or guest (who only watches)
     #[arg(value_parser = role)]
     role: Role,
+}
+
+/// Let a member or guest reach all machines, or those of its fleets only
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  cmdop members reach ada all")]
+struct ReachArgs {
+    /// The member's name or id
+    member: String,
+    /// all, or fleets (see `cmdop fleets add-members`)
+    #[arg(value_parser = ["all", "fleets"])]
+    reach: String,
 }
 
 /// Remove a member, with their logins and keys
@@ -69,6 +81,9 @@ struct InviteArgs {
     /// For whom, for those who list invitations
     #[arg(long, default_value = "", hide_default_value = true)]
     note: String,
+    /// Who joins reaches the machines of this fleet only; may be given several times
+    #[arg(long = "fleet", value_name = "FLEET")]
+    fleets: Vec<String>,
 }
 
 /// Take an invitation back
@@ -96,17 +111,19 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<u8, Failure> {
         }
         Some(Action::Role(args)) => {
             let member = members::set_role(&connection, &args.member, args.role).await?;
-            let mut fields = Table::new(&["FIELD", "VALUE"]);
-            fields.row(["name".into(), member.name.clone()]);
-            fields.row(["role".into(), member.role.clone()]);
-            output::record(context.format(), &Record::of(&member), &fields)?;
+            changed(context, &member)?;
+        }
+        Some(Action::Reach(args)) => {
+            let member = members::set_reach(&connection, &args.member, &args.reach).await?;
+            changed(context, &member)?;
         }
         Some(Action::Remove(args)) => {
             members::remove(&connection, &args.member).await?;
             context.progress(&format!("removed {}", shown(&args.member, 64)));
         }
         Some(Action::Invite(args)) => {
-            let made = members::invite(&connection, args.role, args.lifetime, &args.note).await?;
+            let (note, fleets) = (&args.note, &args.fleets);
+            let made = members::invite(&connection, args.role, args.lifetime, note, fleets).await?;
             invited(context, &made)?;
         }
         Some(Action::Invitations) => {
@@ -130,6 +147,8 @@ struct Record {
     role: String,
     disabled: bool,
     created_at: Option<String>,
+    reach: String,
+    fleets: Vec<String>,
 }
 
 impl Record {
@@ -140,12 +159,31 @@ impl Record {
             role: member.role.clone(),
             disabled: member.disabled,
             created_at: rfc3339(member.created_at_ms),
+            reach: member.reach.clone(),
+            fleets: member.fleets.clone(),
         }
     }
 }
 
+fn changed(context: &Context, member: &v1::Member) -> Result<(), Failure> {
+    let mut fields = Table::new(&["FIELD", "VALUE"]);
+    fields.row(["name".into(), member.name.clone()]);
+    fields.row(["role".into(), member.role.clone()]);
+    fields.row(["machines".into(), reached(member)]);
+    output::record(context.format(), &Record::of(member), &fields)
+}
+
+/// Which machines a member reaches, in words.
+fn reached(member: &v1::Member) -> String {
+    match (member.reach.as_str(), member.fleets.as_slice()) {
+        ("fleets", []) => "none".into(),
+        ("fleets", fleets) => format!("of {}", fleets.join(", ")),
+        _ => "all".into(),
+    }
+}
+
 fn table(members: &[v1::Member]) -> Table {
-    let mut table = Table::new(&["MEMBER", "ROLE", "STATE", "SINCE"]);
+    let mut table = Table::new(&["MEMBER", "ROLE", "MACHINES", "STATE", "SINCE"]);
     for member in members {
         let state = if member.disabled {
             "disabled"
@@ -155,6 +193,7 @@ fn table(members: &[v1::Member]) -> Table {
         table.row([
             member.name.clone(),
             member.role.clone(),
+            reached(member),
             state.into(),
             ago(member.created_at_ms),
         ]);
@@ -171,6 +210,7 @@ struct Invited {
     invited_by: String,
     created_at: Option<String>,
     expires_at: Option<String>,
+    fleets: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     url: Option<String>,
 }
@@ -184,6 +224,7 @@ impl Invited {
             invited_by: invitation.invited_by.clone(),
             created_at: rfc3339(invitation.created_at_ms),
             expires_at: rfc3339(invitation.expires_at_ms),
+            fleets: invitation.fleets.clone(),
             url: None,
         }
     }
@@ -202,11 +243,12 @@ fn invited(context: &Context, made: &v1::InviteResponse) -> Result<(), Failure> 
 }
 
 fn waiting_table(waiting: &[v1::Invitation]) -> Table {
-    let mut table = Table::new(&["INVITATION", "ROLE", "NOTE", "BY", "UNTIL"]);
+    let mut table = Table::new(&["INVITATION", "ROLE", "FLEETS", "NOTE", "BY", "UNTIL"]);
     for invitation in waiting {
         table.row([
             invitation.id.clone(),
             invitation.role.clone(),
+            invitation.fleets.join(", "),
             invitation.note.clone(),
             invitation.invited_by.clone(),
             rfc3339(invitation.expires_at_ms).unwrap_or_default(),

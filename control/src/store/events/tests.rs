@@ -114,8 +114,17 @@ async fn what_is_reported_is_told_once_in_order_and_to_its_session() {
         assert_eq!(late, [(3, "session ended".to_owned())]);
         let elsewhere = scratch.elsewhere().await;
         assert_eq!(told(&elsewhere, Stream::Session(one), 0).await, []);
-        assert!(!elsewhere.has_session(one).await.unwrap());
-        assert!(here.has_session(one).await.unwrap());
+        assert!(
+            !elsewhere
+                .has_session(one, &cmdop_proto::Reach::All)
+                .await
+                .unwrap()
+        );
+        assert!(
+            here.has_session(one, &cmdop_proto::Reach::All)
+                .await
+                .unwrap()
+        );
     }
 }
 

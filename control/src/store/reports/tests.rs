@@ -82,7 +82,11 @@ async fn what_is_delivered_twice_is_kept_once_and_the_chain_holds() {
         {
             chain.take(&record).unwrap();
         }
-        let (_, steps) = here.session(id).await.unwrap().unwrap();
+        let (_, steps) = here
+            .session(id, &cmdop_proto::Reach::All)
+            .await
+            .unwrap()
+            .unwrap();
         assert_eq!(steps.len(), 1);
     }
 }
@@ -101,7 +105,11 @@ async fn an_older_report_does_not_bring_an_ended_session_back() {
             of_session("3", NOW + 900, live),
         ];
         here.keep_reports(relay, reports).await.unwrap();
-        let (kept, steps) = here.session(id).await.unwrap().unwrap();
+        let (kept, steps) = here
+            .session(id, &cmdop_proto::Reach::All)
+            .await
+            .unwrap()
+            .unwrap();
         assert_eq!(kept.status(), v1::SessionStatus::Disconnected);
         let at: Vec<_> = steps.iter().map(|step| step.at_ms).collect();
         assert_eq!(at, [NOW + 1, NOW + 5, NOW + 900]);
@@ -122,8 +130,21 @@ async fn a_report_stays_in_its_workspace_and_one_of_none_is_forgotten() {
             .keep_reports(relay, reports.clone())
             .await
             .unwrap();
-        assert!(scratch.here().session(id).await.unwrap().is_none());
-        assert!(elsewhere.session(id).await.unwrap().is_some());
+        assert!(
+            scratch
+                .here()
+                .session(id, &cmdop_proto::Reach::All)
+                .await
+                .unwrap()
+                .is_none()
+        );
+        assert!(
+            elsewhere
+                .session(id, &cmdop_proto::Reach::All)
+                .await
+                .unwrap()
+                .is_some()
+        );
         let nowhere = scratch.store.workspace(cmdop_proto::WorkspaceId::new());
         nowhere.keep_reports(relay, reports.clone()).await.unwrap();
         assert_eq!(nowhere.audit_head().await.unwrap().0, 0);
@@ -131,7 +152,13 @@ async fn a_report_stays_in_its_workspace_and_one_of_none_is_forgotten() {
         let nobody = scratch.store.nobody();
         nobody.keep_reports(relay, reports).await.unwrap();
         assert_eq!(nobody.audit_head().await.unwrap().0, 1);
-        assert!(nobody.session(id).await.unwrap().is_none());
+        assert!(
+            nobody
+                .session(id, &cmdop_proto::Reach::All)
+                .await
+                .unwrap()
+                .is_none()
+        );
     }
 }
 
@@ -160,12 +187,21 @@ async fn hostile_reports_are_bounded_and_stop_nothing() {
             v1::Report::default(),
         ];
         here.keep_reports(relay, reports).await.unwrap();
-        let (kept, _) = here.session(id).await.unwrap().unwrap();
+        let (kept, _) = here
+            .session(id, &cmdop_proto::Reach::All)
+            .await
+            .unwrap()
+            .unwrap();
         assert!(!kept.name.contains('\x1b') && kept.name.len() <= 64);
         assert_eq!(kept.command.len(), 1);
         assert_eq!(kept.workspace_id, here.id().to_string());
         assert_eq!(kept.machine_id, machine);
-        assert!(here.session(homeless_id).await.unwrap().is_none());
+        assert!(
+            here.session(homeless_id, &cmdop_proto::Reach::All)
+                .await
+                .unwrap()
+                .is_none()
+        );
     }
 }
 
@@ -181,7 +217,11 @@ async fn a_session_stays_its_machines_whatever_another_agent_says_of_it() {
             of_session("2", NOW + 1, forged),
         ];
         here.keep_reports(relay, reports).await.unwrap();
-        let (kept, steps) = here.session(id).await.unwrap().unwrap();
+        let (kept, steps) = here
+            .session(id, &cmdop_proto::Reach::All)
+            .await
+            .unwrap()
+            .unwrap();
         assert_eq!((kept.name, kept.machine_id), (real.name, real.machine_id));
         assert_eq!(kept.status, real.status);
         assert_eq!(steps.len(), 1);
@@ -224,7 +264,11 @@ async fn no_agent_moves_its_sessions_about_or_into_the_future() {
         ];
         assert_eq!(seen, expected);
         assert!(after.is_none());
-        let (kept, _) = here.session(ended).await.unwrap().unwrap();
+        let (kept, _) = here
+            .session(ended, &cmdop_proto::Reach::All)
+            .await
+            .unwrap()
+            .unwrap();
         assert_eq!(kept.ended_at_ms, NOW);
     }
 }
@@ -299,10 +343,25 @@ async fn ended_sessions_go_when_their_time_is_over_and_live_ones_stay() {
         ];
         here.keep_reports(relay, reports).await.unwrap();
         scratch.store.forget_sessions(NOW + 1000).await.unwrap();
-        assert!(here.session(ended).await.unwrap().is_some());
+        assert!(
+            here.session(ended, &cmdop_proto::Reach::All)
+                .await
+                .unwrap()
+                .is_some()
+        );
         scratch.store.forget_sessions(NOW + 1001).await.unwrap();
-        assert!(here.session(ended).await.unwrap().is_none());
-        assert!(here.session(live).await.unwrap().is_some());
+        assert!(
+            here.session(ended, &cmdop_proto::Reach::All)
+                .await
+                .unwrap()
+                .is_none()
+        );
+        assert!(
+            here.session(live, &cmdop_proto::Reach::All)
+                .await
+                .unwrap()
+                .is_some()
+        );
     }
 }
 

@@ -295,6 +295,7 @@ fn names() -> Names {
         bearer: Bearer::Machine,
         role: None,
         scope: None,
+        reach: cmdop_proto::Reach::All,
         sid: Some(LoginId::new()),
         name: "web-1".into(),
     };
