@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use cmdop_proto::ClientId;
-use cmdop_proto::v1::{AttachMode, AttachOpen};
+use cmdop_proto::v1::attach_request::Request;
+use cmdop_proto::v1::{AttachMode, AttachOpen, Ping};
 use cmdop_tests::world::Account;
 use cmdop_tests::{Wire, World, wait};
 use serde_json::Value;
@@ -19,6 +20,9 @@ const FLOOD: &str =
 
 /// How long the control plane is away unless `CMDOP_OUTAGE_SECONDS` says otherwise.
 const SHORT: u64 = 6;
+
+/// How often a viewer is heard.
+const PING: Duration = Duration::from_secs(5);
 
 /// What was done while the control plane was away, as those who did it counted it.
 #[derive(Debug, Default)]
@@ -77,7 +81,13 @@ async fn an_outage_of_the_control_plane_stops_nothing_that_lives_and_loses_and_d
 async fn watches(wire: &Wire, session: &str, until: Instant) -> u64 {
     let attached = wire.attach(session, AttachMode::Observer).await;
     let mut attached = attached.unwrap();
+    let mut ping_at = Instant::now();
     while Instant::now() < until {
+        if ping_at <= Instant::now() {
+            // A client of which nothing is heard for a minute is taken for lost.
+            attached.send(Request::Ping(Ping { nonce: 1 })).await;
+            ping_at += PING;
+        }
         attached.next().await.unwrap().expect("the stream goes on");
     }
     let text = String::from_utf8_lossy(attached.output()).into_owned();
@@ -115,6 +125,8 @@ async fn types(wire: &Wire, session: &str, until: Instant) -> usize {
         }
         have = attached.end();
         count += 1;
+        // Hundreds a second on one connection are more streams than HTTP/2 remembers the ends of.
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
     count
 }
