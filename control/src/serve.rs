@@ -6,11 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::get;
-use axum::{Router, extract::Request};
 use cmdop_proto::text;
 use cmdop_service::data_dir::{self, DataDir};
 use cmdop_service::{listen, serve as service, tls};
@@ -37,7 +35,7 @@ use crate::signer::{self, Signer};
 use crate::store::{self, Outcome, Schema};
 use crate::strikes::Strikes;
 use crate::throttle::Throttle;
-use crate::{backup, bootstrap, events, grpc, oauth, pages, schedules};
+use crate::{backup, bootstrap, grpc, routes, schedules};
 
 /// How long open requests may run on after SIGTERM: the promise is to be gone within 10 s.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -178,7 +176,7 @@ pub async fn serve(config: Config, stop: CancellationToken) -> Result<Running, E
         schedules_changed: Notify::new(),
         stop: stop.clone(),
     });
-    let routes = routes(&plane).await?;
+    let routes = services(&plane).await?;
     let metrics_address = metrics.as_ref().and_then(|m| m.local_addr().ok());
     let listeners = Listeners { listener, metrics };
     let mut tasks = JoinSet::new();
@@ -226,10 +224,7 @@ async fn serve_metrics(plane: &Shared, listener: Option<TcpListener>) {
     let Some(listener) = listener else {
         return std::future::pending().await;
     };
-    let render = |State(plane): State<Shared>| async move { plane.meters.render() };
-    let router = Router::new()
-        .route("/metrics", get(render))
-        .with_state(plane.clone());
+    let router = routes::metrics().with_state(plane.clone());
     if let Err(error) = axum::serve(listener, router).await {
         tracing::error!(%error, "metrics are served no longer");
     }
@@ -287,12 +282,8 @@ async fn run(
     served.map_err(|error| Error::Serving(error.to_string()))
 }
 
-async fn routes(plane: &Shared) -> Result<Routes, Error> {
-    let pages = Router::new()
-        .merge(oauth::routes())
-        .merge(pages::routes())
-        .merge(events::routes())
-        .route("/healthz", get(|| async { "ok\n" }))
+async fn services(plane: &Shared) -> Result<Routes, Error> {
+    let pages = routes::router()
         .fallback(unknown)
         .layer(DefaultBodyLimit::max(MAX_FORM))
         .with_state(plane.clone());

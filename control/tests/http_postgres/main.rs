@@ -6,6 +6,8 @@
     reason = "what a test unwraps it asserts; its world is nobody else's"
 )]
 
+#[path = "../http/attempts.rs"]
+mod attempts;
 #[path = "../http/audit.rs"]
 mod audit;
 #[path = "../http/authorize.rs"]
@@ -26,6 +28,8 @@ mod external;
 mod fleets;
 #[path = "../http/introspection.rs"]
 mod introspection;
+#[path = "../http/isolation.rs"]
+mod isolation;
 #[path = "../http/keys.rs"]
 mod keys;
 #[path = "../http/logins.rs"]
