@@ -32,7 +32,7 @@ use crate::plane::{ControlPlane, Shared};
 use crate::sealed::{self, Sealer};
 use crate::secret::Secret;
 use crate::signer::{self, Signer};
-use crate::store::{self, Outcome, Schema};
+use crate::store::{self, Outcome, Schema, Store};
 use crate::strikes::Strikes;
 use crate::throttle::Throttle;
 use crate::{backup, bootstrap, grpc, routes, schedules};
@@ -61,6 +61,9 @@ pub enum Error {
     /// The database.
     #[error(transparent)]
     Open(#[from] store::OpenError),
+    /// A statement.
+    #[error(transparent)]
+    Store(#[from] store::Error),
     /// The certificate authority.
     #[error(transparent)]
     Ca(#[from] ca::Error),
@@ -139,7 +142,8 @@ pub async fn serve(config: Config, stop: CancellationToken) -> Result<Running, E
     let store = store.counted_by(meters.clone());
     backup::after_restore(&store, data.path()).await?;
     let throttled = meters.throttled();
-    let (ca, sealer) = keys(data.path(), config.secrets_key.clone(), now_ms).await?;
+    let sealer = sealer(&store, data.path(), config.secrets_key.clone()).await?;
+    let ca = Ca::load_or_make(&store, &sealer, data.path(), now_ms).await?;
     let signer = Signer::load_or_make(&store, &sealer, data.path(), now_ms).await?;
     let owner_login = data.join(OWNER_LOGIN);
     bootstrap::first_start(&store, config.owner.as_deref(), &owner_login, now_ms).await?;
@@ -193,17 +197,20 @@ pub async fn serve(config: Config, stop: CancellationToken) -> Result<Running, E
     })
 }
 
-/// The keys on disk. Reading and making them blocks.
-async fn keys(dir: &Path, secrets_key: Option<Secret>, now_ms: u64) -> Result<(Ca, Sealer), Error> {
+/// The keys for secrets in the database. One is made only where there is nothing yet that it would have to open.
+async fn sealer(store: &Store, dir: &Path, given: Option<Secret>) -> Result<Sealer, Error> {
+    let is_needed = store.holds_sealed_keys().await?;
     let dir = dir.to_owned();
-    let loaded = tokio::task::spawn_blocking(move || -> Result<_, Error> {
-        let ca = Ca::load_or_make(&dir, now_ms)?;
-        let given = secrets_key.as_ref().map(Secret::expose);
-        Ok((ca, Sealer::load_or_make(&dir, given)?))
+    let loaded = tokio::task::spawn_blocking(move || {
+        let given = given.as_ref().map(Secret::expose);
+        if is_needed {
+            Sealer::load(&dir, given)
+        } else {
+            Sealer::load_or_make(&dir, given)
+        }
     });
-    loaded
-        .await
-        .map_err(|error| Error::Serving(error.to_string()))?
+    let loaded = loaded.await;
+    Ok(loaded.map_err(|error| Error::Serving(error.to_string()))??)
 }
 
 fn identity(ca: &Ca, hosts: &[String], now_ms: u64) -> Result<Arc<ServerConfig>, Error> {

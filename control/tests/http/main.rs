@@ -30,6 +30,7 @@ mod pages;
 mod permissions;
 mod relays;
 mod reports;
+mod reseal;
 mod rotation;
 mod schedules;
 mod second_factor;

@@ -14,8 +14,10 @@ mod audit;
 mod authorize;
 #[path = "../http/backup.rs"]
 mod backup;
+mod beside;
 #[path = "../http/calls.rs"]
 mod calls;
+mod certificates;
 mod database;
 #[path = "../http/events.rs"]
 mod events;
@@ -48,6 +50,8 @@ mod permissions;
 mod relays;
 #[path = "../http/reports.rs"]
 mod reports;
+#[path = "../http/reseal.rs"]
+mod reseal;
 #[path = "../http/rotation.rs"]
 mod rotation;
 #[path = "../http/schedules.rs"]
