@@ -22,8 +22,11 @@ use crate::{ca, config, names, password, sealed, signer};
 
 mod access;
 mod cli;
+mod listing;
+mod reseal;
 
 pub use cli::run;
+pub use reseal::{KeyState, SecretsKey};
 
 /// Why something was not done.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +49,27 @@ pub enum Error {
     /// The CA that tokens pin.
     #[error(transparent)]
     Ca(#[from] ca::Error),
+    /// There is none yet.
+    #[error("there is no CA yet: the next start of `cmdop-control serve` makes it")]
+    NoCa,
+    /// Some of what is sealed was not sealed anew.
+    #[error(
+        "sealed {resealed} secrets anew; {left} could not be opened and stay as they are, the first of them in {table}, row \
+         {row}: {reason}. Put the key that sealed them into secrets.key and run this again \
+         (`cmdop-control admin secrets-keys` says which); what was altered cannot be opened any more"
+    )]
+    NotOpened {
+        /// How many were sealed anew.
+        resealed: u64,
+        /// How many were not.
+        left: u64,
+        /// The table of the first of these.
+        table: &'static str,
+        /// Its row.
+        row: String,
+        /// Why it does not open.
+        reason: String,
+    },
     /// What was asked for cannot be.
     #[error("{}{}", .0.message, hint(.0))]
     Refused(#[from] Refusal),
@@ -72,7 +96,6 @@ fn hint(refusal: &Refusal) -> String {
 pub struct Admin {
     store: Store,
     directory: PathBuf,
-    ca_fingerprint: String,
     clock: Clock,
 }
 
@@ -123,7 +146,6 @@ impl Admin {
         let store = store::open(&database, Schema::Expect).await?;
         Ok(Self {
             store,
-            ca_fingerprint: ca::fingerprint_in(&directory)?,
             directory,
             clock,
         })
@@ -269,7 +291,7 @@ impl Admin {
         let lifetime = enrollment::checked_lifetime(lifetime)?;
         let labels = names::labels(labels.into_iter().collect())?;
         let workspace = self.workspace(workspace).await?;
-        let (token, hash) = enrollment::new_token(Guest::Machine, &self.ca_fingerprint);
+        let (token, hash) = enrollment::new_token(Guest::Machine, &self.ca().await?.fingerprint);
         self.in_hand(workspace)
             .add_machine_token(&hash, &labels, self.after(lifetime), self.clock.now_ms())
             .await?;
@@ -279,7 +301,7 @@ impl Admin {
     /// A token with which one relay can join.
     pub async fn relay_token(&self, lifetime: Duration) -> Result<Secret, Error> {
         let lifetime = enrollment::checked_lifetime(lifetime)?;
-        let (token, hash) = enrollment::new_token(Guest::Relay, &self.ca_fingerprint);
+        let (token, hash) = enrollment::new_token(Guest::Relay, &self.ca().await?.fingerprint);
         self.store
             .add_relay_token(&hash, self.after(lifetime))
             .await?;

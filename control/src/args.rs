@@ -286,6 +286,32 @@ pub enum Task {
         /// Its name.
         key: String,
     },
+    /// List the keys for secrets, those in secrets.key and those that have sealed something, and how much each has sealed: a
+    /// key that has sealed nothing any more can be taken out.
+    SecretsKeys {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Seal every secret in the database anew with the first key in secrets.key, while the servers run; prints how many.
+    /// All servers must have that key already.
+    Reseal {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the certificate of the private CA, PEM: what relays, machines and people trust.
+    Ca {
+        /// Print its SHA-256 instead, as it stands in enrolment tokens.
+        #[arg(long)]
+        fingerprint: bool,
+    },
+    /// Remove the private CA, for when its key has leaked: the next start of the servers makes another, and relays and
+    /// machines have to enrol again.
+    RemoveCa {
+        /// The SHA-256 of its certificate, as `ca --fingerprint` prints it.
+        fingerprint: String,
+    },
     /// Print a token with which one machine can join.
     EnrollToken {
         /// Its workspace.

@@ -182,9 +182,11 @@ pub async fn back_up(place: &Place, file: &Path) -> Result<Summary, Error> {
         });
     }
     let scratch = Scratch::beside(file)?;
+    let before = data_files::read(&directory)?;
     let (kind, tables) = copy_facts(&database, &scratch.join(archive::DATABASE)).await?;
-    // After the facts: what they speak of is then in the files, never the other way round.
-    let found = data_files::read(&directory)?;
+    // After the facts: what they speak of is then in the files, never the other way round. A file that a start
+    // took over into the database meanwhile is taken as it was before: the copy of the facts may be older.
+    let found = data_files::read(&directory)?.and_what_went(before);
     let mut parts = found.parts;
     parts.push(Part {
         name: kind.member().to_owned(),

@@ -1,15 +1,15 @@
 //! The private certificate authority: who it is, and the server certificates that it signs.
 //!
 //! A certificate says only what we decided. What a certificate request wishes for is compared with
-//! what its relay may be called, and never copied.
+//! what its relay may be called, and never copied. Where the CA is kept is not known here, but in [`kept`].
+
+mod kept;
 
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use cmdop_proto::{Refusal, text};
-use cmdop_service::private_file;
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateSigningRequestParams, DistinguishedName,
     DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose, PublicKeyData,
@@ -23,6 +23,8 @@ use time::OffsetDateTime;
 use crate::names::MAX_PEM;
 use crate::secret;
 
+pub(crate) use kept::{Error, remove_copy};
+
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Long, because replacing it means enrolling everything again.
@@ -33,38 +35,6 @@ const SERVER_LIFETIME: Duration = Duration::from_secs(825 * 24 * 60 * 60);
 
 /// The names under which a server on this computer is always reached.
 pub(crate) const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
-
-/// Why there is no certificate authority.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// One of its files.
-    #[error(transparent)]
-    File(#[from] private_file::Error),
-    /// One of the two is missing.
-    #[error(
-        "{present} is there but {missing} is not: restore it from a backup, or move {present} away \
-         to make a new CA (relays and machines then have to enrol again)"
-    )]
-    Half {
-        /// The file that is there.
-        present: PathBuf,
-        /// The file that is not.
-        missing: PathBuf,
-    },
-    /// The files do not hold what they should, or not the same one.
-    #[error(
-        "{certificate} and {key} are not a usable CA ({reason}): restore both from a backup, or \
-         move both away to make a new CA (relays and machines then have to enrol again)"
-    )]
-    Unusable {
-        /// The certificate's file.
-        certificate: PathBuf,
-        /// The key's file.
-        key: PathBuf,
-        /// What is wrong.
-        reason: String,
-    },
-}
 
 /// A certificate authority with its key.
 pub(crate) struct Ca {
@@ -94,34 +64,16 @@ impl std::fmt::Debug for ServerIdentity {
 }
 
 impl Ca {
-    /// The CA whose files are in `dir`; made there if there are none.
-    pub(crate) fn load_or_make(dir: &Path, now_ms: u64) -> Result<Self, Error> {
-        let (certificate, key) = (dir.join("ca.pem"), dir.join("ca.key"));
-        let unusable = |reason: String| Error::Unusable {
-            certificate: certificate.clone(),
-            key: key.clone(),
-            reason,
-        };
-        match (certificate.exists(), key.exists()) {
-            (false, false) => {
-                let (certificate_pem, key_pem) =
-                    make(now_ms).map_err(|e| unusable(e.to_string()))?;
-                private_file::write(&key, key_pem.as_bytes())?;
-                private_file::write(&certificate, certificate_pem.as_bytes())?;
-            }
-            (true, false) => return Err(half(certificate, key)),
-            (false, true) => return Err(half(key, certificate)),
-            (true, true) => {}
-        }
-        let key_pem = private_file::read(&key)?;
-        let pem =
-            std::fs::read_to_string(&certificate).map_err(|reason| private_file::Error::Io {
-                verb: "read",
-                path: certificate.clone(),
-                reason,
-            })?;
-        let ca = Self::from_pem(pem, &key_pem).map_err(unusable)?;
-        ca.prove(now_ms).map_err(unusable)?;
+    /// A new one, and its key in PEM.
+    fn make(now_ms: u64) -> Result<(Self, String), String> {
+        let (pem, key_pem) = self_signed(now_ms).map_err(|error| error.to_string())?;
+        Ok((Self::from_pem(pem, &key_pem)?, key_pem))
+    }
+
+    /// The one of that certificate and key, if they fit.
+    fn read(pem: String, key_pem: &str, now_ms: u64) -> Result<Self, String> {
+        let ca = Self::from_pem(pem, key_pem)?;
+        ca.prove(now_ms)?;
         Ok(ca)
     }
 
@@ -236,26 +188,11 @@ impl Ca {
     }
 }
 
-/// The fingerprint of the CA in `dir`, for those who may not have its key.
-pub(crate) fn fingerprint_in(dir: &Path) -> Result<String, Error> {
-    let path = dir.join("ca.pem");
-    let der = CertificateDer::from_pem_file(&path).map_err(|error| Error::Unusable {
-        certificate: path,
-        key: dir.join("ca.key"),
-        reason: error.to_string(),
-    })?;
-    Ok(fingerprint(&der))
-}
-
 fn fingerprint(der: &CertificateDer<'_>) -> String {
     secret::hex(&Sha256::digest(der.as_ref()))
 }
 
-fn half(present: PathBuf, missing: PathBuf) -> Error {
-    Error::Half { present, missing }
-}
-
-fn make(now_ms: u64) -> Result<(String, String), rcgen::Error> {
+fn self_signed(now_ms: u64) -> Result<(String, String), rcgen::Error> {
     let key = KeyPair::generate()?;
     let mut params = CertificateParams::default();
     // Its own name for each CA: a client that has seen two can tell which one signed.
@@ -313,32 +250,18 @@ mod tests {
     }
 
     #[test]
-    fn the_ca_is_made_once() {
-        let dir = tempfile::tempdir().unwrap();
-        let first = Ca::load_or_make(dir.path(), NOW).unwrap();
-        let second = Ca::load_or_make(dir.path(), NOW).unwrap();
-        assert_eq!(first.pem(), second.pem());
-        assert_eq!(fingerprint_in(dir.path()).unwrap(), first.fingerprint());
-        assert_eq!(first.fingerprint().len(), 64);
-    }
-
-    #[test]
-    fn a_key_of_another_ca_is_found_at_the_start() {
-        let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        Ca::load_or_make(one.path(), NOW).unwrap();
-        Ca::load_or_make(other.path(), NOW).unwrap();
-        std::fs::copy(other.path().join("ca.key"), one.path().join("ca.key")).unwrap();
-        let error = Ca::load_or_make(one.path(), NOW).unwrap_err();
-        assert!(matches!(error, Error::Unusable { .. }), "{error}");
-        std::fs::remove_file(one.path().join("ca.key")).unwrap();
-        let error = Ca::load_or_make(one.path(), NOW).unwrap_err();
-        assert!(matches!(error, Error::Half { .. }), "{error}");
+    fn a_key_of_another_ca_does_not_fit() {
+        let ((one, key), (_, other)) = (Ca::make(NOW).unwrap(), Ca::make(NOW).unwrap());
+        assert_eq!(one.fingerprint().len(), 64);
+        assert!(Ca::read(one.pem().into(), &key, NOW).is_ok());
+        let error = Ca::read(one.pem().into(), &other, NOW).unwrap_err();
+        assert!(error.contains("does not fit"), "{error}");
+        assert!(Ca::read("nonsense".into(), &key, NOW).is_err());
     }
 
     #[test]
     fn a_relay_gets_the_names_of_its_address_and_no_others() {
-        let dir = tempfile::tempdir().unwrap();
-        let ca = Ca::load_or_make(dir.path(), NOW).unwrap();
+        let (ca, _) = Ca::make(NOW).unwrap();
         let host = "relay.example.org";
         assert!(
             ca.sign_relay(&request(&[host, "localhost"]), host, NOW)
@@ -356,8 +279,7 @@ mod tests {
 
     #[test]
     fn a_request_to_be_a_ca_makes_no_ca() {
-        let dir = tempfile::tempdir().unwrap();
-        let ca = Ca::load_or_make(dir.path(), NOW).unwrap();
+        let (ca, _) = Ca::make(NOW).unwrap();
         let pem = ca
             .sign_relay(&request(&["localhost"]), "localhost", NOW)
             .unwrap();

@@ -13,39 +13,39 @@ mod device;
 mod enrol;
 mod entry;
 mod external;
+mod failure;
 mod html;
 mod invitation;
 mod login;
 mod session;
 mod visitor;
 
-use axum::Router;
-use axum::routing::{get, post};
-
 pub(crate) use session::PageLogins;
 
-use crate::plane::Shared;
+use crate::routes::Route;
 
 /// The routes of the pages.
-pub(crate) fn routes() -> Router<Shared> {
-    Router::new()
-        .route("/login", get(login::show).post(login::submit))
-        .route("/login/code", get(code::show).post(code::submit))
-        .route("/login/second-factor", get(enrol::show).post(enrol::submit))
-        .route("/login/external", get(external::leave))
-        .route("/login/external/callback", get(external::arrive))
-        .route("/account", get(account::show))
-        .route("/account/second-factor", post(account::second_factor))
-        .route("/account/logins", post(account::end_login))
-        .route("/logout", post(account::leave))
-        .route(
-            "/oauth/authorize",
-            get(authorize::show).post(authorize::submit),
-        )
-        .route("/device", get(device::show).post(device::submit))
-        .route(
-            "/invitation",
-            get(invitation::show).post(invitation::submit),
-        )
-        .route("/style.css", get(html::style))
+pub(crate) fn routes() -> Vec<Route> {
+    let at = Route::at;
+    vec![
+        at("/login").get(login::show).post(login::submit),
+        at("/login/code").get(code::show).post(code::submit),
+        at("/login/second-factor")
+            .get(enrol::show)
+            .post(enrol::submit),
+        at("/login/external").get(external::leave),
+        at("/login/external/callback").get(external::arrive),
+        at("/account").get(account::show),
+        at("/account/second-factor").post(account::second_factor),
+        at("/account/logins").post(account::end_login),
+        at("/logout").post(account::leave),
+        at("/oauth/authorize")
+            .get(authorize::show)
+            .post(authorize::submit),
+        at("/device").get(device::show).post(device::submit),
+        at("/invitation")
+            .get(invitation::show)
+            .post(invitation::submit),
+        at("/style.css").get(html::style),
+    ]
 }

@@ -6,7 +6,7 @@
 //! (`secret`, `password`).
 
 use std::collections::HashSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
@@ -41,6 +41,15 @@ pub enum KeyError {
     /// The file.
     #[error(transparent)]
     File(#[from] private_file::Error),
+    /// It is not there, and a new one would open nothing of what the database holds.
+    #[error(
+        "the database holds keys that are sealed with secrets.key, and {path} is not there: take it from another \
+         control plane on this database, or from a backup, or give what is in it in {VARIABLE}"
+    )]
+    Missing {
+        /// Where it should be.
+        path: PathBuf,
+    },
     /// What is in it.
     #[error(
         "{place} does not hold keys for secrets ({reason}): one key of 32 bytes in base64 a line, the first \
@@ -102,9 +111,9 @@ impl Sealer {
     /// [`FILE`] in `dir`, which is made if it is not there.
     pub(crate) fn load_or_make(dir: &Path, given: Option<&str>) -> Result<Self, KeyError> {
         match Self::load(dir, given) {
-            Err(KeyError::File(error)) if error.is_missing() => {
+            Err(KeyError::Missing { path }) => {
                 let text = format!("{}\n", BASE64_STANDARD.encode(new_key()));
-                private_file::write(&dir.join(FILE), text.as_bytes())?;
+                private_file::write(&path, text.as_bytes())?;
                 Self::load(dir, None)
             }
             loaded => loaded,
@@ -116,9 +125,22 @@ impl Sealer {
         let path = dir.join(FILE);
         let (place, text) = match given {
             Some(text) => (VARIABLE.to_owned(), text.to_owned()),
-            None => (path.display().to_string(), private_file::read(&path)?),
+            None => match private_file::read(&path) {
+                Err(error) if error.is_missing() => return Err(KeyError::Missing { path }),
+                read => (path.display().to_string(), read?),
+            },
         };
         Self::read(&text).map_err(|reason| KeyError::Unusable { place, reason })
+    }
+
+    /// The names of the keys: first the one that seals, then those that only open.
+    pub(crate) fn key_ids(&self) -> impl Iterator<Item = &str> {
+        self.keys.iter().map(|key| key.id.as_str())
+    }
+
+    /// How text begins that the key of that name has sealed.
+    pub(crate) fn beginning_of(key_id: &str) -> String {
+        format!("{VERSION}.{key_id}.")
     }
 
     /// One key in base64 a line. Lines that are empty are passed over.
@@ -158,7 +180,7 @@ impl Sealer {
         let tag = tag.map_err(|_| failed())?;
         let sealed = [&nonce[..], &bytes, tag.as_ref()].concat();
         let text = BASE64_URL_SAFE_NO_PAD.encode(sealed);
-        Ok(format!("{VERSION}.{}.{text}", sealer.id))
+        Ok(format!("{}{text}", Self::beginning_of(&sealer.id)))
     }
 
     /// What was sealed for the row `row` of `table`.
@@ -181,6 +203,12 @@ impl Sealer {
             .open_in_place(nonce, Aad::from(place(table, row)), sealed);
         Ok(opened.map_err(|_| OpenError::Altered)?.to_vec())
     }
+}
+
+/// The name of the key that sealed a text which begins so; nothing if none did.
+pub(crate) fn sealed_by(beginning: &str) -> Option<&str> {
+    let rest = beginning.strip_prefix(VERSION)?.strip_prefix('.')?;
+    rest.split_once('.').map(|(id, _)| id)
 }
 
 impl Key {

@@ -6,11 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::get;
-use axum::{Router, extract::Request};
 use cmdop_proto::text;
 use cmdop_service::data_dir::{self, DataDir};
 use cmdop_service::{listen, serve as service, tls};
@@ -34,10 +32,10 @@ use crate::plane::{ControlPlane, Shared};
 use crate::sealed::{self, Sealer};
 use crate::secret::Secret;
 use crate::signer::{self, Signer};
-use crate::store::{self, Outcome, Schema};
+use crate::store::{self, Outcome, Schema, Store};
 use crate::strikes::Strikes;
 use crate::throttle::Throttle;
-use crate::{backup, bootstrap, events, grpc, oauth, pages, schedules};
+use crate::{backup, bootstrap, grpc, routes, schedules};
 
 /// How long open requests may run on after SIGTERM: the promise is to be gone within 10 s.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -63,6 +61,9 @@ pub enum Error {
     /// The database.
     #[error(transparent)]
     Open(#[from] store::OpenError),
+    /// A statement.
+    #[error(transparent)]
+    Store(#[from] store::Error),
     /// The certificate authority.
     #[error(transparent)]
     Ca(#[from] ca::Error),
@@ -141,7 +142,8 @@ pub async fn serve(config: Config, stop: CancellationToken) -> Result<Running, E
     let store = store.counted_by(meters.clone());
     backup::after_restore(&store, data.path()).await?;
     let throttled = meters.throttled();
-    let (ca, sealer) = keys(data.path(), config.secrets_key.clone(), now_ms).await?;
+    let sealer = sealer(&store, data.path(), config.secrets_key.clone()).await?;
+    let ca = Ca::load_or_make(&store, &sealer, data.path(), now_ms).await?;
     let signer = Signer::load_or_make(&store, &sealer, data.path(), now_ms).await?;
     let owner_login = data.join(OWNER_LOGIN);
     bootstrap::first_start(&store, config.owner.as_deref(), &owner_login, now_ms).await?;
@@ -178,7 +180,7 @@ pub async fn serve(config: Config, stop: CancellationToken) -> Result<Running, E
         schedules_changed: Notify::new(),
         stop: stop.clone(),
     });
-    let routes = routes(&plane).await?;
+    let routes = services(&plane).await?;
     let metrics_address = metrics.as_ref().and_then(|m| m.local_addr().ok());
     let listeners = Listeners { listener, metrics };
     let mut tasks = JoinSet::new();
@@ -195,17 +197,20 @@ pub async fn serve(config: Config, stop: CancellationToken) -> Result<Running, E
     })
 }
 
-/// The keys on disk. Reading and making them blocks.
-async fn keys(dir: &Path, secrets_key: Option<Secret>, now_ms: u64) -> Result<(Ca, Sealer), Error> {
+/// The keys for secrets in the database. One is made only where there is nothing yet that it would have to open.
+async fn sealer(store: &Store, dir: &Path, given: Option<Secret>) -> Result<Sealer, Error> {
+    let is_needed = store.holds_sealed_keys().await?;
     let dir = dir.to_owned();
-    let loaded = tokio::task::spawn_blocking(move || -> Result<_, Error> {
-        let ca = Ca::load_or_make(&dir, now_ms)?;
-        let given = secrets_key.as_ref().map(Secret::expose);
-        Ok((ca, Sealer::load_or_make(&dir, given)?))
+    let loaded = tokio::task::spawn_blocking(move || {
+        let given = given.as_ref().map(Secret::expose);
+        if is_needed {
+            Sealer::load(&dir, given)
+        } else {
+            Sealer::load_or_make(&dir, given)
+        }
     });
-    loaded
-        .await
-        .map_err(|error| Error::Serving(error.to_string()))?
+    let loaded = loaded.await;
+    Ok(loaded.map_err(|error| Error::Serving(error.to_string()))??)
 }
 
 fn identity(ca: &Ca, hosts: &[String], now_ms: u64) -> Result<Arc<ServerConfig>, Error> {
@@ -226,10 +231,7 @@ async fn serve_metrics(plane: &Shared, listener: Option<TcpListener>) {
     let Some(listener) = listener else {
         return std::future::pending().await;
     };
-    let render = |State(plane): State<Shared>| async move { plane.meters.render() };
-    let router = Router::new()
-        .route("/metrics", get(render))
-        .with_state(plane.clone());
+    let router = routes::metrics().with_state(plane.clone());
     if let Err(error) = axum::serve(listener, router).await {
         tracing::error!(%error, "metrics are served no longer");
     }
@@ -287,12 +289,8 @@ async fn run(
     served.map_err(|error| Error::Serving(error.to_string()))
 }
 
-async fn routes(plane: &Shared) -> Result<Routes, Error> {
-    let pages = Router::new()
-        .merge(oauth::routes())
-        .merge(pages::routes())
-        .merge(events::routes())
-        .route("/healthz", get(|| async { "ok\n" }))
+async fn services(plane: &Shared) -> Result<Routes, Error> {
+    let pages = routes::router()
         .fallback(unknown)
         .layer(DefaultBodyLimit::max(MAX_FORM))
         .with_state(plane.clone());

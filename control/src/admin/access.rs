@@ -1,15 +1,14 @@
-//! What helps a locked-out owner, and what an administrator does with the keys that sign tokens.
+//! What helps a locked-out owner, and what an administrator does with the keys that sign tokens and certificates.
 
 use std::time::Duration;
 
 use cmdop_proto::Refusal;
 
 use super::{Admin, Error};
-use crate::guesses;
-use crate::sealed::Sealer;
 use crate::secret::Secret;
 use crate::signer;
-use crate::store::{Named, RemoveKeyError, SealedKey, SecondFactorRule};
+use crate::store::{Named, RemoveKeyError, SealedCa, SealedKey, SecondFactorRule};
+use crate::{ca, guesses};
 
 /// The longest that a new key may wait: after that it was forgotten.
 const LONGEST_LEAD: Duration = Duration::from_secs(30 * 24 * 60 * 60);
@@ -88,7 +87,7 @@ impl Admin {
             let long = "a new key signs within 30 days";
             return Err(Refusal::invalid("bad-request", long).into());
         }
-        let sealer = Sealer::load(&self.directory, secrets_key.map(Secret::expose))?;
+        let sealer = self.sealer(secrets_key)?;
         // A key that the servers cannot open would keep them from starting.
         signer::must_open(self.store.signing_keys().await?, &sealer)?;
         let now_ms = self.clock.now_ms();
@@ -100,6 +99,26 @@ impl Admin {
         let many = "there are as many signing keys as there may be";
         let hint = "old ones go by themselves, an hour after the next one signs";
         Err(Refusal::exhausted("too-many-keys", many).hint(hint).into())
+    }
+
+    /// The CA that machines, relays and people trust.
+    pub async fn ca(&self) -> Result<SealedCa, Error> {
+        let kept = self.store.certificate_authority().await?;
+        kept.ok_or(Error::NoCa)
+    }
+
+    /// Forgets the CA of that fingerprint, whose key has leaked or cannot be opened any more: the next start makes another,
+    /// and everything has to enrol again. Control planes that run go on with the old one until then.
+    pub async fn remove_ca(&self, fingerprint: &str) -> Result<(), Error> {
+        let now_ms = self.clock.now_ms();
+        let removed = self.store.remove_certificate_authority(fingerprint, now_ms);
+        if removed.await? {
+            return Ok(ca::remove_copy(&self.directory, fingerprint)?);
+        }
+        let there = self.ca().await?.fingerprint;
+        let other = format!("the CA has another fingerprint, {there}");
+        let hint = "`cmdop-control admin ca --fingerprint` prints it";
+        Err(Refusal::not_found("ca-unknown", other).hint(hint).into())
     }
 
     /// The signing keys, in the order in which they sign.

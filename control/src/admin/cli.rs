@@ -1,15 +1,14 @@
 //! `cmdop-control admin` on a terminal: each task prints just its result.
 
-use std::io::{self, IsTerminal as _, Read as _, Write as _};
+use std::io::{self, Read as _, Write as _};
 
-use serde::Serialize;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
-
-use super::{Admin, Error, PlacedAccount, PlacedMachine};
+use super::listing::{
+    AccountRow, KeyRow, MachineRow, ResealedRow, SecretsKeyRow, WorkspaceRow, listing,
+};
+use super::{Admin, Error};
 use crate::args::{AdminArgs, Task};
 use crate::secret::Secret;
-use crate::store::{Named, SealedKey};
+use crate::store::Named;
 
 /// More than any password that is taken.
 const MAX_STDIN: u64 = 8 << 10;
@@ -137,6 +136,33 @@ async fn perform(admin: &Admin, task: Task, secrets_key: Option<&Secret>) -> Res
             admin.remove_key(&key).await?;
             Ok(String::new())
         }
+        Task::Ca { fingerprint } => {
+            let ca = admin.ca().await?;
+            if fingerprint {
+                return Ok(ca.fingerprint);
+            }
+            Ok(ca.certificate.trim_end().to_owned())
+        }
+        Task::RemoveCa { fingerprint } => {
+            admin.remove_ca(&fingerprint).await?;
+            Ok(String::new())
+        }
+        Task::SecretsKeys { json } => {
+            let keys = admin.secrets_keys(secrets_key).await?.into_iter();
+            Ok(listing(
+                &SecretsKeyRow::COLUMNS,
+                keys.map(SecretsKeyRow::from),
+                json,
+            ))
+        }
+        Task::Reseal { json } => {
+            let done = admin.reseal(secrets_key).await?.into_iter();
+            Ok(listing(
+                &["WHAT", "SEALED ANEW"],
+                done.map(ResealedRow::from),
+                json,
+            ))
+        }
         Task::EnrollToken {
             workspace,
             lifetime,
@@ -188,202 +214,4 @@ fn password() -> Result<String, Error> {
         })?;
     let text = text.strip_suffix('\n').unwrap_or(&text);
     Ok(text.strip_suffix('\r').unwrap_or(text).to_owned())
-}
-
-#[derive(Serialize)]
-struct WorkspaceRow {
-    name: String,
-    id: String,
-}
-
-#[derive(Serialize)]
-struct AccountRow {
-    name: String,
-    role: &'static str,
-    workspace: String,
-    state: &'static str,
-    has_password: bool,
-    created_at: String,
-    id: String,
-}
-
-#[derive(Serialize)]
-struct MachineRow {
-    name: String,
-    workspace: String,
-    os: String,
-    arch: String,
-    labels: std::collections::BTreeMap<String, String>,
-    enrolled_at: String,
-    id: String,
-}
-
-#[derive(Serialize)]
-struct KeyRow {
-    name: String,
-    made_at: String,
-    signs_from: String,
-}
-
-impl From<SealedKey> for KeyRow {
-    fn from(key: SealedKey) -> Self {
-        Self {
-            name: key.id,
-            made_at: shown_time(key.created_at_ms),
-            signs_from: shown_time(key.signs_from_ms),
-        }
-    }
-}
-
-impl Cells for KeyRow {
-    fn cells(&self) -> Vec<String> {
-        [&self.name, &self.made_at, &self.signs_from]
-            .map(ToOwned::to_owned)
-            .to_vec()
-    }
-}
-
-impl From<PlacedAccount> for AccountRow {
-    fn from(placed: PlacedAccount) -> Self {
-        let account = placed.account;
-        Self {
-            name: account.name,
-            role: account.role.as_str(),
-            workspace: placed.workspace.name,
-            state: if account.is_disabled {
-                "disabled"
-            } else {
-                "enabled"
-            },
-            has_password: account.has_password,
-            created_at: shown_time(account.created_at_ms),
-            id: account.id.to_string(),
-        }
-    }
-}
-
-impl From<PlacedMachine> for MachineRow {
-    fn from(placed: PlacedMachine) -> Self {
-        let machine = placed.machine;
-        Self {
-            name: machine.name,
-            workspace: placed.workspace.name,
-            os: machine.os,
-            arch: machine.arch,
-            labels: machine.labels,
-            enrolled_at: shown_time(machine.enrolled_at_ms),
-            id: machine.id.to_string(),
-        }
-    }
-}
-
-/// A row of a table.
-trait Cells {
-    fn cells(&self) -> Vec<String>;
-}
-
-impl Cells for WorkspaceRow {
-    fn cells(&self) -> Vec<String> {
-        vec![self.name.clone(), self.id.clone()]
-    }
-}
-
-impl Cells for AccountRow {
-    fn cells(&self) -> Vec<String> {
-        let password = if self.has_password { "yes" } else { "no" };
-        [
-            &self.name,
-            self.role,
-            &self.workspace,
-            self.state,
-            password,
-            &self.created_at,
-            &self.id,
-        ]
-        .map(ToOwned::to_owned)
-        .to_vec()
-    }
-}
-
-impl Cells for MachineRow {
-    fn cells(&self) -> Vec<String> {
-        let labels: Vec<String> = self
-            .labels
-            .iter()
-            .map(|(k, v)| format!("{k}={v}"))
-            .collect();
-        let labels = labels.join(",");
-        [
-            &self.name,
-            &self.workspace,
-            &self.os,
-            &self.arch,
-            &labels,
-            &self.enrolled_at,
-            &self.id,
-        ]
-        .map(ToOwned::to_owned)
-        .to_vec()
-    }
-}
-
-/// JSON; or a table on a terminal, and lines of cells between tabs on a pipe.
-fn listing<R: Cells + Serialize>(
-    columns: &[&str],
-    rows: impl Iterator<Item = R>,
-    json: bool,
-) -> String {
-    let rows: Vec<R> = rows.collect();
-    if json {
-        return serde_json::to_string_pretty(&rows).expect("rows of text are always JSON");
-    }
-    let mut table: Vec<Vec<String>> = rows.iter().map(Cells::cells).collect();
-    if !io::stdout().is_terminal() {
-        let lines: Vec<String> = table.iter().map(|row| row.join("\t")).collect();
-        return lines.join("\n");
-    }
-    table.insert(0, columns.iter().map(ToString::to_string).collect());
-    aligned(&table)
-}
-
-fn aligned(table: &[Vec<String>]) -> String {
-    let columns = table.iter().map(Vec::len).max().unwrap_or(0);
-    let cell = |row: &Vec<String>, column: usize| row.get(column).map_or(0, |c| c.chars().count());
-    let widths: Vec<usize> = (0..columns)
-        .map(|column| table.iter().map(|row| cell(row, column)).max().unwrap_or(0))
-        .collect();
-    let line = |row: &Vec<String>| {
-        let cells = row.iter().zip(&widths);
-        let padded: Vec<String> = cells
-            .map(|(text, width)| format!("{text:width$}"))
-            .collect();
-        padded.join("  ").trim_end().to_owned()
-    };
-    table.iter().map(line).collect::<Vec<_>>().join("\n")
-}
-
-fn shown_time(ms: u64) -> String {
-    OffsetDateTime::from_unix_timestamp((ms / 1000) as i64)
-        .ok()
-        .and_then(|time| time.format(&Rfc3339).ok())
-        .unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_are_rfc_3339_in_utc() {
-        assert_eq!(shown_time(1_800_000_000_123), "2027-01-15T08:00:00Z");
-    }
-
-    #[test]
-    fn columns_line_up() {
-        let row = |a: &str, b: &str| vec![a.to_owned(), b.to_owned()];
-        assert_eq!(
-            aligned(&[row("NAME", "ID"), row("ada", "1")]),
-            "NAME  ID\nada   1"
-        );
-    }
 }

@@ -21,6 +21,20 @@ pub(super) struct Found {
     pub(super) left_out: Vec<String>,
 }
 
+impl Found {
+    /// With the files of `before` that are not there any more.
+    pub(super) fn and_what_went(mut self, before: Self) -> Self {
+        for part in before.parts {
+            let is_there = self.parts.iter().any(|other| other.name == part.name);
+            if !is_there && self.parts.len() + 1 < MAX_MEMBERS {
+                self.parts.push(part);
+            }
+        }
+        self.parts.sort_by(|a, b| a.name.cmp(&b.name));
+        self
+    }
+}
+
 /// Reads them all.
 pub(super) fn read(directory: &Path) -> Result<Found, Error> {
     let mut found = Found::default();
@@ -75,4 +89,27 @@ pub(super) fn create_private(path: &Path) -> Result<File, Error> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true).mode(0o600);
     options.open(path).map_err(io_error("write", path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_that_goes_while_a_backup_is_taken_is_in_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let put = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
+        put("ca.key", "key");
+        put("ca.pem", "old");
+        let before = read(dir.path()).unwrap();
+        std::fs::remove_file(dir.path().join("ca.key")).unwrap();
+        put("ca.pem", "new");
+        let found = read(dir.path()).unwrap().and_what_went(before);
+        let names: Vec<&str> = found.parts.iter().map(|part| &*part.name).collect();
+        assert_eq!(names, ["ca.key", "ca.pem"]);
+        let Content::Bytes(pem) = &found.parts[1].content else {
+            panic!("not in a file");
+        };
+        assert_eq!(pem, b"new");
+    }
 }

@@ -1,17 +1,16 @@
 //! `/connection/websocket`: where a request becomes a connection, unless a page of somebody else's makes it.
 
-use axum::Router;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{WebSocket, WebSocketUpgrade};
 use axum::extract::{Extension, State};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::get;
 use cmdop_service::serve::Peer;
 use http::{HeaderMap, StatusCode, header};
 use tokio::time::Instant;
 
 use super::connection::Connection;
 use crate::plane::{ControlPlane, Shared};
+use crate::routes::Route;
 use crate::throttle::{TOKENS, neighbourhood};
 
 /// The most that a client may say at once: all its channels with where it left each take a third of it.
@@ -21,8 +20,8 @@ const MAX_FRAME: usize = 64 << 10;
 const BUFFER: usize = 8 << 10;
 
 /// The way in.
-pub(crate) fn routes() -> Router<Shared> {
-    Router::new().route("/connection/websocket", get(open))
+pub(crate) fn routes() -> Vec<Route> {
+    vec![Route::at("/connection/websocket").get(open)]
 }
 
 async fn open(

@@ -12,6 +12,7 @@ use time::format_description::well_known::Rfc3339;
 use super::code::{self, WRONG};
 use super::destination::Destination;
 use super::enrol::{self, Place};
+use super::failure::Failure;
 use super::html::{escape, hidden, page, problem, redirect};
 use super::login;
 use super::visitor::{STALE, UNREADABLE, Visitor, failed, slow, visitor};
@@ -141,7 +142,7 @@ async fn own(
 
 async fn new_codes(plane: &ControlPlane, visitor: &Visitor, peer: Peer, code: &str) -> Response {
     if let Err(failure) = code::check(plane, visitor, peer, code).await {
-        return refused(plane, visitor, failure).await;
+        return refused(plane, visitor, failure, WRONG).await;
     }
     let (codes, account) = (recovery_codes(), visitor.account.id);
     let hashes: Vec<_> = codes
@@ -165,20 +166,12 @@ async fn disable(
     password: &str,
     code: &str,
 ) -> Response {
-    match login::check(plane, peer, &visitor.account.name, password).await {
-        Ok(_) => {}
-        Err(login::Failure::Wrong) => {
-            let wrong = "That password is not right.";
-            return overview(plane, visitor, StatusCode::FORBIDDEN, wrong).await;
-        }
-        Err(login::Failure::TooOften(wait)) => {
-            let status = StatusCode::TOO_MANY_REQUESTS;
-            return overview(plane, visitor, status, &slow(wait)).await;
-        }
-        Err(login::Failure::Store(error)) => return failed(&error),
+    if let Err(failure) = login::check(plane, peer, &visitor.account.name, password).await {
+        let wrong = "That password is not right.";
+        return refused(plane, visitor, failure, wrong).await;
     }
     if let Err(failure) = code::check(plane, visitor, peer, code).await {
-        return refused(plane, visitor, failure).await;
+        return refused(plane, visitor, failure, WRONG).await;
     }
     let workspace = visitor.workspace(plane);
     let dropped = workspace.drop_second_factor(visitor.account.id, plane.clock.now_ms());
@@ -190,14 +183,19 @@ async fn disable(
     page(StatusCode::OK, "Second factor turned off", done)
 }
 
-async fn refused(plane: &ControlPlane, visitor: &Visitor, failure: code::Failure) -> Response {
+async fn refused(
+    plane: &ControlPlane,
+    visitor: &Visitor,
+    failure: Failure,
+    wrong: &str,
+) -> Response {
     match failure {
-        code::Failure::Wrong => overview(plane, visitor, StatusCode::FORBIDDEN, WRONG).await,
-        code::Failure::TooOften(wait) => {
+        Failure::Wrong => overview(plane, visitor, StatusCode::FORBIDDEN, wrong).await,
+        Failure::TooOften(wait) => {
             let status = StatusCode::TOO_MANY_REQUESTS;
             overview(plane, visitor, status, &slow(wait)).await
         }
-        code::Failure::Broken(error) => failed(&error),
+        Failure::Broken(error) => failed(&error),
     }
 }
 

@@ -1,7 +1,5 @@
 //! `/login/code`: the password was right, and the account has a second factor.
 
-use std::time::Duration;
-
 use axum::extract::rejection::FormRejection;
 use axum::extract::{Extension, Form, Query, State};
 use axum::response::Response;
@@ -11,33 +9,18 @@ use http::{HeaderMap, StatusCode};
 use super::code_form::{CodeForm, Returned, at_stage, returned};
 use super::destination::{Destination, Wanted};
 use super::entry::{self, Way};
+use super::failure::Failure;
 use super::html::{hidden, page, problem};
 use super::session::Stage;
 use super::visitor::{Visitor, failed, slow};
 use crate::guesses::Guessable;
 use crate::plane::{ControlPlane, Shared};
 use crate::second_factor::{self, recovery_hash, step_of};
-use crate::store::{self, Outcome};
+use crate::store::Outcome;
 
 /// The same for a wrong code and for one that was used.
 pub(super) const WRONG: &str =
     "That code is not right, or was used already. A new one is shown every thirty seconds.";
-
-/// Why a code does not count.
-pub(super) enum Failure {
-    /// It is none of this account's, or was used.
-    Wrong,
-    /// It was guessed at too often: so long nobody may.
-    TooOften(Duration),
-    /// Ours.
-    Broken(String),
-}
-
-impl From<store::Error> for Failure {
-    fn from(error: store::Error) -> Self {
-        Self::Broken(error.to_string())
-    }
-}
 
 /// The form.
 pub(super) async fn show(

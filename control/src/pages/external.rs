@@ -19,7 +19,7 @@ use super::visitor::{failed, slow};
 use crate::oidc::{Identity, Provider, Request};
 use crate::plane::{ControlPlane, Shared};
 use crate::secret;
-use crate::store::Arrived;
+use crate::store::{Arrived, Outcome};
 use crate::throttle::{STRANGER, neighbourhood};
 
 /// Where it begins.
@@ -135,7 +135,7 @@ pub(super) async fn arrive(
         Ok(identity) => identity,
         Err(error) => return unreachable_provider(&error),
     };
-    match login_of(&plane, provider, &identity).await {
+    match login_of(&plane, provider, &identity, peer).await {
         Ok(login) => {
             let to = Destination::read(&carried.user_code, &carried.next);
             entry::after_first(&plane, login, peer, Way::External, &to)
@@ -248,6 +248,7 @@ async fn login_of(
     plane: &ControlPlane,
     provider: &Provider,
     identity: &Identity,
+    peer: Peer,
 ) -> Result<PageLogin, Failure> {
     let arrived = Arrived {
         issuer: provider.issuer(),
@@ -267,14 +268,17 @@ async fn login_of(
     let known = known.map_err(logged)?.ok_or(unknown)?;
     let workspace = plane.store.workspace(known.workspace);
     let account = workspace.account(known.account).await.map_err(logged)?;
-    match account.filter(|account| !account.is_disabled) {
-        Some(account) => Ok(PageLogin {
-            workspace: known.workspace,
-            account: account.id,
-        }),
-        None => Err(Failure::Said(
-            StatusCode::FORBIDDEN,
-            "Your account is disabled. Please ask an administrator.",
-        )),
+    let login = PageLogin {
+        workspace: known.workspace,
+        account: known.account,
+    };
+    if account.is_some_and(|account| !account.is_disabled) {
+        return Ok(login);
     }
+    let recorded = entry::record(plane, login, peer, Way::External, Outcome::Denied).await;
+    recorded.map_err(logged)?;
+    Err(Failure::Said(
+        StatusCode::FORBIDDEN,
+        "Your account is disabled. Please ask an administrator.",
+    ))
 }

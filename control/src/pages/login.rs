@@ -1,7 +1,5 @@
 //! `/login`: name and password.
 
-use std::time::Duration;
-
 use axum::extract::rejection::FormRejection;
 use axum::extract::{Extension, Form, Query, State};
 use axum::response::Response;
@@ -9,18 +7,20 @@ use cmdop_service::serve::Peer;
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use super::destination::{Destination, Wanted};
 use super::entry::{self, Way};
 use super::external;
+use super::failure::Failure;
 use super::html::{hidden, page, problem, with_cookie};
 use super::session::{Browser, PageLogin};
 use super::visitor::{STALE, UNREADABLE, failed, slow};
 use crate::guesses::Guessable;
+use crate::names;
 use crate::plane::{ControlPlane, Shared};
 use crate::store::{Known, Outcome};
 use crate::throttle::{PASSWORD_OF_PEER, neighbourhood};
-use crate::{names, store};
 
 /// The same for a name that does not exist, a wrong password, and an account without one: who
 /// guesses learns nothing.
@@ -81,23 +81,7 @@ pub(super) async fn submit(
             .unwrap_or_else(|error| failed(&error)),
         Err(Failure::Wrong) => again(StatusCode::FORBIDDEN, WRONG),
         Err(Failure::TooOften(wait)) => again(StatusCode::TOO_MANY_REQUESTS, &slow(wait)),
-        Err(Failure::Store(error)) => failed(&error),
-    }
-}
-
-/// Why a password does not let somebody in.
-pub(super) enum Failure {
-    /// It is not theirs.
-    Wrong,
-    /// It was guessed at too often: so long nobody may.
-    TooOften(Duration),
-    /// The database.
-    Store(store::Error),
-}
-
-impl From<store::Error> for Failure {
-    fn from(error: store::Error) -> Self {
-        Self::Store(error)
+        Err(Failure::Broken(error)) => failed(&error),
     }
 }
 
@@ -121,30 +105,30 @@ pub(super) async fn check(
     if let Some(wait) = plane.guess(&secret, peer).await? {
         return Err(Failure::TooOften(wait));
     }
+    // A name that nobody has costs the same questions and the same synced record, of an account that is none: how long
+    // the answer takes says little about which names there are. What is left is an event's row in that transaction.
     let known = plane.store.account_named(name).await?;
-    let (hash, is_disabled) = match known {
-        Some(known) => {
-            let workspace = plane.store.workspace(known.workspace);
-            let account = workspace.account(known.account).await?;
-            let is_disabled = account.is_none_or(|account| account.is_disabled);
-            (workspace.password_hash(known.account).await?, is_disabled)
-        }
-        None => (None, true),
-    };
+    let login = known.map_or(nobody(), login_of);
+    let workspace = plane.store.workspace(login.workspace);
+    let account = workspace.account(login.account).await?;
+    let is_disabled = account.is_none_or(|account| account.is_disabled);
+    let hash = workspace.password_hash(login.account).await?;
     let is_right = plane.passwords.is_right(password, hash).await;
-    match known {
-        Some(known) if is_right && !is_disabled => {
-            plane.guessed_right(&secret, peer).await?;
-            Ok(login_of(known))
-        }
-        _ => {
-            if let Some(known) = known {
-                let failed = Outcome::Failed;
-                entry::record(plane, login_of(known), peer, Way::Password, failed).await?;
-            }
-            tracing::info!(peer = %peer.0.ip(), "a login on the page failed");
-            Err(Failure::Wrong)
-        }
+    if is_right && !is_disabled {
+        plane.guessed_right(&secret, peer).await?;
+        return Ok(login);
+    }
+    entry::record(plane, login, peer, Way::Password, Outcome::Failed).await?;
+    tracing::info!(peer = %peer.0.ip(), "a login on the page failed");
+    Err(Failure::Wrong)
+}
+
+/// In the place of an account that there is not. What is recorded of it is in the chain that belongs to no workspace, and
+/// the name is not: people type passwords there.
+fn nobody() -> PageLogin {
+    PageLogin {
+        workspace: Uuid::nil().into(),
+        account: Uuid::nil().into(),
     }
 }
 

@@ -54,6 +54,16 @@ impl Store {
         keys(&mut self.read().await?).await
     }
 
+    /// Whether there is anything that no control plane can do without and that only a key for secrets opens.
+    pub async fn holds_sealed_keys(&self) -> Result<bool, Error> {
+        let count: i64 = query(
+            "SELECT (SELECT COUNT(*) FROM signing_keys) + (SELECT COUNT(*) FROM certificate_authority)",
+        )
+        .fetch_one(&mut self.read().await?)
+        .await?;
+        Ok(count > 0)
+    }
+
     /// Keeps the first key. False if there is one already.
     pub async fn add_first_signing_key(&self, key: &SealedKey) -> Result<bool, Error> {
         let mut tx = self.write().await?;

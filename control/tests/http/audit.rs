@@ -18,11 +18,11 @@ async fn read(world: &World, by: &Value, request: ListAuditRequest) -> ListAudit
     answer.unwrap().into_inner()
 }
 
-async fn all(world: &World, by: &Value) -> ListAuditResponse {
+pub async fn all(world: &World, by: &Value) -> ListAuditResponse {
     read(world, by, ListAuditRequest::default()).await
 }
 
-fn told(record: &AuditRecord) -> String {
+pub fn told(record: &AuditRecord) -> String {
     let actor = record.actor.as_ref().unwrap();
     format!("{} {} {}", actor.kind, record.action, record.outcome)
 }

@@ -164,3 +164,46 @@ async fn a_restore_replaces_nothing_and_disturbs_no_server() {
     assert!(names(&theirs).iter().any(|name| name == "notes"));
     world.stop().await;
 }
+
+#[tokio::test]
+async fn the_ca_of_a_former_version_is_kept_by_a_start_and_by_a_restore_of_an_old_backup() {
+    let world = World::start().await;
+    let made = world.running.ca_fingerprint.clone();
+    let admin = world.admin().await;
+    assert!(admin.remove_ca("another").await.is_err());
+    admin.remove_ca(&made).await.unwrap();
+    admin.close().await;
+    let (place, clock) = (world.place(), world.clock.clone());
+    let (data, database) = world.stopped().await;
+    // As a former version left it: two files, and nothing of them in the database.
+    let dir = place.data_dir.clone().unwrap();
+    assert!(!dir.join("ca.pem").exists());
+    let (pem, key) = forged_ca();
+    for (name, content) in [("ca.pem", &pem), ("ca.key", &key)] {
+        cmdop_service::private_file::write(&dir.join(name), content.as_bytes()).unwrap();
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("control.tar");
+    backup::back_up(&place, &file).await.unwrap();
+    let empty = Empty::new();
+    backup::restore(&empty.place(), &file).await.unwrap();
+    for (data, database) in [(data, database), (empty.data, empty.database)] {
+        let world = World::start_with(data, database, clock.clone(), |_| {}).await;
+        assert_eq!(world.running.ca_pem, pem);
+        let dir = world.place().data_dir.unwrap();
+        assert!(!dir.join("ca.key").exists() && dir.join("ca.pem").exists());
+        let machine = Key::new();
+        let id = world.machine("web-1", &machine).await;
+        world.assert(&machine, &id, 0).await.unwrap();
+        world.stop().await;
+    }
+}
+
+/// A CA's certificate and key, PEM.
+fn forged_ca() -> (String, String) {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut params = rcgen::CertificateParams::default();
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Constrained(0));
+    params.key_usages = vec![rcgen::KeyUsagePurpose::KeyCertSign];
+    (params.self_signed(&key).unwrap().pem(), key.serialize_pem())
+}

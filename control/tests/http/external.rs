@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use url::Url;
 
+use crate::audit;
 use crate::pages::Browser;
 use crate::world::World;
 
@@ -293,6 +294,12 @@ async fn who_was_named_comes_in_by_address_first_and_by_subject_afterwards() {
     let code = provider.allow(&world, &asked, json!({}));
     later.open(&world, &back(&asked["state"], &code)).await;
     assert_eq!(later.status, StatusCode::FORBIDDEN);
+    let page = audit::all(&world, &world.owner().await).await;
+    let told = page.records.iter().map(audit::told);
+    let count = told
+        .filter(|line| line == "control page-login denied")
+        .count();
+    assert_eq!(count, 1, "it is written down that she came");
     world.stop().await;
 }
 

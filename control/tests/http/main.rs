@@ -7,6 +7,7 @@
     reason = "what a test unwraps it asserts; its world is nobody else's"
 )]
 
+mod attempts;
 mod audit;
 mod authorize;
 mod backup;
@@ -19,6 +20,7 @@ mod external;
 mod fleet_members;
 mod fleets;
 mod introspection;
+mod isolation;
 mod keys;
 mod logins;
 mod machines;
@@ -28,6 +30,7 @@ mod pages;
 mod permissions;
 mod relays;
 mod reports;
+mod reseal;
 mod rotation;
 mod schedules;
 mod second_factor;

@@ -4,10 +4,12 @@
 use std::time::Duration;
 
 use cmdop_control::lifetimes::{DEVICE_CODE, DEVICE_INTERVAL};
+use cmdop_control::store::{self, AuditFilter, Database, DatabaseUrl, Schema, Store};
 use cmdop_proto::token::Role;
 use http::StatusCode;
 use serde_json::Value;
 
+use crate::audit;
 use crate::world::{Refused, World, text};
 
 const DEVICE_GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";
@@ -355,4 +357,42 @@ async fn a_disabled_account_approves_nothing() {
     browser.log_in(&world, code, "ada", PASSWORD).await;
     assert_eq!(browser.status, StatusCode::FORBIDDEN);
     world.stop().await;
+}
+
+#[tokio::test]
+async fn a_name_that_nobody_has_leaves_the_same_record_as_a_wrong_password_but_not_the_name() {
+    let world = with_ada().await;
+    let owner = world.owner().await;
+    for name in ["ada", "nobody-is-called-this"] {
+        let mut browser = Browser::default();
+        browser.log_in(&world, "", name, "not the password").await;
+        assert_eq!(browser.status, StatusCode::FORBIDDEN);
+    }
+    let line = "control page-login failed";
+    let page = audit::all(&world, &owner).await;
+    let count = page.records.iter().map(audit::told);
+    assert_eq!(count.filter(|told| told == line).count(), 1);
+    let store = open(&world).await;
+    let records = store
+        .nobody()
+        .newest_audit(&AuditFilter::default(), 100)
+        .await
+        .unwrap();
+    let failed: Vec<_> = records
+        .iter()
+        .filter(|record| audit::told(record) == line)
+        .collect();
+    assert_eq!(failed.len(), 1);
+    assert!(!format!("{failed:?}").contains("nobody-is-called-this"));
+    store.close().await;
+    world.stop().await;
+}
+
+/// The database, beside the server.
+async fn open(world: &World) -> Store {
+    let database = match world.database.url() {
+        Some(url) => Database::Postgres(DatabaseUrl::parse(&url).unwrap()),
+        None => Database::File(world.data.path().join("control/control.db")),
+    };
+    store::open(&database, Schema::Expect).await.unwrap()
 }

@@ -10,7 +10,7 @@ use totp_rs::{Builder, Secret, Totp};
 use crate::pages::{Browser, PASSWORD, with_ada};
 use crate::world::World;
 
-const STEP: Duration = Duration::from_secs(30);
+pub const STEP: Duration = Duration::from_secs(30);
 
 /// What a person scans.
 fn authenticator(html: &str) -> Totp {
@@ -20,7 +20,7 @@ fn authenticator(html: &str) -> Totp {
     Builder::new().with_secret(secret).build().unwrap()
 }
 
-fn code(world: &World, authenticator: &Totp) -> String {
+pub fn code(world: &World, authenticator: &Totp) -> String {
     authenticator
         .generate(world.clock.now_ms() / 1000)
         .to_string()
@@ -35,8 +35,12 @@ fn recovery(html: &str) -> Vec<String> {
 }
 
 async fn at_account(world: &World) -> Browser {
+    at_account_of(world, "ada", PASSWORD).await
+}
+
+async fn at_account_of(world: &World, name: &str, password: &str) -> Browser {
     let mut browser = Browser::default();
-    browser.log_in(world, "", "ada", PASSWORD).await;
+    browser.log_in(world, "", name, password).await;
     browser.open(world, "/account").await;
     browser
 }
@@ -48,11 +52,17 @@ async fn press(world: &World, browser: &mut Browser, fields: &[(&str, &str)]) {
 }
 
 /// Sets one up for ada; the clock is then in a later step.
-async fn enrolled(world: &World) -> (Totp, Vec<String>) {
-    let mut browser = at_account(world).await;
+pub async fn enrolled(world: &World) -> (Totp, Vec<String>) {
+    enrolled_as(world, "ada", PASSWORD).await
+}
+
+/// The same for somebody else.
+pub async fn enrolled_as(world: &World, name: &str, password: &str) -> (Totp, Vec<String>) {
+    let mut browser = at_account_of(world, name, password).await;
     press(world, &mut browser, &[("step", "propose")]).await;
     assert_eq!(browser.status, StatusCode::OK, "{}", browser.html);
-    assert!(browser.html.contains("<svg") && browser.html.contains("otpauth://totp/cmdop:ada"));
+    let shown = format!("otpauth://totp/cmdop:{name}");
+    assert!(browser.html.contains("<svg") && browser.html.contains(&shown));
     let shown = authenticator(&browser.html);
     press(
         world,
@@ -75,7 +85,7 @@ async fn enrolled(world: &World) -> (Totp, Vec<String>) {
     (shown, codes)
 }
 
-async fn halfway(world: &World) -> Browser {
+pub async fn halfway(world: &World) -> Browser {
     let mut browser = Browser::default();
     browser.log_in(world, "", "ada", PASSWORD).await;
     assert_eq!(browser.location.as_deref(), Some("/login/code"));
@@ -83,7 +93,7 @@ async fn halfway(world: &World) -> Browser {
     browser
 }
 
-async fn enter(world: &World, browser: &mut Browser, code: &str) {
+pub async fn enter(world: &World, browser: &mut Browser, code: &str) {
     let csrf = browser.hidden("csrf");
     let form = [("csrf", &*csrf), ("code", code)];
     browser.submit(world, "/login/code", &form).await;

@@ -1,11 +1,6 @@
 //! Two control planes on one database: what one hears, the clients of the other are told, by the same numbers.
 
-use std::time::Duration;
-
-use cmdop_control::Config;
-use cmdop_control::store::DatabaseUrl;
-use tokio_util::sync::CancellationToken;
-
+use crate::beside::Beside;
 use crate::events::Teller;
 use crate::socket::Socket;
 use crate::world::{World, text};
@@ -15,30 +10,10 @@ async fn both_serve_the_same_streams_by_the_same_numbers() {
     let world = World::start().await;
     let owner = world.owner().await;
     let mut teller = Teller::of(&world, &owner).await;
-    // The same keys and the same CA: one control plane, twice.
-    let keys = world.data.path().join("control");
-    let beside = world.data.path().join("beside");
-    std::fs::create_dir(&beside).unwrap();
-    for entry in std::fs::read_dir(&keys).unwrap().flatten() {
-        if entry.file_type().unwrap().is_file()
-            && !entry.file_name().to_string_lossy().contains("lock")
-        {
-            std::fs::copy(entry.path(), beside.join(entry.file_name())).unwrap();
-        }
-    }
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o700);
-    std::fs::set_permissions(&beside, mode).unwrap();
-    let stop = CancellationToken::new();
-    let url = world.database.url().unwrap();
-    let config = Config {
-        listen: ([127, 0, 0, 1], 0).into(),
-        database: Some(DatabaseUrl::parse(&url).unwrap()),
-        ..Config::new(&beside)
-    };
-    let other = cmdop_control::serve(config, stop.clone()).await.unwrap();
+    let other = Beside::start(&world).await;
     let channel = teller.channel();
     let mut here = Socket::of(&world, &owner).await;
-    let mut there = Socket::open_at(&other.url, &other.ca_pem, None)
+    let mut there = Socket::open_at(&other.running.url, &other.running.ca_pem, None)
         .await
         .unwrap();
     there.connect(text(&owner["access_token"])).await;
@@ -53,15 +28,13 @@ async fn both_serve_the_same_streams_by_the_same_numbers() {
     // Who loses one of the two goes on at the other.
     drop(here);
     let begun_at = begun["offset"].as_u64().unwrap();
-    let mut again = Socket::open_at(&other.url, &other.ca_pem, None)
+    let mut again = Socket::open_at(&other.running.url, &other.running.ca_pem, None)
         .await
         .unwrap();
     again.connect(text(&owner["access_token"])).await;
     let back = again.recover(&channel, begun_at, &begun["epoch"]).await;
     assert_eq!(back["recovered"], true);
     assert_eq!(back["publications"].as_array().unwrap().len(), 50);
-    stop.cancel();
-    let ended = tokio::time::timeout(Duration::from_secs(10), other.ended());
-    ended.await.expect("it stops within 10 s").unwrap();
+    other.stop().await;
     world.stop().await;
 }

@@ -6,14 +6,18 @@
     reason = "what a test unwraps it asserts; its world is nobody else's"
 )]
 
+#[path = "../http/attempts.rs"]
+mod attempts;
 #[path = "../http/audit.rs"]
 mod audit;
 #[path = "../http/authorize.rs"]
 mod authorize;
 #[path = "../http/backup.rs"]
 mod backup;
+mod beside;
 #[path = "../http/calls.rs"]
 mod calls;
+mod certificates;
 mod database;
 #[path = "../http/events.rs"]
 mod events;
@@ -26,6 +30,8 @@ mod external;
 mod fleets;
 #[path = "../http/introspection.rs"]
 mod introspection;
+#[path = "../http/isolation.rs"]
+mod isolation;
 #[path = "../http/keys.rs"]
 mod keys;
 #[path = "../http/logins.rs"]
@@ -44,6 +50,8 @@ mod permissions;
 mod relays;
 #[path = "../http/reports.rs"]
 mod reports;
+#[path = "../http/reseal.rs"]
+mod reseal;
 #[path = "../http/rotation.rs"]
 mod rotation;
 #[path = "../http/schedules.rs"]

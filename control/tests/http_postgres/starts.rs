@@ -51,7 +51,7 @@ fn complaint(output: &Output) -> String {
 }
 
 #[test]
-fn two_servers_that_start_at_once_share_a_database_with_one_owner() {
+fn two_servers_that_start_at_once_share_a_database_with_one_owner_and_one_ca() {
     let (dir, database) = (tempfile::tempdir().unwrap(), Database::new());
     let (one, two) = (dir.path().join("one"), dir.path().join("two"));
     let mut servers = [serve(&one, &database.url()), serve(&two, &database.url())];
@@ -65,6 +65,9 @@ fn two_servers_that_start_at_once_share_a_database_with_one_owner() {
         assert_eq!(accounts.as_array().unwrap().len(), 1, "{accounts}");
         assert!(!dir.join("control.db").exists());
     }
+    let ca = |dir: &Path| std::fs::read_to_string(dir.join("ca.pem")).unwrap();
+    assert_eq!(ca(&one), ca(&two));
+    assert!(!one.join("ca.key").exists() && !one.join("secrets.key").exists());
     // The secret of the one that was quicker is the only one that lets anybody in.
     let left = [&one, &two].map(|dir| dir.join("owner-login").exists());
     assert!(left[0] != left[1], "{left:?}");

@@ -68,7 +68,7 @@ async fn every_call_of_who_is_kept_to_a_fleet_finds_no_machine_of_another() {
                     assert_eq!(leak, None, "{name}: {told}");
                 }
                 Err(refusal) => {
-                    assert_eq!(refusal.kind, ErrorKind::NotFound, "{name}: {refusal:?}")
+                    assert_eq!(refusal.kind, ErrorKind::NotFound, "{name}: {refusal:?}");
                 }
             }
         }

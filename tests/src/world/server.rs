@@ -51,15 +51,13 @@ impl Control {
         }
     }
 
-    /// Another one with the same keys on the same database.
+    /// Another one on the same database, which has nothing of this one but the key for secrets.
     pub async fn start_another(&self, ground: &Ground, name: &str) -> Self {
         let data = ground.path().join(name);
         let mut private = std::fs::DirBuilder::new();
         private.mode(0o700).create(&data).expect("a directory");
-        for file in ["ca.pem", "ca.key", "secrets.key"] {
-            let key = std::fs::read_to_string(self.data.join(file)).expect("a key");
-            write_private(&data.join(file), &key);
-        }
+        let key = std::fs::read_to_string(self.data.join("secrets.key")).expect("a key");
+        write_private(&data.join("secrets.key"), &key);
         Self::start_in(ground, name, self.database.as_deref()).await
     }
 

@@ -1,0 +1,289 @@
+//! Where the certificate authority is kept: in the database, its key sealed, for all control planes on it. Whoever
+//! starts first makes it.
+//!
+//! The data directory has a copy of the certificate, for people to hand on; it is compared at each start, so that a
+//! data directory does not serve from a database that is not its own. Former versions kept certificate and key in
+//! files there: they are taken over into a database that has none, and the file with the key goes then.
+
+use std::path::{Path, PathBuf};
+
+use cmdop_proto::Refusal;
+use cmdop_service::private_file;
+use rcgen::KeyPair;
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject as _;
+
+use super::{Ca, fingerprint};
+use crate::sealed::Sealer;
+use crate::store::{self, SealedCa, Store};
+
+/// The table in which its key is sealed, for the row of its fingerprint.
+const TABLE: &str = "certificate_authority";
+
+/// The copy of its certificate, in the data directory.
+const CERTIFICATE_FILE: &str = "ca.pem";
+
+/// Its key in a former version's data directory.
+const FORMER_KEY_FILE: &str = "ca.key";
+
+/// Why there is no certificate authority.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// One of the files.
+    #[error(transparent)]
+    File(#[from] private_file::Error),
+    /// A new one could not be made, or sealed.
+    #[error("cannot make a certificate authority: {0}")]
+    NotMade(String),
+    /// The one in the database cannot be used.
+    #[error(
+        "the CA {fingerprint} in the database cannot be used ({reason}): take secrets.key from another control \
+         plane on this database, or from a backup; or, if it is lost, run `cmdop-control admin remove-ca \
+         {fingerprint}`, and the next start makes a new CA (relays and machines then have to enrol again)"
+    )]
+    Sealed {
+        /// Which one.
+        fingerprint: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A former version's files do not hold what they should, or not the same one.
+    #[error(
+        "{certificate} and {key} are not a usable CA ({reason}), and the database has none: restore both from a \
+         backup, or move both away to make a new CA (relays and machines then have to enrol again)"
+    )]
+    Unusable {
+        /// The certificate's file.
+        certificate: PathBuf,
+        /// The key's file.
+        key: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Something of a CA is there, and nowhere the rest.
+    #[error(
+        "{present} is there, but the database has no CA, and {missing} is not there: name the database that has \
+         it (--database), or restore {missing} from a backup; or move {present} away to make a new CA (relays \
+         and machines then have to enrol again)"
+    )]
+    Half {
+        /// The file that is there.
+        present: PathBuf,
+        /// The file that is not.
+        missing: PathBuf,
+    },
+    /// The files are of another one than the database's.
+    #[error(
+        "{file} is of the CA {here}, but the database has the CA {there}: if this is the right database, move \
+         {file} and {FORMER_KEY_FILE} away and start again (what has enrolled trusts the CA {there}); if it is \
+         not, name the right one with --database or --data-dir"
+    )]
+    Other {
+        /// The file.
+        file: PathBuf,
+        /// The fingerprint of what is in it.
+        here: String,
+        /// The fingerprint of the one in the database.
+        there: String,
+    },
+    /// A former version's key is not of the CA in the database.
+    #[error(
+        "{file} is not the key of the CA {there} in the database: it is not needed any more, move it away and \
+         start again"
+    )]
+    OtherKey {
+        /// The file.
+        file: PathBuf,
+        /// The fingerprint of the one in the database.
+        there: String,
+    },
+}
+
+impl Ca {
+    /// The one in the database. If there is none, the one of a former version's files in `dir` is taken over, or a
+    /// new one is made; of several control planes that start at once, all get the same.
+    pub(crate) async fn load_or_make(
+        store: &Store,
+        sealer: &Sealer,
+        dir: &Path,
+        now_ms: u64,
+    ) -> Result<Self, Error> {
+        let place = dir.to_owned();
+        let files = blocking(move || Files::read(&place)).await?;
+        let kept = if let Some(kept) = store.certificate_authority().await? {
+            kept
+        } else {
+            let (ca, key_pem) = match files.former(now_ms)? {
+                Some(former) => former,
+                None => Self::make(now_ms).map_err(Error::NotMade)?,
+            };
+            let sealed = ca.sealed(&key_pem, sealer)?;
+            store.keep_certificate_authority(sealed, now_ms).await?
+        };
+        let (ca, key) = Self::unsealed(kept, sealer, now_ms)?;
+        files.must_be_of(&ca, &key)?;
+        let certificate = ca.pem().to_owned();
+        blocking(move || files.settle(&certificate)).await?;
+        Ok(ca)
+    }
+
+    fn sealed(&self, key_pem: &str, sealer: &Sealer) -> Result<SealedCa, Error> {
+        let fingerprint = self.fingerprint();
+        let sealed = sealer.seal(TABLE, &fingerprint, key_pem.as_bytes());
+        Ok(SealedCa {
+            sealed_key: sealed.map_err(|refusal: Refusal| Error::NotMade(refusal.message))?,
+            certificate: self.pem().to_owned(),
+            fingerprint,
+        })
+    }
+
+    fn unsealed(kept: SealedCa, sealer: &Sealer, now_ms: u64) -> Result<(Self, KeyPair), Error> {
+        let fingerprint = kept.fingerprint;
+        let opened = sealer.open(TABLE, &fingerprint, &kept.sealed_key);
+        let read = opened.map_err(|error| error.to_string()).and_then(|key| {
+            let key = String::from_utf8(key).map_err(|_| "its key is no text".to_owned())?;
+            let pair = KeyPair::from_pem(&key).map_err(|error| error.to_string())?;
+            let ca = Self::read(kept.certificate, &key, now_ms)?;
+            if ca.fingerprint() == fingerprint {
+                Ok((ca, pair))
+            } else {
+                Err("its certificate is another's".to_owned())
+            }
+        });
+        read.map_err(|reason| Error::Sealed {
+            fingerprint,
+            reason,
+        })
+    }
+}
+
+/// Removes the copy of the certificate in `dir` if it is the one of that fingerprint: the next CA is another.
+pub(crate) fn remove_copy(dir: &Path, of: &str) -> Result<(), Error> {
+    let file = dir.join(CERTIFICATE_FILE);
+    let is_copy = CertificateDer::from_pem_file(&file).is_ok_and(|der| fingerprint(&der) == of);
+    if !is_copy {
+        return Ok(());
+    }
+    std::fs::remove_file(&file).map_err(|reason| {
+        Error::File(private_file::Error::Io {
+            verb: "remove",
+            path: file,
+            reason,
+        })
+    })
+}
+
+/// What a data directory has of a CA.
+#[derive(Debug)]
+struct Files {
+    certificate: PathBuf,
+    key: PathBuf,
+    certificate_pem: Option<String>,
+    key_pem: Option<String>,
+}
+
+impl Files {
+    fn read(dir: &Path) -> Result<Self, Error> {
+        let (certificate, key) = (dir.join(CERTIFICATE_FILE), dir.join(FORMER_KEY_FILE));
+        Ok(Self {
+            // Public, so it may be readable by others, too.
+            certificate_pem: if_there(std::fs::read_to_string(&certificate).map_err(|reason| {
+                private_file::Error::Io {
+                    verb: "read",
+                    path: certificate.clone(),
+                    reason,
+                }
+            }))?,
+            key_pem: if_there(private_file::read(&key))?,
+            certificate,
+            key,
+        })
+    }
+
+    /// The CA of a former version, and its key in PEM.
+    fn former(&self, now_ms: u64) -> Result<Option<(Ca, String)>, Error> {
+        let half = |present: &PathBuf, missing: &PathBuf| Error::Half {
+            present: present.clone(),
+            missing: missing.clone(),
+        };
+        match (&self.certificate_pem, &self.key_pem) {
+            (None, None) => Ok(None),
+            (Some(_), None) => Err(half(&self.certificate, &self.key)),
+            (None, Some(_)) => Err(half(&self.key, &self.certificate)),
+            (Some(pem), Some(key)) => match Ca::read(pem.clone(), key, now_ms) {
+                Ok(ca) => Ok(Some((ca, key.clone()))),
+                Err(reason) => Err(Error::Unusable {
+                    certificate: self.certificate.clone(),
+                    key: self.key.clone(),
+                    reason,
+                }),
+            },
+        }
+    }
+
+    /// Refuses files of another CA.
+    fn must_be_of(&self, ca: &Ca, key: &KeyPair) -> Result<(), Error> {
+        let there = ca.fingerprint();
+        if let Some(pem) = &self.certificate_pem {
+            let read = CertificateDer::from_pem_slice(pem.as_bytes());
+            let here = read.map_or("(none that can be read)".to_owned(), |der| {
+                fingerprint(&der)
+            });
+            if here != there {
+                return Err(Error::Other {
+                    file: self.certificate.clone(),
+                    here,
+                    there,
+                });
+            }
+        }
+        if let Some(former) = &self.key_pem {
+            let former = KeyPair::from_pem(former);
+            if !former.is_ok_and(|former| former.public_key_raw() == key.public_key_raw()) {
+                return Err(Error::OtherKey {
+                    file: self.key.clone(),
+                    there,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Leaves the certificate in the data directory, and no key: that one is in the database now.
+    fn settle(&self, certificate: &str) -> Result<(), Error> {
+        if self.certificate_pem.as_deref() != Some(certificate) {
+            private_file::write(&self.certificate, certificate.as_bytes())?;
+        }
+        if self.key_pem.is_none() {
+            return Ok(());
+        }
+        let file = self.key.display();
+        match std::fs::remove_file(&self.key) {
+            Ok(()) => tracing::info!(%file, "the key of the CA is in the database now, sealed"),
+            Err(error) => {
+                tracing::warn!(%error, %file, "the former file with the key of the CA was not removed");
+            }
+        }
+        Ok(())
+    }
+}
+
+fn if_there(read: Result<String, private_file::Error>) -> Result<Option<String>, Error> {
+    match read {
+        Err(error) if error.is_missing() => Ok(None),
+        read => Ok(Some(read?)),
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| Error::NotMade(error.to_string()))?
+}
+
+#[cfg(test)]
+mod tests;
