@@ -15,6 +15,7 @@ mod calls;
 mod database;
 mod events;
 mod events_refused;
+mod events_slow;
 mod external;
 mod fleet_members;
 mod fleets;

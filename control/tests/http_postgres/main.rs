@@ -20,6 +20,8 @@ mod events;
 mod events_beside;
 #[path = "../http/events_refused.rs"]
 mod events_refused;
+#[path = "../http/events_slow.rs"]
+mod events_slow;
 #[path = "../http/external.rs"]
 mod external;
 #[path = "../http/fleets.rs"]
