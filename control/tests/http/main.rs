@@ -31,6 +31,7 @@ mod relays;
 mod reports;
 mod rotation;
 mod schedules;
+mod schedules_lost;
 mod second_factor;
 mod socket;
 mod world;

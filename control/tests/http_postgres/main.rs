@@ -50,6 +50,8 @@ mod reports;
 mod rotation;
 #[path = "../http/schedules.rs"]
 mod schedules;
+#[path = "../http/schedules_lost.rs"]
+mod schedules_lost;
 #[path = "../http/second_factor.rs"]
 mod second_factor;
 #[path = "../postgres/server.rs"]
