@@ -146,16 +146,6 @@ impl Reporter {
         }
     }
 
-    /// The same as a report that is told by another way, and kept nowhere.
-    pub(crate) fn unkept(&self, account: &Account, event: Event) -> v1::Report {
-        v1::Report {
-            key: String::new(),
-            workspace_id: account.workspace().to_string(),
-            at_ms: cmdop_service::now_ms(),
-            what: Some(What::Event(reported(account, event))),
-        }
-    }
-
     /// An account may not do what it asked for.
     pub(crate) fn denied(&self, account: &Account, what: &str, refusal: &Refusal) {
         if !self.is_heard() {
@@ -237,6 +227,16 @@ impl Reporter {
         if queue.try_send(report).is_err() {
             self.lost.fetch_add(1, Ordering::Relaxed);
         }
+    }
+}
+
+/// An event as a report that is told by another way than the others, and kept nowhere.
+pub(crate) fn unkept(account: &Account, event: Event) -> v1::Report {
+    v1::Report {
+        key: String::new(),
+        workspace_id: account.workspace().to_string(),
+        at_ms: cmdop_service::now_ms(),
+        what: Some(What::Event(reported(account, event))),
     }
 }
 

@@ -20,7 +20,7 @@ use tokio::time::Instant;
 
 use crate::caller::Account;
 use crate::lock::Lock;
-use crate::report::Reporter;
+use crate::report::{self, Reporter};
 pub(crate) use leg::{Direction, Leg};
 
 /// How often it is looked which legs are over.
@@ -154,10 +154,9 @@ impl Transfers {
         drop(all);
         chosen.sort_by_key(|leg| leg.told_at());
         chosen.truncate(PROGRESS_AT_ONCE);
-        let told = chosen.iter().map(|leg| {
-            let event = leg.progress(now);
-            self.reporter.unkept(&leg.account, event)
-        });
+        let told = chosen
+            .iter()
+            .map(|leg| report::unkept(&leg.account, leg.progress(now)));
         told.collect()
     }
 }
