@@ -19,6 +19,7 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tonic::service::Routes;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -43,6 +44,7 @@ struct Fake {
     starts: Arc<AtomicUsize>,
     resumes: Arc<AtomicUsize>,
     ends: Arc<AtomicUsize>,
+    tasks: TaskTracker,
 }
 
 type Answers = Pin<Box<dyn Stream<Item = Result<ExecResponse, Status>> + Send>>;
@@ -83,7 +85,7 @@ impl ExecService for Fake {
         };
         answers.send(say(answer)).await.unwrap();
         let ends = self.ends.clone();
-        tokio::task::spawn(async move {
+        self.tasks.spawn(async move {
             while let Ok(Some(request)) = requests.message().await {
                 if matches!(request.request, Some(Ask::End(_))) {
                     ends.fetch_add(1, Ordering::SeqCst);
@@ -109,12 +111,13 @@ async fn relay(world: &World, machine: Machine) -> (Fake, CancellationToken) {
         starts: Arc::default(),
         resumes: Arc::default(),
         ends: Arc::default(),
+        tasks: TaskTracker::new(),
     };
     let routes = Routes::new(ExecServiceServer::new(fake.clone()));
     let stop = CancellationToken::new();
     let drain = Duration::from_millis(100);
     let served = cmdop_service::serve::serve(listener, tls, routes, stop.clone(), drain);
-    tokio::task::spawn(served);
+    fake.tasks.spawn(served);
     (fake, stop)
 }
 

@@ -15,7 +15,7 @@ struct Told {
 }
 
 fn told() -> Told {
-    let (reporter, reports) = crate::report::heard_by_a_test();
+    let (reporter, reports) = report::heard_by_a_test();
     Told {
         transfers: Transfers::new(reporter),
         reports,
