@@ -206,7 +206,10 @@ impl Follow {
 /// An event, unless it was told before.
 fn take(channel: &mut Channel, publication: &Value) -> Option<Event> {
     let position = channel.position.as_mut()?;
-    let offset = publication["offset"].as_u64()?;
+    let Some(offset) = publication["offset"].as_u64().filter(|offset| *offset > 0) else {
+        // It has no place in the channel's history: how far a transfer is.
+        return Some(Event::Told(publication["data"].clone()));
+    };
     if offset <= position.offset {
         return None;
     }
@@ -253,6 +256,9 @@ mod tests {
         assert_eq!(take(5), Some(Event::Told(json!(5))));
         assert_eq!(take(5), None);
         assert_eq!(take(6), Some(Event::Told(json!(6))));
+        // What has no number moves nothing.
+        assert_eq!(take(0), Some(Event::Told(json!(0))));
+        assert_eq!(take(7), Some(Event::Told(json!(7))));
     }
 
     #[test]

@@ -13,7 +13,7 @@ pub use cmdop_files::stand_back;
 use cmdop_files::{Roots, Scope, Service};
 use cmdop_proto::v1::file_request::Request as Ask;
 use cmdop_proto::v1::file_response::Response;
-use cmdop_proto::{Refusal, v1};
+use cmdop_proto::{Refusal, TransferId, v1};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Streaming};
@@ -49,8 +49,48 @@ pub(crate) struct Opening<'a> {
     pub(crate) machine: &'a str,
     /// The feed that it takes from; empty: none.
     pub(crate) feed: &'a str,
+    /// Whose contents go over it.
+    pub(crate) part: Option<Part>,
     /// Requests that may wait here.
     pub(crate) queue: usize,
+}
+
+/// A stream's part in a transfer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Part {
+    pub(crate) transfer: TransferId,
+    pub(crate) direction: v1::FileDirection,
+}
+
+impl Opening<'_> {
+    /// How whoever is not a machine is opened.
+    fn here() -> Self {
+        Self {
+            machine: "",
+            feed: "",
+            part: None,
+            queue: cmdop_files::QUEUE,
+        }
+    }
+
+    /// The first request.
+    fn request(&self) -> v1::FileRequest {
+        let direction = self
+            .part
+            .map_or_else(Default::default, |part| part.direction);
+        let open = v1::FilesOpen {
+            machine: self.machine.to_owned(),
+            feed: self.feed.to_owned(),
+            transfer: self
+                .part
+                .map_or_else(String::new, |part| part.transfer.to_string()),
+            direction: direction.into(),
+        };
+        v1::FileRequest {
+            id: 0,
+            request: Some(Ask::Open(open)),
+        }
+    }
 }
 
 /// Where requests go.
@@ -88,6 +128,7 @@ impl Files {
                 let open = Opening {
                     machine,
                     feed: "",
+                    part: None,
                     queue: cmdop_files::QUEUE,
                 };
                 Self::remote(connection, open).await
@@ -107,7 +148,7 @@ impl Files {
         answers: mpsc::Receiver<v1::FileResponse>,
     ) -> Result<Self, Error> {
         // It cannot fail: the queue is new.
-        let _ = requests.try_send(open_request("", ""));
+        let _ = requests.try_send(Opening::here().request());
         let source = Source::Here(answers);
         Self::opened(Asker { requests, count: 0 }, Answers { source }).await
     }
@@ -230,7 +271,7 @@ fn here() -> (mpsc::Sender<v1::FileRequest>, Answers) {
     let (requests, asked) = mpsc::channel(cmdop_files::QUEUE);
     let (answers, answered) = mpsc::channel(cmdop_files::QUEUE);
     // It cannot fail: the queue is new.
-    let _ = requests.try_send(open_request("", ""));
+    let _ = requests.try_send(Opening::here().request());
     let make = || {
         let roots = Roots::open(Path::new("."), &Scope::Whole);
         Service::new(roots, v1::FileAccess::Write)
@@ -251,7 +292,7 @@ async fn remote(
     let opened = connection.stream(Lane::Bulk, "reaching the machine's files", |relay| {
         let (requests, stream) = mpsc::channel(open.queue);
         // It cannot fail: the queue is new.
-        let _ = requests.try_send(open_request(open.machine, open.feed));
+        let _ = requests.try_send(open.request());
         *newest.lock().expect("nobody panics while holding it") = Some(requests);
         async move { relay.files().open(ReceiverStream::new(stream)).await }
     });
@@ -264,14 +305,4 @@ async fn remote(
     };
     let source = Source::Machine(Box::new(remote));
     Ok((requests, Answers { source }))
-}
-
-fn open_request(machine: &str, feed: &str) -> v1::FileRequest {
-    v1::FileRequest {
-        id: 0,
-        request: Some(Ask::Open(v1::FilesOpen {
-            machine: machine.to_owned(),
-            feed: feed.to_owned(),
-        })),
-    }
 }

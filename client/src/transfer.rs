@@ -35,12 +35,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use cmdop_proto::TransferId;
+use cmdop_proto::v1::FileDirection;
 use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
 
 use crate::connection::Connection;
 use crate::error::Error;
-use crate::files::Place;
+use crate::files::{Part, Place};
 use group::Group;
 use limit::Limit;
 use progress::Shared;
@@ -69,6 +71,8 @@ pub struct Location {
 #[allow(clippy::struct_excessive_bools, reason = "each is a wish of its own")]
 #[derive(Clone, Debug)]
 pub struct Options {
+    /// What the relay tells those who follow events that it is called. Transfers that are one thing to a person have one.
+    pub id: TransferId,
     /// Directories with all that is in them.
     pub recursive: bool,
     /// Go on with what an earlier try left; what is there already and the same does not travel.
@@ -96,6 +100,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
+            id: TransferId::new(),
             recursive: false,
             resume: false,
             checksum: false,
@@ -151,6 +156,16 @@ pub(crate) struct Job {
     /// The machines of the target, where they are several.
     pub(crate) group: Option<Arc<Group>>,
     pub(crate) options: Options,
+}
+
+impl Job {
+    /// What a stream is in it over which contents go this way.
+    pub(crate) fn part(&self, direction: FileDirection) -> Part {
+        Part {
+            transfer: self.options.id,
+            direction,
+        }
+    }
 }
 
 impl Transfer {

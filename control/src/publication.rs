@@ -12,15 +12,20 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 /// Details of what was done to files that name none: all that others than readers of files get to see.
-const NAMELESS: [&str; 9] = [
+const NAMELESS: [&str; 14] = [
     "bytes",
     "changes",
     "count",
     "direction",
     "entries",
+    "failures",
+    "files",
     "key",
     "machine",
+    "reason",
     "stream",
+    "took_ms",
+    "transfer",
     "verb",
 ];
 
@@ -117,6 +122,11 @@ pub(crate) fn audited(record: &AuditRecord) -> Option<Publication> {
     }
 }
 
+/// How far a transfer is. It is no record of the audit log; it has the words of one.
+pub(crate) fn progress(record: &AuditRecord) -> Option<Publication> {
+    (record.action == "transfer-progress").then(|| files("transfer", record))
+}
+
 /// The list of machines is another one.
 fn machine(change: &str, record: &AuditRecord) -> Option<Publication> {
     let is_change = matches!(change, "enrolled" | "renamed" | "labelled" | "removed");
@@ -132,8 +142,16 @@ fn machine(change: &str, record: &AuditRecord) -> Option<Publication> {
     })
 }
 
-/// Something was done to files, or with them. What relays record as `file-changed` names its machine as the
-/// target; of anything else the target may be a file's name.
+/// Relays' records of files, whose target is a machine.
+const OF_MACHINES: [&str; 4] = [
+    "file-changed",
+    "transfer-began",
+    "transfer-ended",
+    "transfer-progress",
+];
+
+/// Something was done to files, or with them. What relays record names its machine as the target; of anything
+/// else the target may be a file's name.
 fn files(kind: &str, record: &AuditRecord) -> Publication {
     let actor = record.actor.clone().unwrap_or_default();
     let all: BTreeMap<_, _> = record.detail.iter().collect();
@@ -153,7 +171,7 @@ fn files(kind: &str, record: &AuditRecord) -> Publication {
         "outcome": record.outcome,
         "detail": nameless,
     });
-    let is_machine = record.action == "file-changed";
+    let is_machine = OF_MACHINES.contains(&record.action.as_str());
     if is_machine {
         told["machine_name"] = json!(record.target);
     }
@@ -274,6 +292,43 @@ mod tests {
             assert_eq!(more["detail"]["path"], "/etc/shadow");
             assert_eq!(more["target"], "secret.txt");
         }
+    }
+
+    #[test]
+    fn a_transfer_is_told_to_all_and_its_path_to_those_who_may_read_files() {
+        let detail = [
+            ("transfer", "0190"),
+            ("direction", "from"),
+            ("bytes", "7"),
+            ("files", "1"),
+            ("reason", "file-denied"),
+        ];
+        for action in ["transfer-began", "transfer-ended", "transfer-progress"] {
+            let mut of_relay = record(action, "relay");
+            of_relay.target = "web-1".into();
+            let more = detail.map(|(key, value)| (key.to_owned(), value.to_owned()));
+            of_relay.detail.extend(more);
+            let told = if action == "transfer-progress" {
+                progress(&of_relay)
+            } else {
+                audited(&of_relay)
+            };
+            let told = told.unwrap();
+            let (all, more) = (read(&told.told), read(&told.told_with_paths.unwrap()));
+            assert_eq!(
+                (&all["type"], &all["machine_name"]),
+                (&json!("transfer"), &json!("web-1"))
+            );
+            assert!(
+                detail
+                    .iter()
+                    .all(|(key, value)| all["detail"][*key] == *value),
+                "{all}"
+            );
+            assert_eq!(all["detail"]["path"], Value::Null);
+            assert_eq!(more["detail"]["path"], "/etc/shadow");
+        }
+        assert_eq!(progress(&record("transfer-ended", "relay")), None);
     }
 
     #[test]

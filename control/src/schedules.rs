@@ -41,6 +41,9 @@ const BATCH: u32 = 64;
 /// Runs that one control plane holds: many of them may only wait for a machine to come back.
 const MAX_RUNS: usize = 4096;
 
+/// Those of one workspace among them: what waits for the machines of one holds up no other.
+const MAX_RUNS_OF_ONE: usize = 1024;
+
 /// Programs that it waits for at the same time: each is a stream of its one connection to a relay.
 const MAX_EXECS: usize = 512;
 
@@ -52,6 +55,7 @@ const MAX_EXECS_OF_ONE: usize = 128;
 struct Work {
     plane: Shared,
     relays: Relays,
+    runs: Shares,
     execs: Shares,
     /// This process: what is written into the rows that it holds.
     node: String,
@@ -62,6 +66,7 @@ struct Work {
 pub(crate) async fn work(plane: Shared, stop: CancellationToken) {
     let work = Arc::new(Work {
         relays: Relays::new(plane.ca.pem()),
+        runs: Shares::new(MAX_RUNS, MAX_RUNS_OF_ONE),
         execs: Shares::new(MAX_EXECS, MAX_EXECS_OF_ONE),
         node: uuid::Uuid::new_v4().to_string(),
         stop: stop.clone(),
@@ -103,26 +108,44 @@ impl Work {
             }
         }
         while runs.try_join_next().is_some() {}
-        let room = MAX_RUNS.saturating_sub(runs.len()).min(BATCH as usize);
-        if room > 0 {
-            for (workspace, run) in store.open_runs(now_ms, room as u32).await? {
-                let workspace = store.workspace(workspace);
-                let judge = &*self.plane;
-                let claimed = workspace.claim_run(run, &self.node, judge, clock.now_ms());
-                match claimed.await {
-                    Ok(None) => {}
-                    Ok(Some(claimed)) => {
-                        runs.spawn(run::carry_out(self.clone(), claimed));
-                    }
-                    Err(error) => tracing::error!(%error, %run, "a run stands still"),
-                }
-            }
-        }
+        self.take_runs(runs).await?;
         let next = store.next_due().await?;
         let wait = next.map_or(POLL, |next| {
             Duration::from_millis(next.saturating_sub(clock.now_ms()))
         });
         Ok(wait.min(POLL))
+    }
+
+    /// Takes what there is to run, as far as each workspace's share goes.
+    async fn take_runs(self: &Arc<Self>, runs: &mut JoinSet<()>) -> Result<(), Error> {
+        let (store, clock) = (&self.plane.store, &self.plane.clock);
+        let room = self.runs.room().min(BATCH as usize);
+        if room == 0 {
+            return Ok(());
+        }
+        let full = self.runs.full();
+        let open = store.open_runs(clock.now_ms(), room as u32, &full).await?;
+        for (workspace, run) in open {
+            // Its share may have been used up by those before it.
+            let Some(place) = self.runs.try_take(workspace) else {
+                continue;
+            };
+            let judge = &*self.plane;
+            let handle = store.workspace(workspace);
+            let claimed = handle.claim_run(run, &self.node, judge, clock.now_ms());
+            match claimed.await {
+                Ok(None) => {}
+                Ok(Some(claimed)) => {
+                    let work = self.clone();
+                    runs.spawn(async move {
+                        run::carry_out(work, claimed).await;
+                        drop(place);
+                    });
+                }
+                Err(error) => tracing::error!(%error, %run, "a run stands still"),
+            }
+        }
+        Ok(())
     }
 }
 

@@ -42,6 +42,7 @@ mod sessions;
 mod signing_keys;
 mod standing;
 mod transaction;
+mod transfer_progress;
 mod trim;
 mod workspaces;
 
@@ -61,7 +62,7 @@ pub use changes::{Change, Snapshot};
 pub use device_codes::{DeviceCode, DeviceState, NewDeviceCode, Polled};
 pub use doors::{Credential, Known};
 pub use enroll::{EnrollError, NewMachine};
-pub use events::{Heads, KEPT, KEPT_FOR_MS, Part, Position, Stream, Told};
+pub use events::{Heads, KEPT, KEPT_FOR_MS, Part, Position, Stream, Told, UNNUMBERED};
 pub use external_identities::{Arrived, Named};
 pub use fleet_members::{Membership, Reaching};
 pub use fleets::{Fleet, FleetError};

@@ -88,6 +88,9 @@ uuid_id!(
     /// One exec on one machine.
     RunId, "a run id");
 uuid_id!(
+    /// One transfer of files, over all its streams; made by the client, and unique among those of its account.
+    TransferId, "a transfer id");
+uuid_id!(
     /// One relay node.
     RelayId, "a relay id");
 

@@ -34,7 +34,7 @@ pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "
 pub use error::{ErrorKind, Refusal};
 pub use ids::{
     AccountId, ClientId, CommandId, FleetId, InputSeq, LinkEpoch, LoginId, MachineId, RelayId,
-    RunId, SessionId, WorkspaceId,
+    RunId, SessionId, TransferId, WorkspaceId,
 };
 pub use offset::Offset;
 pub use reach::Reach;

@@ -7,6 +7,7 @@ use crate::lingering::Lingering;
 use crate::machines::Machines;
 use crate::meters::Meters;
 use crate::report::Reporter;
+use crate::transfers::Transfers;
 
 /// The shared parts. None of them refers back to a session's owner.
 #[derive(Debug)]
@@ -18,4 +19,5 @@ pub(crate) struct Context {
     pub(crate) lingering: Lingering,
     pub(crate) meters: Meters,
     pub(crate) reporter: Reporter,
+    pub(crate) transfers: Transfers,
 }

@@ -4,13 +4,14 @@
 //! wait for their answers, for the record. What a caller may do on one is decided when it is opened, and looked
 //! up on every message.
 
+pub(crate) mod moved;
 mod told;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use cmdop_proto::file_change::{Record, Trail};
-use cmdop_proto::{MachineId, Refusal, RunId, v1};
+use cmdop_proto::{MachineId, Refusal, RunId, TransferId, v1};
 use cmdop_service::audit::{self, Actor};
 use tokio_util::sync::CancellationToken;
 use tonic::Streaming;
@@ -20,9 +21,12 @@ use crate::caller::Account;
 use crate::carry::Carried;
 use crate::feed::{Owner, Reader};
 use crate::file_access;
+use crate::incoming;
 use crate::machines::Link;
 use crate::meeting::{Meeting, Opener};
 use crate::report::Reporter;
+use crate::transfers::{Direction, Transfers};
+use moved::{Moved, Whose};
 use told::{Told, UnderWay};
 
 /// What the agent's stream is opened with.
@@ -68,6 +72,7 @@ pub(crate) struct Left {
 struct Changes {
     trail: Trail,
     told: Told,
+    moved: Moved,
 }
 
 impl FileStream {
@@ -77,7 +82,10 @@ impl FileStream {
             audit::request_refused(&self.actor, refusal);
             self.changes().told.denied(refusal);
         })?;
-        self.changes().trail.asked(request)?;
+        let mut changes = self.changes();
+        changes.trail.asked(request)?;
+        changes.moved.asked(request);
+        drop(changes);
         self.carried.asked(request)
     }
 
@@ -85,13 +93,16 @@ impl FileStream {
     pub(crate) fn answers(&self, response: &v1::FileResponse) {
         let mut changes = self.changes();
         let known = changes.trail.answered(response);
+        changes.moved.answered(response, &known);
         self.record(&mut changes, &known);
     }
 
-    /// The stream is over: what was not answered goes on record as well.
-    fn ended(&self) {
+    /// The stream is over: what was not answered goes on record as well. `why` it was ended, if its client did not
+    /// want it.
+    fn ended(&self, why: Option<&str>) {
         let mut changes = self.changes();
         let left = changes.trail.ended();
+        changes.moved.ended(&left, why);
         self.record(&mut changes, &left);
         changes.told.end();
     }
@@ -136,6 +147,8 @@ pub(crate) struct New<'a> {
     pub(crate) caller: Caller,
     pub(crate) left: Left,
     pub(crate) opened: Opener<Streaming<v1::FilesUp>>,
+    /// The transfer that it is part of.
+    pub(crate) named: Option<(TransferId, Direction)>,
     /// The feed that it takes from; `over` is what ends it.
     pub(crate) reader: Option<Reader>,
     pub(crate) over: CancellationToken,
@@ -153,12 +166,20 @@ impl FileStreams {
         &self,
         link: &Arc<Link>,
         new: New<'_>,
-        reporter: &Reporter,
+        (reporter, transfers): (&Reporter, &Transfers),
         most: usize,
     ) -> Result<(FileStreamGuard, String), Refusal> {
         let (meeting, token) = Meeting::new(new.left, new.opened, new.over);
         let machine_name = new.machine_name;
         let id = RunId::new();
+        let moved = Moved::new(Whose {
+            transfers: transfers.clone(),
+            account: new.account.clone(),
+            machine: link.machine,
+            machine_name: machine_name.to_owned(),
+            stream: TransferId::from(*id.as_uuid()),
+            named: new.named,
+        });
         let told = Told::new(
             reporter.clone(),
             new.account,
@@ -181,6 +202,7 @@ impl FileStreams {
             changes: Mutex::new(Changes {
                 trail: Trail::default(),
                 told,
+                moved,
             }),
             is_closed: AtomicBool::new(false),
         });
@@ -231,9 +253,13 @@ impl FileStreamGuard {
 
 impl Drop for FileStreamGuard {
     fn drop(&mut self) {
+        let is_cut = self.stream.meeting.over.is_cancelled();
         self.stream.meeting.over.cancel();
         let key = (self.link.machine, self.stream.id);
         self.streams.open.remove(key);
-        self.stream.ended();
+        // A client that is gone has not said whether it had more to do.
+        let why = is_cut.then(|| self.stream.reason().reason);
+        let why = why.filter(|why| why != incoming::BROKEN);
+        self.stream.ended(why.as_deref());
     }
 }

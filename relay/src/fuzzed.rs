@@ -54,6 +54,7 @@ impl Stage {
             lingering: Lingering::default(),
             meters: Meters::new(),
             reporter: crate::report::Reporter::nowhere(),
+            transfers: crate::transfers::Transfers::new(crate::report::Reporter::nowhere()),
         });
         let workspace = Workspaces::default().of(WorkspaceId::new());
         let facts = Facts {

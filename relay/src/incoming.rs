@@ -36,15 +36,15 @@ pub(crate) fn wrong_first(what: &str) -> Refusal {
     )
 }
 
+/// The word for a stream that broke on its way here.
+pub(crate) const BROKEN: &str = "unreachable";
+
 /// Why a stream of somebody else broke.
 pub(crate) fn broken(status: &Status) -> Refusal {
     if is_too_large(status) {
         return too_large();
     }
-    Refusal::unavailable(
-        "unreachable",
-        format!("the stream broke: {}", status.message()),
-    )
+    Refusal::unavailable(BROKEN, format!("the stream broke: {}", status.message()))
 }
 
 /// Whether tonic refused a message for its size.

@@ -39,6 +39,7 @@ mod running;
 mod runs;
 mod session;
 mod stream_token;
+mod transfers;
 mod workspace;
 
 pub use config::{Config, Limits};

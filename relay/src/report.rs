@@ -6,6 +6,7 @@
 //! is counted, and the count is told. Nothing here decides anything.
 
 pub(crate) mod deliver;
+pub(crate) mod progress;
 pub(crate) mod spool;
 
 use std::collections::HashMap;
@@ -36,6 +37,9 @@ const DENIALS_PER_MINUTE: u32 = 300;
 /// Events about changed files of one workspace in a minute: a copy of a tree is one for each directory.
 pub(crate) const CHANGES_PER_MINUTE: u32 = 600;
 
+/// Beginnings and ends of transfers of one workspace in a minute.
+const TRANSFERS_PER_MINUTE: u32 = 600;
+
 /// What a command may take in a report.
 const MAX_COMMAND: usize = 2048;
 
@@ -49,6 +53,7 @@ pub(crate) struct Reporter {
     lost: Arc<AtomicU64>,
     denials: Arc<Lock<Minute>>,
     changes: Arc<Lock<Minute>>,
+    transfers: Arc<Lock<Minute>>,
 }
 
 /// How much each workspace had in the minute that began then: none uses up another's share.
@@ -115,6 +120,7 @@ impl Reporter {
             lost: Arc::default(),
             denials: Arc::default(),
             changes: Arc::default(),
+            transfers: Arc::default(),
         }
     }
 
@@ -135,34 +141,9 @@ impl Reporter {
 
     /// An account did something.
     pub(crate) fn event(&self, account: &Account, event: Event) {
-        if self.queue.is_none() {
-            return;
+        if self.queue.is_some() {
+            self.tell(account.workspace(), What::Event(reported(account, event)));
         }
-        let claims = &account.claims;
-        let mut detail: HashMap<_, _> = event
-            .detail
-            .into_iter()
-            .map(|(key, value)| (key.to_owned(), value))
-            .collect();
-        // A token that names scopes came of an API key; its login is the key.
-        let kind = if let (Some(_), Some(key)) = (claims.scope, claims.sid) {
-            detail.insert("key".into(), key.to_string());
-            "key"
-        } else {
-            "account"
-        };
-        let told = v1::ReportedEvent {
-            action: event.action.into(),
-            actor: Some(v1::AuditActor {
-                kind: kind.into(),
-                id: claims.sub.clone(),
-                name: account.name(),
-            }),
-            target: event.target,
-            outcome: event.outcome.into(),
-            detail,
-        };
-        self.tell(account.workspace(), What::Event(told));
     }
 
     /// An account may not do what it asked for.
@@ -190,6 +171,17 @@ impl Reporter {
         self.changes
             .lock()
             .has_room(workspace, CHANGES_PER_MINUTE, now)
+    }
+
+    /// Whether one more beginning or end of a transfer may be told this minute; if not, that is counted.
+    pub(crate) fn has_share_of_transfers(&self, account: &Account) -> bool {
+        let (workspace, now) = (account.workspace(), Instant::now());
+        let mut transfers = self.transfers.lock();
+        let has_room = transfers.has_room(workspace, TRANSFERS_PER_MINUTE, now);
+        if !has_room {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
+        has_room
     }
 
     /// A session's record changed.
@@ -235,6 +227,44 @@ impl Reporter {
         if queue.try_send(report).is_err() {
             self.lost.fetch_add(1, Ordering::Relaxed);
         }
+    }
+}
+
+/// An event as a report that is told by another way than the others, and kept nowhere.
+pub(crate) fn unkept(account: &Account, event: Event) -> v1::Report {
+    v1::Report {
+        key: String::new(),
+        workspace_id: account.workspace().to_string(),
+        at_ms: cmdop_service::now_ms(),
+        what: Some(What::Event(reported(account, event))),
+    }
+}
+
+/// An event as the control plane is told of it.
+fn reported(account: &Account, event: Event) -> v1::ReportedEvent {
+    let claims = &account.claims;
+    let mut detail: HashMap<_, _> = event
+        .detail
+        .into_iter()
+        .map(|(key, value)| (key.to_owned(), value))
+        .collect();
+    // A token that names scopes came of an API key; its login is the key.
+    let kind = if let (Some(_), Some(key)) = (claims.scope, claims.sid) {
+        detail.insert("key".into(), key.to_string());
+        "key"
+    } else {
+        "account"
+    };
+    v1::ReportedEvent {
+        action: event.action.into(),
+        actor: Some(v1::AuditActor {
+            kind: kind.into(),
+            id: claims.sub.clone(),
+            name: account.name(),
+        }),
+        target: event.target,
+        outcome: event.outcome.into(),
+        detail,
     }
 }
 

@@ -33,8 +33,10 @@ use crate::machines::Machines;
 use crate::meters::Meters;
 use crate::relay::{Relay, draining};
 use crate::report::deliver::deliver;
+use crate::report::progress;
 use crate::report::spool::Spool;
 use crate::report::{Reporter, Writer};
+use crate::transfers::Transfers;
 
 /// A relay without anything cached waits so long for its control plane before it serves all the same.
 const FIRST_SYNC: Duration = Duration::from_secs(5);
@@ -123,16 +125,24 @@ pub async fn start(config: Config, stop: CancellationToken) -> Result<Running, E
     };
     let spool = Spool::open(&data_dir.join("spool"), parts.limits.spool_bytes)?;
     let deliver = deliver(identity.clone(), spool.clone());
+    let (reporter, writer) = Reporter::spooled(spool);
+    let transfers = Transfers::new(reporter.clone());
+    let tell = progress::tell(identity.clone(), transfers.progress());
     let follow = control::follow(identity, directory.clone(), data_dir);
     let duties = async move {
-        tokio::join!(follow, deliver);
+        tokio::join!(follow, deliver, tell);
     };
-    let (reporter, writer) = Reporter::spooled(spool);
     let towards_control = TowardsControl {
         duties: Box::pin(duties),
         writer,
     };
-    let running = assemble(parts, stop, metrics, reporter, Some(towards_control));
+    let running = assemble(
+        parts,
+        stop,
+        metrics,
+        (reporter, transfers),
+        Some(towards_control),
+    );
     // Nobody may be turned away because it asked a moment too early.
     let _ = tokio::time::timeout(FIRST_SYNC, directory.known()).await;
     Ok(running)
@@ -140,12 +150,13 @@ pub async fn start(config: Config, stop: CancellationToken) -> Result<Running, E
 
 /// Starts a relay from its parts.
 pub fn start_with(parts: Parts, stop: CancellationToken) -> Running {
-    assemble(parts, stop, None, Reporter::nowhere(), None)
+    let transfers = Transfers::new(Reporter::nowhere());
+    assemble(parts, stop, None, (Reporter::nowhere(), transfers), None)
 }
 
 /// A relay's dealings with its control plane.
 struct TowardsControl {
-    /// Follows it, and delivers what is in the spool; for ever.
+    /// Follows it, delivers what is in the spool, and tells how far transfers are; for ever.
     duties: std::pin::Pin<Box<dyn Future<Output = ()> + Send>>,
     /// Writes into the spool what is told.
     writer: Writer,
@@ -155,7 +166,7 @@ fn assemble(
     parts: Parts,
     stop: CancellationToken,
     metrics: Option<TcpListener>,
-    reporter: Reporter,
+    (reporter, transfers): (Reporter, Transfers),
     control: Option<TowardsControl>,
 ) -> Running {
     let address = parts
@@ -170,6 +181,7 @@ fn assemble(
         lingering: Lingering::default(),
         meters: Meters::new(),
         reporter,
+        transfers,
     });
     let served = run(
         relay.clone(),
@@ -199,7 +211,9 @@ async fn run(
     let towards_control = async {
         tokio::join!(duties, writer.run());
     };
+    let transfers = relay.context.transfers.clone();
     let served = serve_until(relay, listener, tls, stop, metrics, towards_control).await;
+    transfers.end_all();
     // What was told last is on the disk before the process ends; the next life delivers it.
     writer.finish().await;
     served
@@ -223,6 +237,7 @@ async fn serve_until(
     let duties = async {
         tokio::join!(
             relay.context.deadlines.run(),
+            relay.context.transfers.run(),
             relay.obey(),
             serve_metrics(&relay, metrics),
             more_duties,

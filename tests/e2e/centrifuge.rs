@@ -85,11 +85,12 @@ impl Client {
         }
     }
 
-    /// The numbers of all that it was told follow each other from `begun` on.
+    /// The numbers of all that it was told follow each other from `begun` on. What has none is no history.
     fn has_all_since(&self, begun: u64) {
         let numbers: Vec<_> = self
             .told
             .iter()
+            .filter(|said| said["data"]["action"] != "transfer-progress")
             .map(|said| said["offset"].as_u64())
             .collect();
         let expected: Vec<_> = (begun + 1..).map(Some).take(numbers.len()).collect();
@@ -203,4 +204,38 @@ async fn the_published_client_is_refused_what_is_not_for_it_and_gets_another_tok
     world.cmdop(&["logout"]).await.ok();
     let gone = client.event("connecting").await;
     assert_eq!(gone["code"], 3005, "{gone}");
+}
+
+#[tokio::test]
+async fn the_published_client_hears_how_far_a_transfer_is_beside_what_it_recovers() {
+    let mut world = World::start().await;
+    let channel = format!("workspace:{}", workspace(&world).await);
+    let token = world.owner.access_token().await;
+    let at = world.control.address().to_string();
+    let mut client = Client::start(&world, &at, (&token, &token), &[&channel]);
+    let subscribed = client.event("subscribed").await;
+    let begun = subscribed["streamPosition"]["offset"].as_u64().unwrap();
+    let from = world.directory().join("from");
+    std::fs::write(&from, crate::files::noise(8 << 20)).unwrap();
+    let to = crate::files::on("web-1", &world.directory().join("to"));
+    let copy = ["cp", "-q", "--bwlimit", "256K", from.to_str().unwrap(), &to];
+    let mut copying = world.owner.cli.start(&copy);
+    let is = |said: &Value, action: &str| said["data"]["action"] == action;
+    let far = client
+        .until("how far it is", |said| is(said, "transfer-progress"))
+        .await;
+    assert_eq!(far["offset"].as_u64().unwrap_or(0), 0, "{far}");
+    assert_eq!(far["data"]["detail"]["path"], Value::Null);
+    // It comes back after a restart and recovers what has a number.
+    world.control.program.kill().await;
+    client.event("connecting").await;
+    copying.kill().await.unwrap();
+    world.crash_control().await;
+    let back = client.event("subscribed").await;
+    assert_eq!(back["recovered"], true, "{back}");
+    let is_ended = |said: &Value| is(said, "transfer-ended");
+    if !client.told.iter().any(is_ended) {
+        client.until("the end", is_ended).await;
+    }
+    client.has_all_since(begun);
 }

@@ -129,6 +129,7 @@ async fn a_feed_is_only_its_owners() {
     let join = || v1::FilesOpen {
         machine: "web-1".into(),
         feed: opened.feed.clone(),
+        ..v1::FilesOpen::default()
     };
     let other = owner.with_token(&member.access_token().await);
     let refused = Raw::open(&other, join()).await.err().unwrap();

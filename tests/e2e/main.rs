@@ -54,4 +54,5 @@ mod size;
 mod start;
 mod terminal;
 mod text;
+mod transfers;
 mod up;

@@ -19,7 +19,7 @@ use tokio_util::task::TaskTracker;
 use super::streams::may_pass;
 use crate::connection::Connection;
 use crate::error::Error;
-use crate::files::{Feed, Files, Opening};
+use crate::files::{Feed, Files, Opening, Part};
 use round::Round;
 
 /// Requests that may wait for one member: they are small, and what is large goes by the feed.
@@ -83,14 +83,14 @@ impl Group {
 
     /// All members, to look and to make directories.
     pub(crate) async fn looking(self: &Arc<Self>) -> Result<Files, Error> {
-        self.open(None, &self.owner).await
+        self.open((None, None), &self.owner).await
     }
 
     /// All members, to write; and the feed that they take from.
-    pub(crate) async fn writing(self: &Arc<Self>) -> Result<(Files, String), Error> {
+    pub(crate) async fn writing(self: &Arc<Self>, part: Part) -> Result<(Files, String), Error> {
         let feed = Feed::open(&self.connection).await?;
         let id = feed.id().to_owned();
-        let files = self.open(Some(feed), &self.writing).await?;
+        let files = self.open((Some(feed), Some(part)), &self.writing).await?;
         Ok((files, id))
     }
 
@@ -102,7 +102,7 @@ impl Group {
 
     async fn open(
         self: &Arc<Self>,
-        feed: Option<Feed>,
+        (feed, part): (Option<Feed>, Option<Part>),
         tasks: &TaskTracker,
     ) -> Result<Files, Error> {
         let present = (0..self.machines.len()).filter(|member| !self.has_left(*member));
@@ -111,6 +111,7 @@ impl Group {
             let open = Opening {
                 machine: &self.machines[member],
                 feed: id,
+                part,
                 queue: QUEUE,
             };
             (member, Files::remote(&self.connection, open).await)

@@ -10,7 +10,7 @@ use super::progress::Shared;
 use super::{Job, Wish};
 use crate::backoff::Backoff;
 use crate::error::Error;
-use crate::files::{Feed, Files, Opening, Place};
+use crate::files::{Feed, Files, Opening, Part, Place};
 
 /// Both ends.
 #[derive(Debug)]
@@ -41,14 +41,19 @@ impl Ends {
     }
 }
 
-/// A way to an end.
-async fn open(job: &Job, place: &Place, feed: &str) -> Result<Files, Error> {
+/// A way to an end, with the part that it has in the transfer.
+async fn open(
+    job: &Job,
+    place: &Place,
+    (feed, part): (&str, Option<Part>),
+) -> Result<Files, Error> {
     match (&job.connection, place) {
         (_, Place::Here) => Files::here().await,
         (Some(connection), Place::Machine(machine)) => {
             let open = Opening {
                 machine,
                 feed,
+                part,
                 queue: cmdop_files::QUEUE,
             };
             Files::remote(connection, open).await
@@ -63,7 +68,7 @@ async fn open(job: &Job, place: &Place, feed: &str) -> Result<Files, Error> {
 pub(crate) async fn both(job: &Job, shared: &Arc<Shared>, source: &Place) -> Result<Ends, Error> {
     patiently(job, shared, || async move {
         Ok(Ends {
-            source: open(job, source, "").await?,
+            source: open(job, source, ("", None)).await?,
             target: target_once(job).await?,
             carry: None,
             _feed: None,
@@ -80,7 +85,7 @@ pub(crate) async fn target(job: &Job, shared: &Arc<Shared>) -> Result<Files, Err
 async fn target_once(job: &Job) -> Result<Files, Error> {
     match &job.group {
         Some(group) => group.looking().await,
-        None => open(job, &job.target.place, "").await,
+        None => open(job, &job.target.place, ("", None)).await,
     }
 }
 
@@ -95,10 +100,12 @@ pub(crate) async fn carrying(
 
 async fn carrying_once(job: &Job, source: &Place) -> Result<Ends, Error> {
     let is_machine = |place: &Place| matches!(place, Place::Machine(_));
+    let from = job.part(v1::FileDirection::From);
+    let to = job.part(v1::FileDirection::To);
     if let Some(group) = &job.group {
-        let (target, feed) = group.writing().await?;
+        let (target, feed) = group.writing(to).await?;
         return Ok(Ends {
-            source: open(job, source, "").await?,
+            source: open(job, source, ("", Some(from))).await?,
             target,
             carry: is_machine(source).then_some(feed),
             _feed: None,
@@ -111,9 +118,10 @@ async fn carrying_once(job: &Job, source: &Place) -> Result<Ends, Error> {
         _ => None,
     };
     let carry = feed.as_ref().map(|feed| feed.id().to_owned());
+    let takes = carry.as_deref().unwrap_or("");
     Ok(Ends {
-        source: open(job, source, "").await?,
-        target: open(job, &job.target.place, carry.as_deref().unwrap_or("")).await?,
+        source: open(job, source, ("", Some(from))).await?,
+        target: open(job, &job.target.place, (takes, Some(to))).await?,
         carry,
         _feed: feed,
     })

@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use super::channel::Channel;
 use super::code::{End, Fault};
-use super::hearing::{self, Feeds};
+use super::hearing::Feeds;
 use super::hub::{Log, Seat};
 use super::pace::Pace;
 use super::protocol::{self, Line, Method};
@@ -225,10 +225,7 @@ impl Connection {
             Method::Send => return Ok(None),
             Method::Subscribe(asked) => ("subscribe", self.subscribe(&ticket, asked).await),
             Method::Unsubscribe { channel } => ("unsubscribe", Ok(self.unsubscribe(&channel))),
-            Method::History(asked) => (
-                "history",
-                hearing::history(&self.plane, &ticket, &asked).await,
-            ),
+            Method::History(asked) => ("history", self.history(&ticket, &asked).await),
             Method::Refresh { token } => ("refresh", self.refresh(&ticket, &token).await?),
             Method::Ping => ("ping", Ok(json!({}))),
             Method::Publish => ("publish", Err(Fault::PermissionDenied)),
@@ -287,6 +284,11 @@ impl Connection {
             result["ttl"] = json!(ttl.clamp(1, u64::from(u32::MAX)));
         }
         result
+    }
+
+    /// So much was read for it: it may ask the less for a while.
+    pub(super) fn has_read(&mut self, publications: usize) {
+        self.pace.has_read(publications, Instant::now());
     }
 
     /// Who it is, once it said so.

@@ -13,7 +13,7 @@ use super::protocol::{self, History, Subscribe};
 use super::ticket::Ticket;
 use crate::permission::{self, Action};
 use crate::plane::ControlPlane;
-use crate::store::{self, KEPT, Part, Position, Told, Workspace};
+use crate::store::{self, KEPT, Part, Position, Told, UNNUMBERED, Workspace};
 
 /// Channels that one connection may hear.
 const MAX_CHANNELS: usize = 128;
@@ -117,6 +117,7 @@ impl Connection {
         };
         let part = Part::After(after);
         let (position, missed) = read(&self.plane, ticket, channel, part, KEPT as u32).await?;
+        self.has_read(missed.len());
         let mut result = protocol::position(&position);
         result["recoverable"] = json!(true);
         result["positioned"] = json!(true);
@@ -133,6 +134,31 @@ impl Connection {
             newest: position.newest,
         };
         self.heard.insert(channel, heard);
+        Ok(result)
+    }
+
+    /// Part of what a channel told, and where it ends.
+    pub(super) async fn history(
+        &mut self,
+        ticket: &Ticket,
+        asked: &History,
+    ) -> Result<Value, Fault> {
+        let channel = access(&self.plane, ticket, &asked.channel).await?;
+        let limit = u32::try_from(asked.limit).map_or(KEPT, u64::from).min(KEPT);
+        let from = asked.since.as_ref().map(|since| since.offset);
+        let part = if asked.reverse {
+            Part::Before(from.unwrap_or(u64::MAX))
+        } else {
+            Part::After(from.unwrap_or(0))
+        };
+        let (position, told) = read(&self.plane, ticket, channel, part, limit as u32).await?;
+        self.has_read(told.len());
+        let is_of_now = |since: &protocol::Since| since.epoch == position.epoch;
+        if !asked.since.as_ref().is_none_or(is_of_now) {
+            return Err(Fault::UnrecoverablePosition);
+        }
+        let mut result = protocol::position(&position);
+        result["publications"] = publications(ticket, &told[..fitting(&told)]);
         Ok(result)
     }
 
@@ -162,6 +188,13 @@ impl Connection {
             let Some(number) = told.number_in(channel.stream()) else {
                 continue;
             };
+            if number == UNNUMBERED {
+                line(
+                    frame,
+                    &protocol::push_unnumbered(&heard.name, paths.words(told)),
+                );
+                continue;
+            }
             if number <= heard.newest {
                 continue;
             }
@@ -169,10 +202,10 @@ impl Connection {
                 return Err(End::InsufficientState);
             }
             heard.newest = number;
-            if !frame.is_empty() {
-                frame.push('\n');
-            }
-            frame.push_str(&protocol::push(&heard.name, number, paths.words(told)));
+            line(
+                frame,
+                &protocol::push(&heard.name, number, paths.words(told)),
+            );
         }
         Ok(())
     }
@@ -202,30 +235,6 @@ impl Connection {
         }
         Ok(())
     }
-}
-
-/// Part of what a channel told, and where it ends.
-pub(super) async fn history(
-    plane: &ControlPlane,
-    ticket: &Ticket,
-    asked: &History,
-) -> Result<Value, Fault> {
-    let channel = access(plane, ticket, &asked.channel).await?;
-    let limit = u32::try_from(asked.limit).map_or(KEPT, u64::from).min(KEPT);
-    let from = asked.since.as_ref().map(|since| since.offset);
-    let part = if asked.reverse {
-        Part::Before(from.unwrap_or(u64::MAX))
-    } else {
-        Part::After(from.unwrap_or(0))
-    };
-    let (position, told) = read(plane, ticket, channel, part, limit as u32).await?;
-    let is_of_now = |since: &protocol::Since| since.epoch == position.epoch;
-    if !asked.since.as_ref().is_none_or(is_of_now) {
-        return Err(Fault::UnrecoverablePosition);
-    }
-    let mut result = protocol::position(&position);
-    result["publications"] = publications(ticket, &told[..fitting(&told)]);
-    Ok(result)
 }
 
 async fn read(
@@ -291,6 +300,14 @@ fn is_all(asked: &Subscribe, position: &Position, missed: &[(u64, Told)]) -> boo
     asked.epoch == position.epoch
         && position.newest.checked_sub(asked.offset) == Some(missed.len() as u64)
         && fitting(missed) == missed.len()
+}
+
+/// Adds a line to a frame.
+fn line(frame: &mut String, text: &str) {
+    if !frame.is_empty() {
+        frame.push('\n');
+    }
+    frame.push_str(text);
 }
 
 /// How many of them fit a reply.

@@ -12,14 +12,17 @@ use std::time::Duration;
 
 use cmdop_proto::{AccountId, WorkspaceId};
 use tokio::sync::broadcast;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_util::task::TaskTracker;
 
 use crate::plane::ControlPlane;
-use crate::store::{self, Change, Heads, Part, Revocation, Store, Stream, Told};
+use crate::store::{self, Change, Heads, Part, Revocation, Store, Stream, Told, UNNUMBERED};
 
 /// How often what other processes wrote is looked for.
 const LOOK: Duration = Duration::from_millis(200);
+
+/// How often it is looked how far transfers are: not with every commit, since relays say it every few seconds.
+const LOOK_AT_PROGRESS: Duration = Duration::from_secs(1);
 
 /// After the database failed.
 const REST: Duration = Duration::from_secs(1);
@@ -87,6 +90,8 @@ pub(crate) struct Hub {
 struct Source {
     /// The number of the newest event that was told.
     told: u64,
+    /// What was told last of what each relay says of transfers.
+    progress: HashMap<String, i64>,
     listeners: broadcast::Sender<Arc<Told>>,
 }
 
@@ -127,6 +132,7 @@ impl Hub {
         let mut feeds = lock(&self.feeds);
         let source = feeds.entry((workspace, log)).or_insert_with(|| Source {
             told: log.newest(heads),
+            progress: HashMap::new(),
             listeners: broadcast::Sender::new(BEHIND),
         });
         Ok(source.listeners.subscribe())
@@ -150,16 +156,19 @@ impl Hub {
     pub(crate) async fn run(&self, plane: &ControlPlane) {
         let mut committed = plane.store.committed();
         let mut changes = None;
+        let mut progress_at = Instant::now();
         loop {
             committed.borrow_and_update();
-            let looked = match self.look_for_voids(&plane.store, changes).await {
-                Ok(seen) => {
-                    changes = seen;
-                    self.look_for_events(&plane.store).await
+            let looked = async {
+                changes = self.look_for_voids(&plane.store, changes).await?;
+                self.look_for_events(&plane.store).await?;
+                if Instant::now() >= progress_at {
+                    progress_at = Instant::now() + LOOK_AT_PROGRESS;
+                    self.look_at_progress(plane).await?;
                 }
-                Err(error) => Err(error),
+                Ok::<_, store::Error>(())
             };
-            if let Err(error) = looked {
+            if let Err(error) = looked.await {
                 tracing::error!(%error, "what connections are to hear could not be read");
                 tokio::time::sleep(REST).await;
             }
@@ -220,6 +229,42 @@ impl Hub {
         Ok(())
     }
 
+    /// Tells how far transfers are to those who hear their workspace's events.
+    async fn look_at_progress(&self, plane: &ControlPlane) -> Result<(), store::Error> {
+        let feeds = self.heard_feeds().into_iter();
+        let workspaces: Vec<_> = feeds
+            .filter(|(_, log, _)| *log == Log::Events)
+            .map(|(workspace, ..)| workspace)
+            .collect();
+        if workspaces.is_empty() {
+            return Ok(());
+        }
+        let now_ms = plane.clock.now_ms();
+        let all = plane.store.transfer_progress(&workspaces, now_ms).await?;
+        let mut feeds = lock(&self.feeds);
+        for (workspace, said) in all {
+            let Some(source) = feeds.get_mut(&(workspace, Log::Events)) else {
+                continue;
+            };
+            for said in said {
+                let told = source.progress.insert(said.relay, said.number);
+                if told == Some(said.number) {
+                    continue;
+                }
+                for progress in said.progress {
+                    let told = Told {
+                        number: UNNUMBERED,
+                        session: None,
+                        told: progress.told,
+                        told_with_paths: progress.told_with_paths,
+                    };
+                    let _ = source.listeners.send(Arc::new(told));
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// The feeds that somebody hears, and what was told on them; the others are forgotten.
     fn heard_feeds(&self) -> Vec<(WorkspaceId, Log, u64)> {
         let mut feeds = lock(&self.feeds);
@@ -263,6 +308,8 @@ impl Drop for Seat {
 
 #[cfg(test)]
 mod tests {
+    use tokio::sync::broadcast::error::TryRecvError;
+
     use super::*;
 
     #[test]
@@ -277,5 +324,33 @@ mod tests {
         assert!(hub.seat(ada).is_some());
         drop(seats);
         assert!(lock(&hub.seats).is_empty());
+    }
+
+    #[test]
+    fn who_does_not_read_costs_no_more_than_the_feed_holds_and_is_told_that_it_missed_something() {
+        let hub = Hub::default();
+        let feed = (WorkspaceId::new(), Log::Events);
+        let listeners = broadcast::Sender::new(BEHIND);
+        let (mut slow, mut quick) = (listeners.subscribe(), listeners.subscribe());
+        let source = Source {
+            told: 0,
+            progress: HashMap::new(),
+            listeners: listeners.clone(),
+        };
+        lock(&hub.feeds).insert(feed, source);
+        let many = 4 * BEHIND as u64;
+        for number in 1..=many {
+            let told = Told {
+                number,
+                session: None,
+                told: "{}".into(),
+                told_with_paths: None,
+            };
+            hub.tell(feed, number, vec![(number, told)]);
+            assert!(listeners.len() <= BEHIND, "{} are kept", listeners.len());
+            assert_eq!(quick.try_recv().unwrap().number, number);
+        }
+        let missed = TryRecvError::Lagged(many - BEHIND as u64);
+        assert_eq!(slow.try_recv().unwrap_err(), missed);
     }
 }

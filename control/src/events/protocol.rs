@@ -187,6 +187,12 @@ pub(crate) fn publication(offset: u64, data: &str) -> Value {
     json!({"offset": offset, "data": verbatim(data)})
 }
 
+/// What is told to those who hear the channel now, and to nobody later: without a number, which clients take as a
+/// publication outside the channel's history.
+pub(crate) fn push_unnumbered(channel: &str, data: &str) -> String {
+    json!({"push": {"channel": channel, "pub": {"data": verbatim(data)}}}).to_string()
+}
+
 /// An event for those who hear the channel.
 pub(crate) fn push(channel: &str, offset: u64, data: &str) -> String {
     json!({"push": {"channel": channel, "pub": publication(offset, data)}}).to_string()

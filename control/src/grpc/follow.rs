@@ -10,7 +10,10 @@ use std::time::Duration;
 
 use cmdop_proto::v1::control_event::Event;
 use cmdop_proto::v1::relay_service_server::RelayService;
-use cmdop_proto::v1::{ControlEvent, FollowRequest, ReportRequest, ReportResponse, Revocation};
+use cmdop_proto::v1::{
+    ControlEvent, FollowRequest, ProgressRequest, ProgressResponse, ReportRequest, ReportResponse,
+    Revocation,
+};
 use cmdop_proto::{Refusal, RelayId, WorkspaceId, v1};
 use futures_util::Stream;
 use tokio::sync::watch;
@@ -47,6 +50,23 @@ impl RelayService for Relays {
         Ok(Response::new(ReportResponse {}))
     }
 
+    async fn progress(
+        &self,
+        request: Request<ProgressRequest>,
+    ) -> Result<Response<ProgressResponse>, Status> {
+        let relay = self.0.calling_relay(request.metadata()).await?;
+        let reports = request.into_inner().reports;
+        let now_ms = self.0.clock.now_ms();
+        for (workspace, reports) in by_workspace(relay, reports, MAX_PROGRESS)? {
+            let workspace = self.0.store.workspace(workspace);
+            workspace
+                .keep_progress(relay, reports, now_ms)
+                .await
+                .map_err(Refusal::from)?;
+        }
+        Ok(Response::new(ProgressResponse {}))
+    }
+
     async fn follow(&self, request: Request<FollowRequest>) -> Result<Response<Events>, Status> {
         let relay = self.0.calling_relay(request.metadata()).await?;
         let named = &request.get_ref().relay_id;
@@ -76,14 +96,30 @@ impl RelayService for Relays {
 /// Reports in one request.
 const MAX_REPORTS: usize = 500;
 
+/// Transfers in one request.
+const MAX_PROGRESS: usize = 256;
+
 /// Keeps each report in the workspace that it names, in the order in which they are told.
 async fn keep(
     plane: &ControlPlane,
     relay: RelayId,
     reports: Vec<v1::Report>,
 ) -> Result<(), Refusal> {
-    if reports.len() > MAX_REPORTS {
-        let many = format!("more than {MAX_REPORTS} reports in one request");
+    for (workspace, reports) in by_workspace(relay, reports, MAX_REPORTS)? {
+        let workspace = plane.store.workspace(workspace);
+        workspace.keep_reports(relay, reports).await?;
+    }
+    Ok(())
+}
+
+/// The reports by the workspace that they name; refused if there are more than `most`.
+fn by_workspace(
+    relay: RelayId,
+    reports: Vec<v1::Report>,
+    most: usize,
+) -> Result<BTreeMap<WorkspaceId, Vec<v1::Report>>, Refusal> {
+    if reports.len() > most {
+        let many = format!("more than {most} reports in one request");
         return Err(Refusal::invalid("bad-request", many));
     }
     let mut by_workspace: BTreeMap<WorkspaceId, Vec<v1::Report>> = BTreeMap::new();
@@ -93,11 +129,7 @@ async fn keep(
             Err(_) => tracing::warn!(%relay, "a report of no workspace"),
         }
     }
-    for (workspace, reports) in by_workspace {
-        let workspace = plane.store.workspace(workspace);
-        workspace.keep_reports(relay, reports).await?;
-    }
-    Ok(())
+    Ok(by_workspace)
 }
 
 struct Follower {

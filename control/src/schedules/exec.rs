@@ -47,8 +47,14 @@ const STALE: Duration = Duration::from_secs(5);
 /// Tokens that are refused in a row: a role that changes, then one more.
 const TOKENS: u32 = 4;
 
+/// How long asking for the end of a program that lasts too long may take.
+const STOPPING: Duration = Duration::from_secs(10);
+
 /// How long the agent may take to hear that its run is not needed any more.
 const GOODBYE: Duration = Duration::from_secs(2);
+
+/// A relay's word for an order that it passed on, and that was not answered.
+const UNANSWERED: &str = "run-unanswered";
 
 /// How to begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,7 +76,7 @@ pub(crate) enum Outcome {
     Wrong(Refusal),
     /// Its owner may not.
     Denied(Refusal),
-    /// It was started, and nobody knows how it ended.
+    /// It was started, or may have been, and nobody knows how it ended.
     Lost(String),
 }
 
@@ -148,25 +154,32 @@ pub(crate) struct Exec<'a> {
     schedule: &'a Schedule,
     machine: String,
     id: RunId,
+    asked: Asked,
     tail: Tail,
     /// When the machine was last heard of, or should have been.
     heard: Instant,
 }
 
-/// Whether the agent said that it has the program.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Known {
-    Yes,
-    No,
+/// Whether the machine has the program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Asked {
+    /// Nobody told it to its agent.
+    Not,
+    /// The order was sent, and what became of it is not known.
+    Maybe,
+    /// Its agent said so.
+    Heard,
 }
 
 /// What one stream came to.
 enum Visit {
     Finished(v1::ExecFinished, Box<Link>),
-    /// A server said no.
+    /// A server said no: it has done nothing.
     Refused(Refusal),
-    /// It broke, or never was. Whether the program was known to run.
-    Broken(String, Known),
+    /// It broke before anybody answered: a connection that was dead already, or not.
+    Broken(String),
+    /// It was cut, or not answered, after the agent was told.
+    Cut(String),
 }
 
 impl<'a> Exec<'a> {
@@ -184,6 +197,7 @@ impl<'a> Exec<'a> {
             schedule,
             machine: machine.to_owned(),
             id,
+            asked: Asked::Not,
             tail,
             heard: Instant::now(),
         }
@@ -195,21 +209,61 @@ impl<'a> Exec<'a> {
         target.tail = self.tail.on_the_wire();
     }
 
+    /// Why nobody waits for it any longer: it went on for so long that its agent should have ended it.
+    pub(crate) fn overdue(&self, limit: Duration) -> Outcome {
+        let limit = humantime::format_duration(limit);
+        Outcome::Lost(match self.asked {
+            Asked::Heard => {
+                format!("it was to be ended after {limit}, and its agent did not say that it was")
+            }
+            Asked::Not | Asked::Maybe => {
+                format!("it may have been started, and was not heard of for longer than {limit}")
+            }
+        })
+    }
+
+    /// Asks its agent to end it; whether that is done is not waited for for long.
+    pub(crate) async fn stop(&self) {
+        let stop = async {
+            let (token, urls) = self.way().await.ok()?;
+            for url in urls {
+                let channel = self.relays.channel(&url).await.ok()?;
+                let Ok(mut link) = self.open(channel, &token, Begin::Resume).await else {
+                    continue;
+                };
+                let _ = link.requests.try_send(request(Ask::End(true)));
+                while let Ok(Some(answer)) = link.responses.message().await {
+                    if let Some(Answer::Finished(_)) = answer.response {
+                        link.goodbye().await;
+                        return Some(());
+                    }
+                }
+            }
+            Some(())
+        };
+        let _ = tokio::time::timeout(STOPPING, stop).await;
+    }
+
     /// Sees it to its end. Dropped, it leaves the program alone.
     pub(crate) async fn see_through(&mut self, mut begin: Begin) -> (Outcome, Option<Link>) {
         let (mut wait, mut tokens) = (FIRST_WAIT, 0);
         self.heard = Instant::now();
+        if begin == Begin::Resume {
+            self.asked = Asked::Maybe;
+        }
         loop {
             let (before, mut stale) = (self.heard, false);
             let refusal = match self.visit(begin).await {
                 Visit::Finished(finished, link) => {
                     return (Outcome::Finished(finished), Some(*link));
                 }
-                Visit::Broken(why, known) => {
-                    if known == Known::Yes {
-                        begin = Begin::Resume;
-                    }
+                Visit::Broken(why) => {
+                    self.asked = self.asked.max(Asked::Maybe);
                     stale = begin == Begin::Start && self.heard.elapsed() < STALE;
+                    Refusal::unavailable("unreachable", why)
+                }
+                Visit::Cut(why) => {
+                    self.asked = self.asked.max(Asked::Maybe);
                     Refusal::unavailable("unreachable", why)
                 }
                 Visit::Refused(refusal) => refusal,
@@ -220,8 +274,9 @@ impl<'a> Exec<'a> {
             if is_about_token(&refusal) && tokens < TOKENS {
                 tokens += 1;
             } else if !stale {
-                match self.given_up(begin, refusal) {
+                match self.given_up(refusal) {
                     Some(outcome) => return (outcome, None),
+                    // It may run: it is asked for, and not started, from now on.
                     None => begin = Begin::Resume,
                 }
             }
@@ -231,9 +286,14 @@ impl<'a> Exec<'a> {
     }
 
     /// What a refusal comes to; nothing: it is worth coming back.
-    fn given_up(&self, begin: Begin, refusal: Refusal) -> Option<Outcome> {
+    fn given_up(&mut self, refusal: Refusal) -> Option<Outcome> {
         let away = self.heard.elapsed();
-        if begin == Begin::Start {
+        if refusal.kind == ErrorKind::Invalid && refusal.message.contains("with this id is") {
+            // The id is taken: an earlier request was heard after all.
+            self.asked = Asked::Heard;
+            return None;
+        }
+        if self.asked == Asked::Not {
             return match refusal.kind {
                 ErrorKind::Denied => Some(Outcome::Denied(refusal)),
                 ErrorKind::Unavailable | ErrorKind::Exhausted | ErrorKind::Internal => {
@@ -242,8 +302,6 @@ impl<'a> Exec<'a> {
                 ErrorKind::NotFound if refusal.reason == "machine-unknown" => {
                     Some(Outcome::NotStarted(refusal))
                 }
-                // The id is taken: an earlier request was heard after all.
-                ErrorKind::Invalid if refusal.message.contains("with this id is") => None,
                 ErrorKind::Invalid | ErrorKind::NotFound => Some(Outcome::Wrong(refusal)),
             };
         }
@@ -253,11 +311,11 @@ impl<'a> Exec<'a> {
             ErrorKind::NotFound => UNKNOWN_FOR,
             ErrorKind::Denied | ErrorKind::Invalid => Duration::ZERO,
         };
-        (away >= limit).then(|| {
-            Outcome::Lost(format!(
-                "the program was started, and how it ended is not known: {refusal}"
-            ))
-        })
+        let what = match self.asked {
+            Asked::Heard => "the program was started, and how it ended is not known",
+            Asked::Not | Asked::Maybe => "the program may have been started, which is not known",
+        };
+        (away >= limit).then(|| Outcome::Lost(format!("{what}: {refusal}")))
     }
 
     /// One stream to its end, at the first relay that has the machine.
@@ -276,13 +334,16 @@ impl<'a> Exec<'a> {
                 }
             };
             match self.open(channel, &token, begin).await {
-                Ok(link) => return self.follow(link, begin).await,
+                Ok(link) => return self.follow(link).await,
                 Err(Error::Refused(refusal)) if is_elsewhere(&refusal) => refused = refusal,
+                Err(Error::Refused(refusal)) if refusal.reason == UNANSWERED => {
+                    return Visit::Cut(refusal.message);
+                }
                 Err(Error::Refused(refusal)) => return Visit::Refused(refusal),
                 // What was asked may have been heard.
                 Err(error) => {
                     self.relays.forget(&url);
-                    return Visit::Broken(error.to_string(), Known::No);
+                    return Visit::Broken(error.to_string());
                 }
             }
         }
@@ -339,23 +400,20 @@ impl<'a> Exec<'a> {
     }
 
     /// Takes what it writes until it has ended.
-    async fn follow(&mut self, mut link: Link, begin: Begin) -> Visit {
-        let mut known = match begin {
-            Begin::Start => Known::No,
-            Begin::Resume => Known::Yes,
-        };
+    async fn follow(&mut self, mut link: Link) -> Visit {
         loop {
             let answer = match link.responses.message().await {
                 Ok(Some(answer)) => answer.response,
                 Ok(None) => {
-                    return Visit::Broken("the stream ended without a result".into(), known);
+                    return Visit::Cut("the stream ended without a result".into());
                 }
                 Err(status) => match Error::from(status) {
-                    Error::Refused(refusal) if known == Known::Yes && is_broken(&refusal) => {
-                        return Visit::Broken(refusal.message, known);
+                    // The agent has the order: whether it said so before the stream was cut or not.
+                    Error::Refused(refusal) if is_broken(&refusal) => {
+                        return Visit::Cut(refusal.message);
                     }
                     Error::Refused(refusal) => return Visit::Refused(refusal),
-                    error => return Visit::Broken(error.to_string(), known),
+                    error => return Visit::Cut(error.to_string()),
                 },
             };
             self.heard = Instant::now();
@@ -369,7 +427,7 @@ impl<'a> Exec<'a> {
                 Some(Answer::Finished(finished)) => {
                     return Visit::Finished(finished, Box::new(link));
                 }
-                Some(Answer::Started(_) | Answer::Resumed(_)) => known = Known::Yes,
+                Some(Answer::Started(_) | Answer::Resumed(_)) => self.asked = Asked::Heard,
                 Some(Answer::StdinAck(_)) | None => {}
             }
         }

@@ -17,6 +17,13 @@ use crate::store::{Claimed, Error, LEASE, RunClaim, RunState, Schedule, Target};
 /// How long to wait before something is written again that the database did not take.
 const AGAIN: Duration = Duration::from_secs(1);
 
+/// An agent ends a program that lasts longer than its schedule lets it. One that does not say so this long afterwards,
+/// or not that it has it, is waited for no longer: else its schedule would stand still for ever.
+const OVERDUE: Duration = Duration::from_secs(5 * 60);
+
+/// How often it is looked whether it is that late: the clock may be set.
+const LOOK: Duration = Duration::from_secs(1);
+
 /// The run is somebody else's by now.
 #[derive(Debug)]
 struct Taken;
@@ -123,7 +130,20 @@ impl Run {
                 (&target.machine_id, target.exec_id),
                 Tail::of(self.machines),
             );
-            let (outcome, link) = exec.see_through(begin).await;
+            let limit = Duration::from_millis(self.schedule.spec.timeout_ms);
+            let asked_at_ms = target.asked_at_ms.unwrap_or_else(|| self.now_ms());
+            // Cancel-safe: what is given up is only the waiting.
+            let ended = tokio::select! {
+                ended = exec.see_through(begin) => Some(ended),
+                () = self.overdue(asked_at_ms, limit) => None,
+            };
+            let (outcome, link) = match ended {
+                Some(ended) => ended,
+                None => {
+                    exec.stop().await;
+                    (exec.overdue(limit), None)
+                }
+            };
             exec.note(&mut target);
             self.judge(&mut target, &outcome);
             if !self.is_tried_again(&target) {
@@ -150,6 +170,15 @@ impl Run {
             target.tail = cmdop_proto::v1::OutputTail::default();
             tokio::time::sleep(backoff(&self.schedule.spec, target.attempts)).await;
             begin = Begin::Start;
+        }
+    }
+
+    /// Returns when what was asked for then should have ended long ago.
+    async fn overdue(&self, asked_at_ms: u64, limit: Duration) {
+        let until_ms = asked_at_ms.saturating_add((limit + OVERDUE).as_millis() as u64);
+        while self.now_ms() < until_ms {
+            let left = Duration::from_millis(until_ms - self.now_ms().min(until_ms));
+            tokio::time::sleep(left.min(LOOK)).await;
         }
     }
 

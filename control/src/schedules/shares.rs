@@ -40,6 +40,28 @@ impl Shares {
         })
     }
 
+    /// A place, if there is one now.
+    pub(super) fn try_take(&self, workspace: WorkspaceId) -> Option<Place> {
+        Some(Place {
+            _of_one: self.share(workspace).try_acquire_owned().ok()?,
+            _of_all: self.all.clone().try_acquire_owned().ok()?,
+        })
+    }
+
+    /// How many places there are.
+    pub(super) fn room(&self) -> usize {
+        self.all.available_permits()
+    }
+
+    /// Who has all that it may have. They are few: so many shares there are.
+    pub(super) fn full(&self) -> Vec<WorkspaceId> {
+        let of = self.of.lock().unwrap_or_else(PoisonError::into_inner);
+        let full = of
+            .iter()
+            .filter(|(_, share)| share.available_permits() == 0);
+        full.map(|(workspace, _)| *workspace).collect()
+    }
+
     fn share(&self, workspace: WorkspaceId) -> Arc<Semaphore> {
         let mut of = self.of.lock().unwrap_or_else(PoisonError::into_inner);
         // Who has no place and waits for none is not remembered: each permit holds its semaphore.
@@ -63,10 +85,12 @@ mod tests {
         let (one, other) = (WorkspaceId::new(), WorkspaceId::new());
         let take = |workspace| shares.take(workspace).now_or_never();
         let held = [take(one), take(one)].map(|place| place.unwrap().unwrap());
-        assert!(take(one).is_none());
+        assert!(take(one).is_none() && shares.try_take(one).is_none());
+        assert_eq!((shares.full(), shares.room()), (vec![one], 1));
         let others = take(other).unwrap().unwrap();
         assert!(take(other).is_none(), "there is no more");
         drop(held);
+        assert!(shares.full().is_empty());
         drop(others);
         assert!(take(other).is_some());
         assert_eq!(shares.of.lock().unwrap().len(), 1, "who left is forgotten");

@@ -158,6 +158,23 @@ impl FromRow for AuditRecord {
     }
 }
 
+/// What a record says, without its place in the chain.
+pub(super) fn outside(actor: &Actor, event: Event, at_ms: u64) -> AuditRecord {
+    AuditRecord {
+        at_ms,
+        action: event.action,
+        actor: Some(AuditActor {
+            kind: actor.kind.to_owned(),
+            id: actor.id.clone(),
+            name: actor.name.clone(),
+        }),
+        target: event.target,
+        outcome: event.outcome.as_str().to_owned(),
+        detail: event.detail.into_iter().collect(),
+        ..AuditRecord::default()
+    }
+}
+
 impl Workspace<'_> {
     /// Appends to the chain, in the transaction that does what is told.
     pub(super) async fn record(
@@ -200,30 +217,21 @@ impl Workspace<'_> {
     ) -> Result<Option<u64>, Error> {
         let workspace = self.id.to_string();
         let (seq, previous_hash) = self.audit_head_in(tx).await?;
+        let outcome = event.outcome;
         let mut record = AuditRecord {
             seq: seq + 1,
-            at_ms,
-            action: event.action,
-            actor: Some(AuditActor {
-                kind: actor.kind.to_owned(),
-                id: actor.id.clone(),
-                name: actor.name.clone(),
-            }),
-            target: event.target,
-            outcome: event.outcome.as_str().to_owned(),
-            detail: event.detail.into_iter().collect(),
             source: reported
                 .map_or("control", |reported| reported.source)
                 .to_owned(),
             previous_hash,
-            hash: String::new(),
+            ..outside(actor, event, at_ms)
         };
         record.hash = hash(&workspace, &record);
         let report_key = reported.map(|reported| reported.key);
         if !insert(tx, &workspace, &record, report_key).await? {
             return Ok(None);
         }
-        self.store.meters.record(&record.action, event.outcome);
+        self.store.meters.record(&record.action, outcome);
         query(
             "INSERT INTO audit_heads (workspace_id, seq, hash) VALUES ($1, $2, $3) \
              ON CONFLICT (workspace_id) DO UPDATE SET seq = excluded.seq, hash = excluded.hash",

@@ -26,7 +26,10 @@ const SWEEP: u64 = 64;
 pub const KEPT_FOR_MS: u64 = 7 * 24 * 60 * 60 * 1000;
 
 /// Workspaces that are asked about in one statement.
-const AT_ONCE: usize = 200;
+pub(super) const AT_ONCE: usize = 200;
+
+/// What has no place in a stream. Numbers begin at 1.
+pub const UNNUMBERED: u64 = 0;
 
 /// Whose events: each stream counts them by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -42,7 +45,7 @@ pub enum Stream {
 /// One event as it is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Told {
-    /// Its number in the workspace, or in the audit log.
+    /// Its number in the workspace, or in the audit log; [`UNNUMBERED`]: only those who listen now are told.
     pub number: u64,
     /// Whose it is besides, and its number there.
     pub session: Option<(SessionId, u64)>,
@@ -337,10 +340,15 @@ impl Store {
     /// Drops the events of before `before_ms`.
     pub async fn forget_events(&self, before_ms: u64) -> Result<(), Error> {
         let mut tx = self.write().await?;
-        query("DELETE FROM events WHERE at_ms < $1")
-            .bind(before_ms.min(i64::MAX as u64) as i64)
-            .execute(&mut tx)
-            .await?;
+        for statement in [
+            "DELETE FROM events WHERE at_ms < $1",
+            "DELETE FROM transfer_progress WHERE at_ms < $1",
+        ] {
+            query(statement)
+                .bind(before_ms.min(i64::MAX as u64) as i64)
+                .execute(&mut tx)
+                .await?;
+        }
         tx.commit().await
     }
 }

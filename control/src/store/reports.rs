@@ -61,7 +61,7 @@ impl Workspace<'_> {
         self.store.commit(tx).await
     }
 
-    async fn is_there(&self, tx: &mut Transaction) -> Result<bool, Error> {
+    pub(super) async fn is_there(&self, tx: &mut Transaction) -> Result<bool, Error> {
         let found: i64 = query("SELECT COUNT(*) FROM workspaces WHERE id = $1")
             .bind(self.id.to_string())
             .fetch_one(tx)
@@ -79,7 +79,7 @@ fn identified(mut session: v1::Session) -> Option<v1::Session> {
 }
 
 /// A reported event in our words: a relay can speak of those that call it, not of us.
-fn told(event: v1::ReportedEvent) -> (Actor, Event) {
+pub(super) fn told(event: v1::ReportedEvent) -> (Actor, Event) {
     let actor = event.actor.unwrap_or_default();
     let kind = ["account", "key", "machine"]
         .into_iter()

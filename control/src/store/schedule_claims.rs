@@ -7,7 +7,7 @@ use cmdop_proto::token::Role;
 use cmdop_proto::{RunId, WorkspaceId};
 
 use super::audit::{Event, Outcome};
-use super::query::query;
+use super::query::{assembled, query};
 use super::revocations::revoked_until_ms;
 use super::schedule_runs::RunState;
 use super::schedule_targets::{Target, select, verdict};
@@ -49,25 +49,30 @@ pub trait Judge: Send + Sync {
 }
 
 impl Store {
-    /// Runs that nobody holds and whose turn it is, the longest due first.
+    /// Runs that nobody holds and whose turn it is, the longest due first, but for those of `others`.
     pub async fn open_runs(
         &self,
         now_ms: u64,
         limit: u32,
+        others: &[WorkspaceId],
     ) -> Result<Vec<(WorkspaceId, RunId)>, Error> {
-        let rows: Vec<(String, String)> = query(
+        let places: String = (3..others.len() + 3)
+            .map(|place| format!("AND r.workspace_id <> ${place} "))
+            .collect();
+        let statement = assembled(format!(
             "SELECT r.workspace_id, r.id FROM schedule_runs r JOIN schedules s \
              ON s.workspace_id = r.workspace_id AND s.id = r.schedule_id \
              WHERE r.is_over = 0 AND r.lease_until_ms <= $1 \
              AND (r.state = 'running' OR s.overlap <> 'queue' OR NOT EXISTS \
              (SELECT 1 FROM schedule_runs o WHERE o.workspace_id = r.workspace_id \
              AND o.schedule_id = r.schedule_id AND o.state = 'running' AND o.is_over = 0)) \
-             ORDER BY r.due_at_ms, r.id LIMIT $2",
-        )
-        .bind(in_database(now_ms))
-        .bind(i64::from(limit))
-        .fetch_all(&mut self.read().await?)
-        .await?;
+             {places}ORDER BY r.due_at_ms, r.id LIMIT $2",
+        ));
+        let statement = statement.bind(in_database(now_ms)).bind(i64::from(limit));
+        let statement = others
+            .iter()
+            .fold(statement, |statement, one| statement.bind(one.to_string()));
+        let rows: Vec<(String, String)> = statement.fetch_all(&mut self.read().await?).await?;
         rows.into_iter()
             .map(|(workspace, run)| Ok((id(&workspace)?, id(&run)?)))
             .collect()

@@ -190,27 +190,40 @@ impl Store {
     }
 }
 
+/// The times of a schedule that have come, and the next.
+fn come(schedule: &Schedule, now_ms: u64) -> (Vec<turn::Time>, Option<u64>) {
+    let Some(first_ms) = schedule.next_due_ms else {
+        return (Vec::new(), None);
+    };
+    match schedule.plan() {
+        Ok(plan) => turn::come(&plan, first_ms, now_ms),
+        // A zone that the system has no more: it stands still until somebody looks.
+        Err(error) => {
+            tracing::error!(schedule = schedule.name, %error, "a schedule cannot be read any more");
+            (Vec::new(), None)
+        }
+    }
+}
+
 impl Workspace<'_> {
     /// Makes rows for the times of a schedule that have come by now, and moves it on; says how many are to
     /// be run. Somebody else may have done it meanwhile.
     pub async fn fire(&self, schedule: &str, now_ms: u64) -> Result<usize, Error> {
+        // A cron expression may be searched for long: nobody waits with a write for that.
+        let Some(seen) = self.schedule_to_fire(schedule, now_ms).await? else {
+            return Ok(0);
+        };
+        let (times, next) = come(&seen, now_ms);
         let mut tx = self.write().await?;
-        let found = match self.find_schedule(&mut tx, schedule).await {
+        let found = match self.find_schedule(&mut tx, &seen.id.to_string()).await {
             Ok(found) => found,
             Err(ScheduleError::Store(error)) => return Err(error),
             Err(_) => return Ok(0),
         };
-        let Some(first_ms) = found.next_due_ms.filter(|due| *due <= now_ms) else {
+        // Somebody fired it meanwhile, or paused it: the times are theirs.
+        if found.next_due_ms != seen.next_due_ms || found.spec != seen.spec {
             return Ok(0);
-        };
-        // A zone that the system has no more: it stands still until somebody looks.
-        let (times, next) = match found.plan() {
-            Ok(plan) => turn::come(&plan, first_ms, now_ms),
-            Err(error) => {
-                tracing::error!(schedule, %error, "a schedule cannot be read any more");
-                (Vec::new(), None)
-            }
-        };
+        }
         let mut open = self.open_runs_of(&mut tx, &found).await?;
         let mut to_run = 0;
         for time in times {
@@ -237,6 +250,21 @@ impl Workspace<'_> {
         self.trim_runs(&mut tx, &found).await?;
         tx.commit().await?;
         Ok(to_run)
+    }
+
+    /// The schedule, if a time of it has come.
+    async fn schedule_to_fire(
+        &self,
+        schedule: &str,
+        now_ms: u64,
+    ) -> Result<Option<Schedule>, Error> {
+        match self.find_schedule(&mut self.read().await?, schedule).await {
+            Ok(found) => {
+                Ok(Some(found).filter(|found| found.next_due_ms.is_some_and(|due| due <= now_ms)))
+            }
+            Err(ScheduleError::Store(error)) => Err(error),
+            Err(_) => Ok(None),
+        }
     }
 
     /// One run besides its times, for `by`; of the same request the same one.

@@ -154,6 +154,9 @@ impl Workspace<'_> {
         new: NewSchedule<'_>,
         now_ms: u64,
     ) -> Result<Schedule, ScheduleError> {
+        // A cron expression may be searched for long: nobody waits with a write for that.
+        let plan = Plan::of(&new.spec.when, now_ms);
+        let next = plan.map(|plan| plan.next_after(now_ms));
         let mut tx = self.write().await?;
         if let Some(made) = self.schedule_of_request(&mut tx, &new).await? {
             return Ok(made);
@@ -165,7 +168,7 @@ impl Workspace<'_> {
         if others >= MAX_SCHEDULES {
             return Err(ScheduleError::TooMany);
         }
-        let mut schedule = Schedule {
+        let schedule = Schedule {
             id: LoginId::new(),
             name: new.name.to_owned(),
             owner: new.owner.id,
@@ -174,10 +177,8 @@ impl Workspace<'_> {
             spec: new.spec,
             created_at_ms: now_ms,
             paused_at_ms: None,
-            next_due_ms: None,
+            next_due_ms: Some(next?.ok_or(ScheduleError::Never)?),
         };
-        let next = schedule.plan()?.next_after(now_ms);
-        schedule.next_due_ms = Some(next.ok_or(ScheduleError::Never)?);
         self.insert_schedule(&mut tx, &schedule, new.request_id)
             .await?;
         let event = Event::new("schedule-created", &schedule.name)
@@ -266,16 +267,24 @@ impl Workspace<'_> {
         paused: Paused,
         now_ms: u64,
     ) -> Result<Schedule, ScheduleError> {
+        // A cron expression may be searched for long: nobody waits with a write for that.
+        let mut tx = self.read().await?;
+        let seen = self.changeable_schedule(&mut tx, schedule, own).await?;
+        drop(tx);
+        let next = match paused {
+            Paused::Yes => None,
+            Paused::No => seen.plan()?.next_after(now_ms),
+        };
         let mut tx = self.write().await?;
-        let mut found = self.changeable_schedule(&mut tx, schedule, own).await?;
+        let name = seen.id.to_string();
+        let mut found = self.changeable_schedule(&mut tx, &name, own).await?;
         let is_so = found.paused_at_ms.is_some() == (paused == Paused::Yes);
         if is_so {
             return Ok(found);
         }
-        (found.paused_at_ms, found.next_due_ms) = match paused {
-            Paused::Yes => (Some(now_ms), None),
-            Paused::No => (None, found.plan()?.next_after(now_ms)),
-        };
+        // What it is due by never changes.
+        found.next_due_ms = next;
+        found.paused_at_ms = (paused == Paused::Yes).then_some(now_ms);
         query(
             "UPDATE schedules SET paused_at_ms = $3, next_due_ms = $4 \
              WHERE workspace_id = $1 AND id = $2",

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cmdop_proto::token::Role;
 use cmdop_proto::v1::report::What;
-use cmdop_proto::v1::{Presence, Report, ReportedPresence, Session, SessionStatus};
+use cmdop_proto::v1::{Presence, Report, ReportedEvent, ReportedPresence, Session, SessionStatus};
 use cmdop_proto::{MachineId, SessionId};
 use serde_json::{Value, json};
 
@@ -69,6 +69,22 @@ impl Teller {
         let reports = reports.collect();
         report(world, &self.token, reports).await.unwrap();
         ids
+    }
+
+    /// Reports so many changes of files, of which those who may read files are told long names.
+    pub async fn changes(&mut self, world: &World, count: usize) {
+        let change = |teller: &mut Self| {
+            let detail = [("verb", "put".to_owned()), ("path", "long/".repeat(700))];
+            let detail = detail.map(|(key, value)| (key.to_owned(), value));
+            teller.report(What::Event(ReportedEvent {
+                action: "file-changed".into(),
+                target: "web-1".into(),
+                detail: detail.into(),
+                ..ReportedEvent::default()
+            }))
+        };
+        let reports = (0..count).map(|_| change(self)).collect();
+        report(world, &self.token, reports).await.unwrap();
     }
 
     /// Reports that a session is in another state.

@@ -23,10 +23,11 @@ use crate::world::{Key, World, bearer};
 const ROLES: [Role; 4] = [Role::Guest, Role::Member, Role::Admin, Role::Owner];
 
 /// Calls that no account's token opens: what does is in the request, or is a relay's.
-const OTHERS: [&str; 4] = [
+const OTHERS: [&str; 5] = [
     "EnrollService/EnrollMachine",
     "EnrollService/EnrollRelay",
     "RelayService/Follow",
+    "RelayService/Progress",
     "RelayService/Report",
 ];
 

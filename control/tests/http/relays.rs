@@ -7,7 +7,8 @@ use cmdop_proto::v1::control_event::Event;
 use cmdop_proto::v1::enroll_service_client::EnrollServiceClient;
 use cmdop_proto::v1::relay_service_client::RelayServiceClient;
 use cmdop_proto::v1::{
-    ControlEvent, EnrollRelayRequest, EnrollRelayResponse, FollowRequest, Revocation,
+    ControlEvent, EnrollRelayRequest, EnrollRelayResponse, FollowRequest, ProgressRequest,
+    Revocation,
 };
 use rcgen::{CertificateParams, KeyPair};
 use tokio::time::timeout;
@@ -23,18 +24,24 @@ const SOON: Duration = Duration::from_secs(5);
 const ADVERTISED: &str = "https://relay.example.org:7444";
 
 fn request(token: &str, key: &Key, names: &[&str]) -> EnrollRelayRequest {
+    request_with(token, key, names).0
+}
+
+/// A request, and the key of the certificate that it asks for.
+fn request_with(token: &str, key: &Key, names: &[&str]) -> (EnrollRelayRequest, KeyPair) {
     let names: Vec<String> = names.iter().map(ToString::to_string).collect();
     let tls = KeyPair::generate().unwrap();
     let csr = CertificateParams::new(names)
         .unwrap()
         .serialize_request(&tls)
         .unwrap();
-    EnrollRelayRequest {
+    let request = EnrollRelayRequest {
         token: token.into(),
         csr_pem: csr.pem().unwrap(),
         advertise_url: ADVERTISED.into(),
         public_key_pem: key.public_pem(),
-    }
+    };
+    (request, tls)
 }
 
 async fn enroll(
@@ -57,6 +64,18 @@ pub async fn relay(world: &World, key: &Key) -> (serde_json::Value, String) {
         .unwrap();
     let granted = world.assert(key, &joined.relay_id, 0).await.unwrap();
     (granted["access_token"].clone(), joined.relay_id)
+}
+
+/// A relay that is enrolled with its address, on 127.0.0.1: its certificate and the key of that, PEM.
+pub async fn relay_at(world: &World, key: &Key, url: &str) -> (String, String) {
+    let token = world.admin().await.relay_token(HOUR).await.unwrap();
+    let (request, tls) = request_with(token.expose(), key, &["127.0.0.1"]);
+    let request = EnrollRelayRequest {
+        advertise_url: url.into(),
+        ..request
+    };
+    let joined = enroll(world, request).await.unwrap();
+    (joined.certificate_pem, tls.serialize_pem())
 }
 
 pub async fn follow(world: &World, token: &serde_json::Value, id: &str) -> Streaming<ControlEvent> {
@@ -210,6 +229,11 @@ async fn only_relays_follow() {
     let mut client = RelayServiceClient::new(world.channel().await);
     let refused = client
         .follow(bearer(FollowRequest::default(), &owner["access_token"]))
+        .await;
+    assert_eq!(Refusal::from(refused.unwrap_err()).reason, "wrong-bearer");
+    // Nor do others say how far transfers are.
+    let refused = client
+        .progress(bearer(ProgressRequest::default(), &owner["access_token"]))
         .await;
     assert_eq!(Refusal::from(refused.unwrap_err()).reason, "wrong-bearer");
     let (token, _) = relay(&world, &Key::new()).await;

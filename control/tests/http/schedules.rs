@@ -17,15 +17,15 @@ use tonic::transport::Channel;
 use crate::calls;
 use crate::world::{World, bearer};
 
-async fn schedules(world: &World) -> SchedulesServiceClient<Channel> {
+pub async fn schedules(world: &World) -> SchedulesServiceClient<Channel> {
     SchedulesServiceClient::new(world.channel().await)
 }
 
-fn new_id() -> String {
+pub fn new_id() -> String {
     uuid::Uuid::new_v4().to_string()
 }
 
-async fn create(
+pub async fn create(
     world: &World,
     by: &Value,
     name: &str,
@@ -61,6 +61,15 @@ async fn runs(world: &World, by: &Value, schedule: &str) -> Vec<ScheduleRun> {
 
 /// Waits until the newest run of a schedule is over.
 async fn ended(world: &World, by: &Value, schedule: &str) -> ScheduleRun {
+    ended_within(Duration::from_secs(20), world, by, schedule).await
+}
+
+pub async fn ended_within(
+    time: Duration,
+    world: &World,
+    by: &Value,
+    schedule: &str,
+) -> ScheduleRun {
     let ended = async {
         loop {
             let newest = runs(world, by, schedule).await.into_iter().next();
@@ -70,7 +79,7 @@ async fn ended(world: &World, by: &Value, schedule: &str) -> ScheduleRun {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    let ended = tokio::time::timeout(Duration::from_secs(20), ended).await;
+    let ended = tokio::time::timeout(time, ended).await;
     ended.expect("the run ends")
 }
 

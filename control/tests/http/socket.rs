@@ -6,7 +6,7 @@ use std::time::Duration;
 use cmdop_client::dial::{self, Trust};
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_tungstenite::WebSocketStream;
@@ -44,10 +44,19 @@ impl Socket {
         ca_pem: &str,
         origin: Option<&str>,
     ) -> Result<Self, tungstenite::Error> {
+        let address = url.trim_start_matches("https://");
+        let stream = TcpStream::connect(address).await.unwrap();
+        Self::open_over(stream, (url, ca_pem), origin).await
+    }
+
+    async fn open_over(
+        stream: TcpStream,
+        (url, ca_pem): (&str, &str),
+        origin: Option<&str>,
+    ) -> Result<Self, tungstenite::Error> {
         let mut tls = dial::tls_config(&Trust::Ca(ca_pem.into())).unwrap();
         tls.alpn_protocols = vec![b"http/1.1".to_vec()];
         let address = url.trim_start_matches("https://").to_owned();
-        let stream = TcpStream::connect(&address).await.unwrap();
         let name = "localhost".try_into().unwrap();
         let stream = TlsConnector::from(std::sync::Arc::new(tls)).connect(name, stream);
         let stream = stream.await.unwrap();
@@ -74,6 +83,40 @@ impl Socket {
         let reply = socket.connect(text(&who["access_token"])).await;
         assert_eq!(reply["ping"], 25, "{reply}");
         socket
+    }
+
+    /// The same, but the system takes in next to nothing for it while it does not read.
+    pub async fn narrow(world: &World, who: &Value) -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        let (url, ca_pem) = (&world.running.url, &world.running.ca_pem);
+        let stream = socket.connect(world.running.address).await.unwrap();
+        let mut socket = Self::open_over(stream, (url, ca_pem), None).await.unwrap();
+        socket.connect(text(&who["access_token"])).await;
+        socket
+    }
+
+    /// How many events of a channel it was told and did not ask for yet.
+    pub fn waiting(&self, channel: &str) -> usize {
+        let of_channel = self.pushes.iter().filter(|push| push["channel"] == channel);
+        of_channel.count()
+    }
+
+    /// Replies that nobody asked for yet.
+    pub fn unasked_replies(&self) -> usize {
+        self.replies.len()
+    }
+
+    /// Whether the next thing that comes is a reply, and no end.
+    pub async fn is_answered(&mut self) -> bool {
+        while self.replies.is_empty() {
+            if self.read().await.is_some() {
+                return false;
+            }
+        }
+        self.calls = 1;
+        self.replies.clear();
+        true
     }
 
     pub async fn send(&mut self, frame: impl Into<String>) {

@@ -24,6 +24,8 @@ mod events;
 mod events_beside;
 #[path = "../http/events_refused.rs"]
 mod events_refused;
+#[path = "../http/events_slow.rs"]
+mod events_slow;
 #[path = "../http/external.rs"]
 mod external;
 #[path = "../http/fleets.rs"]
@@ -56,6 +58,8 @@ mod reseal;
 mod rotation;
 #[path = "../http/schedules.rs"]
 mod schedules;
+#[path = "../http/schedules_lost.rs"]
+mod schedules_lost;
 #[path = "../http/second_factor.rs"]
 mod second_factor;
 #[path = "../postgres/server.rs"]

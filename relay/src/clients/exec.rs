@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use cmdop_proto::{Refusal, RunId, v1};
+use cmdop_proto::{ErrorKind, Refusal, RunId, v1};
 use futures_util::Stream;
 use tokio::sync::oneshot;
 use tokio_util::sync::WaitForCancellationFutureOwned;
@@ -139,9 +139,13 @@ async fn arrange(
         detached.started(account.workspace(), machine.id, visit.id);
     }
     relay.context.reporter.event(account, told(&visit));
+    let begins = match &visit.order {
+        Order::Start(_) => Begins::Program,
+        Order::Resume(..) => Begins::Nothing,
+    };
     let order = order(visit.order, visit.id, token);
     link.tell_for(order, Some(Purpose::Run(visit.id)))?;
-    let up = opened_by_agent(relay, &guard, wait).await?;
+    let up = opened_by_agent(relay, &guard, wait, begins).await?;
     Ok(Output {
         over: Box::pin(guard.run.meeting.over.clone().cancelled_owned()),
         up,
@@ -187,25 +191,56 @@ fn order(order: Order, id: RunId, stream_token: String) -> v1::control_message::
     }
 }
 
+/// What an order that nobody answered may have done all the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Begins {
+    Program,
+    Nothing,
+}
+
+impl Begins {
+    /// The agent was told, and its answer did not come: the word says whether the program may run.
+    fn unanswered(self, why: impl std::fmt::Display) -> Refusal {
+        match self {
+            Self::Nothing => Refusal::unavailable("machine-offline", why.to_string()),
+            Self::Program => Refusal::unavailable(
+                "run-unanswered",
+                format!("{why}: whether the program was started is not known"),
+            )
+            .hint("look on the machine before you run it again"),
+        }
+    }
+
+    /// The stream was ended meanwhile. Who may not, is told that; whoever else.
+    fn cut(self, refusal: Refusal) -> Refusal {
+        match self {
+            Self::Program if refusal.kind == ErrorKind::Unavailable => {
+                self.unanswered(refusal.message)
+            }
+            _ => refusal,
+        }
+    }
+}
+
+/// The agent was told what to do: from here on only itself can say that it did nothing.
 async fn opened_by_agent(
     relay: &Relay,
     guard: &RunGuard,
     wait: oneshot::Receiver<Opened>,
+    begins: Begins,
 ) -> Result<Streaming<v1::ExecUp>, Refusal> {
     let limit = relay.context.limits.agent_answer;
     let name = &guard.run.machine_name;
     // All branches only wait.
     tokio::select! {
-        opened = wait => opened.map_err(|_| guard.run.reason())?,
-        () = guard.link().over.cancelled() => Err(Refusal::unavailable(
-            "machine-offline",
-            format!("the connection to {name} was lost before the program was started"),
-        )),
-        () = guard.run.meeting.over.cancelled() => Err(guard.run.reason()),
-        () = tokio::time::sleep(limit) => Err(Refusal::unavailable(
-            "machine-offline",
-            format!("the agent of {name} did not answer within {} s", limit.as_secs()),
-        )),
+        opened = wait => opened.map_err(|_| begins.cut(guard.run.reason()))?,
+        () = guard.link().over.cancelled() => Err(begins.unanswered(format_args!(
+            "the connection to {name} was lost before its agent answered"
+        ))),
+        () = guard.run.meeting.over.cancelled() => Err(begins.cut(guard.run.reason())),
+        () = tokio::time::sleep(limit) => Err(begins.unanswered(format_args!(
+            "the agent of {name} did not answer within {} s", limit.as_secs()
+        ))),
     }
 }
 

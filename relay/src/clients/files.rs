@@ -16,7 +16,7 @@ use v1::file_request::Request as Ask;
 
 use crate::carry::Carrier;
 use crate::file_access;
-use crate::file_streams::{FileStreamGuard, Left, New, Opened};
+use crate::file_streams::{FileStreamGuard, Left, New, Opened, moved};
 use crate::incoming;
 use crate::live::LiveStream;
 use crate::machines::Purpose;
@@ -33,6 +33,7 @@ pub(super) async fn open(
     let Some(Ask::Open(open)) = &first.request else {
         return Err(incoming::wrong_first("`open`"));
     };
+    let named = moved::named(open)?;
     let directory = &relay.context.directory;
     let machine = directory.find(&account.claims, &open.machine)?;
     let link = relay.context.machines.online(machine.id, &machine.name)?;
@@ -50,12 +51,13 @@ pub(super) async fn open(
         caller,
         left: Left { first, requests },
         opened,
+        named,
         reader,
         over,
     };
     let most = relay.context.limits.file_streams_per_machine;
-    let reporter = &relay.context.reporter;
-    let (guard, stream_token) = relay.file_streams.enter(&link, new, reporter, most)?;
+    let told = (&relay.context.reporter, &relay.context.transfers);
+    let (guard, stream_token) = relay.file_streams.enter(&link, new, told, most)?;
     let live = relay.enter(&account.claims, guard.stream.meeting.over.clone())?;
     relay.context.meters.file_streams.increment(1);
     let id = guard.stream.id;
@@ -165,10 +167,11 @@ impl Stream for Answers {
         let answer = ready!(this.poll_answer(cx));
         this.is_done = !matches!(answer, Some(Ok(_)));
         let stream = &this.guard.stream;
-        Poll::Ready(match answer {
-            Some(answer) => Some(answer.map_err(Status::from)),
-            None => (!stream.is_closed()).then(|| Err(lost(&stream.machine_name).into())),
-        })
+        if answer.is_none() && !stream.is_closed() {
+            stream.meeting.end(lost(&stream.machine_name));
+            return Poll::Ready(Some(Err(stream.reason().into())));
+        }
+        Poll::Ready(answer.map(|answer| answer.map_err(Status::from)))
     }
 }
 

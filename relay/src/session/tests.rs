@@ -64,6 +64,7 @@ impl Bench {
             lingering: Lingering::default(),
             meters: Meters::new(),
             reporter: crate::report::Reporter::nowhere(),
+            transfers: crate::transfers::Transfers::new(crate::report::Reporter::nowhere()),
         });
         (context, Workspaces::default().of(WorkspaceId::new()))
     }

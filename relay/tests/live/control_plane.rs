@@ -78,6 +78,13 @@ impl RelayService for Control {
         Ok(Response::new(v1::ReportResponse {}))
     }
 
+    async fn progress(
+        &self,
+        _request: Request<v1::ProgressRequest>,
+    ) -> Result<Response<v1::ProgressResponse>, Status> {
+        Ok(Response::new(v1::ProgressResponse {}))
+    }
+
     async fn follow(
         &self,
         request: Request<v1::FollowRequest>,

@@ -9,7 +9,7 @@ use super::failure::Failure;
 use super::output;
 use super::table::Table;
 
-/// Show what happens: machines, sessions, files, and the audit log for those who may read it
+/// Show what happens: machines, sessions, files, copies, and the audit log for those who may read it
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example:\n  cmdop events --follow\n  cmdop events -n 200 --json")]
 pub(super) struct Args {
@@ -166,6 +166,9 @@ mod tests {
                 "actor_name": "ada", "target": "x", "outcome": "allowed", "detail": {"method": "device"}}),
             json!({"type": "file", "action": "file-written", "at": "T", "actor_kind": "account",
                 "actor_name": "ada", "outcome": "allowed", "detail": {"bytes": "7"}}),
+            json!({"type": "transfer", "action": "transfer-progress", "at": "T", "machine_name": "web-1",
+                "actor_kind": "account", "actor_name": "ada", "outcome": "allowed",
+                "detail": {"bytes": "7", "direction": "to"}}),
         ];
         let lines = table(&events.iter().collect::<Vec<_>>()).tsv(false);
         let expected = "\
@@ -176,6 +179,7 @@ T\tpresence\toffline\tweb-1\t\tit was closed
 T\tmachine\trenamed\tb\t\tfrom=a
 T\taudit\tlogin\tx\taccount ada\tallowed method=device
 T\tfile\tfile-written\t\taccount ada\tallowed bytes=7
+T\ttransfer\ttransfer-progress\tweb-1\taccount ada\tallowed bytes=7 direction=to
 ";
         assert_eq!(lines, expected);
     }

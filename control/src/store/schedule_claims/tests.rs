@@ -83,7 +83,7 @@ async fn history(scratch: &Scratch, schedule: &Schedule) -> Vec<ScheduleRun> {
 }
 
 async fn claim(scratch: &Scratch, node: &str, now_ms: u64) -> Option<Claimed> {
-    let open = scratch.store.open_runs(now_ms, 10).await.unwrap();
+    let open = scratch.store.open_runs(now_ms, 10, &[]).await.unwrap();
     let (_, run) = *open.first()?;
     let here = scratch.here();
     here.claim_run(run, node, &Members, now_ms).await.unwrap()
@@ -99,6 +99,22 @@ async fn finish(scratch: &Scratch, claimed: &Claimed, state: RunState, now_ms: u
         assert!(here.keep_target(&claimed.claim, &done).await.unwrap());
     }
     assert!(here.finish_run(&claimed.claim, now_ms).await.unwrap());
+}
+
+#[tokio::test]
+async fn runs_of_a_workspace_that_has_its_share_stand_in_nobodys_way() {
+    for scratch in Scratch::each().await {
+        let schedule = add(&scratch, "a", every_minute(v1::ScheduleOverlap::Allow)).await;
+        let now = NOW + 2 * MINUTE;
+        let here = scratch.here();
+        here.fire(&schedule.id.to_string(), now).await.unwrap();
+        let open = |others: Vec<WorkspaceId>| {
+            let store = &scratch.store;
+            async move { store.open_runs(now, 10, &others).await.unwrap().len() }
+        };
+        assert_eq!(open(vec![WorkspaceId::new(), WorkspaceId::new()]).await, 2);
+        assert_eq!(open(vec![WorkspaceId::new(), scratch.workspace]).await, 0);
+    }
 }
 
 #[tokio::test]

@@ -148,6 +148,7 @@ fn serve(names: &Names, network: &Network) -> (Arc<Workspace>, JoinSet<()>) {
         lingering: Lingering::default(),
         meters: Meters::new(),
         reporter: crate::report::Reporter::nowhere(),
+        transfers: crate::transfers::Transfers::new(crate::report::Reporter::nowhere()),
     });
     let workspace = relay.workspaces.of(names.workspace);
     let door = ReceiverStream::new(network.listen());

@@ -53,7 +53,7 @@ pub(crate) fn outcome(end: &Result<Finished, Error>) -> Outcome {
             "machine-offline" => Outcome::Offline,
             "timeout" => Outcome::TimedOut,
             // It may have run, and may run on.
-            "run-lost" | "draining" => Outcome::NotReported,
+            "run-lost" | "run-unanswered" | "draining" => Outcome::NotReported,
             _ => Outcome::Failed,
         },
         Err(Error::Lost(_)) => Outcome::NotReported,

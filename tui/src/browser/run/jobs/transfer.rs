@@ -20,6 +20,8 @@ const PATIENCE: Duration = Duration::from_secs(600);
 
 impl Worker {
     pub(super) async fn transfer(&mut self, work: &Work, tally: &mut Tally) -> Result<(), Error> {
+        // One name for all of it, by which those who follow events know it.
+        let options = options(work);
         for (names, target) in parts(work) {
             if !self.goes_on().await {
                 tally.is_cancelled = true;
@@ -30,7 +32,7 @@ impl Worker {
                 .map(|name| work.from.child(name).location())
                 .collect();
             let connection = Some(self.pool.connection());
-            let options = options(work);
+            let options = options.clone();
             let mut transfer = Transfer::start(connection, sources, target, options, &self.owner);
             let before = tally.progress.clone();
             let report = self.drive(&mut transfer, &before).await?;
