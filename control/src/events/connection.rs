@@ -263,6 +263,13 @@ impl Connection {
             Ok(_) => return Err(End::InvalidToken),
             Err(why) => return Ok(Err(why.on_refresh()?)),
         };
+        // What made the old one void has taken something, perhaps what is heard here. The new one was made after
+        // that, so the revocation, of which we may not have been told yet, will not hit it.
+        match self.plane.store.is_revoked(ticket.claims()).await {
+            Ok(false) => {}
+            Ok(true) => return Err(End::Expired),
+            Err(_) => return Err(End::ServerError),
+        }
         let result = self.introduction(&other);
         let dropped = self.drop_unless_allowed(&other);
         // Before anything is waited for: a revocation that comes meanwhile is compared with this one.

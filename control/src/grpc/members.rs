@@ -15,7 +15,9 @@ use super::fleets;
 use crate::invitation;
 use crate::permission::{Action, may_give};
 use crate::plane::Shared;
-use crate::store::{self, Invitation, InviteError, MemberError, NewInvitation, Reaching, Revoked};
+use crate::store::{
+    self, Fleet, Invitation, InviteError, MemberError, NewInvitation, Reaching, Revoked,
+};
 
 /// Members in one answer.
 const PAGE: usize = 1000;
@@ -40,10 +42,16 @@ impl MemberService for Members {
         let mut members = asked.map_err(Refusal::from)?;
         let has_more = members.len() > PAGE;
         members.truncate(PAGE);
-        Ok(Response::new(ListMembersResponse {
-            members: members.into_iter().map(on_the_wire).collect(),
-            has_more,
-        }))
+        let mut members: Vec<_> = members.into_iter().map(on_the_wire).collect();
+        let reach = caller.reach().await?;
+        if !reach.is_all() {
+            let own = caller.workspace.fleets(&reach).await;
+            let own = own.map_err(Refusal::from)?;
+            members
+                .iter_mut()
+                .for_each(|member| tell_only(member, &own));
+        }
+        Ok(Response::new(ListMembersResponse { members, has_more }))
     }
 
     async fn set_role(&self, request: Request<SetRoleRequest>) -> Result<Response<Member>, Status> {
@@ -236,6 +244,13 @@ fn on_the_wire(member: store::Member) -> Member {
         created_at_ms: account.created_at_ms,
         fleets: member.fleets,
     }
+}
+
+/// What somebody who knows of these fleets only may see of a member.
+fn tell_only(member: &mut Member, known: &[Fleet]) {
+    member.reach.clear();
+    let is_known = |name: &String| known.iter().any(|fleet| fleet.name == *name);
+    member.fleets.retain(is_known);
 }
 
 fn invited(invitation: Invitation) -> v1::Invitation {

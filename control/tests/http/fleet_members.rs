@@ -1,5 +1,7 @@
 //! Who is kept to fleets: what the control plane shows them, and what their tokens say.
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use cmdop_proto::token::{Claims, Role};
@@ -188,6 +190,53 @@ async fn events_of_a_session_that_is_not_reached_are_refused_and_those_of_the_wo
     ] {
         let answer = socket.subscribe(&channel).await;
         assert_eq!(answer["code"].is_null(), may, "{channel}: {answer}");
+    }
+    kept.world.stop().await;
+}
+
+#[tokio::test]
+async fn a_connection_does_not_outlive_what_it_was_opened_with_by_showing_another_token() {
+    let kept = Kept::start().await;
+    let me = kept.world.who_am_i(&kept.owner["access_token"]).await;
+    let workspace = me.unwrap().workspace_id;
+    let heidi = kept.world.person("heidi", "default", Role::Member).await;
+    let scopes = ["machines:read", "sessions:read"];
+    let key = kept.world.key(&heidi, &scopes, Duration::ZERO).await.secret;
+    let mut socket = Socket::open(&kept.world).await;
+    socket.connect(&key).await;
+    let heard = socket.subscribe(&format!("workspace:{workspace}")).await;
+    assert!(heard["code"].is_null(), "{heard}");
+    let mut fleets = FleetAdminServiceClient::new(kept.world.channel().await);
+    let members = FleetMembersRequest {
+        fleet: "eu".into(),
+        members: vec!["heidi".into()],
+    };
+    let confine = bearer(members, &kept.owner["access_token"]);
+    fleets.add_members(confine).await.unwrap();
+    // Perhaps before the connection was told.
+    let refresh = json!({"id": 9, "refresh": {"token": key}});
+    socket.send(refresh.to_string()).await;
+    assert_eq!(socket.end().await.0, 3005);
+    kept.world.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_member_is_kept_to_is_not_told_to_who_is_kept_elsewhere() {
+    let kept = Kept::start().await;
+    kept.world.person("heidi", "default", Role::Guest).await;
+    let mut fleets = FleetAdminServiceClient::new(kept.world.channel().await);
+    let members = FleetMembersRequest {
+        fleet: "us".into(),
+        members: vec!["heidi".into()],
+    };
+    let confine = bearer(members, &kept.owner["access_token"]);
+    fleets.add_members(confine).await.unwrap();
+    let mut members = MemberServiceClient::new(kept.world.channel().await);
+    for (who, heidis) in [(&kept.ada, &[][..]), (&kept.owner, &["us"])] {
+        let list = bearer(ListMembersRequest::default(), &who["access_token"]);
+        let listed = members.list(list).await.unwrap().into_inner().members;
+        let heidi = listed.iter().find(|member| member.name == "heidi");
+        assert_eq!(heidi.unwrap().fleets, heidis);
     }
     kept.world.stop().await;
 }

@@ -28,6 +28,8 @@ mod events_refused;
 mod events_slow;
 #[path = "../http/external.rs"]
 mod external;
+#[path = "../http/fleet_members.rs"]
+mod fleet_members;
 #[path = "../http/fleets.rs"]
 mod fleets;
 #[path = "../http/introspection.rs"]

@@ -80,6 +80,11 @@ fn enter(
         let ids = (id, machine.id);
         Session::pending(&relay.context, workspace, ids, facts, terms, told)
     })?;
+    if session.machine != machine.id {
+        // A retry that names another machine, which may be one that is not reached any more.
+        let other = "this request_id has made a session on another machine";
+        return Err(Refusal::invalid("bad-request", other));
+    }
     let event = Event::new("session-created", session.id)
         .detail("machine", &machine.name)
         .command(&command);

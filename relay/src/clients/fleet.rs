@@ -134,7 +134,7 @@ pub(super) fn watch(
         linked: relay.context.machines.watch(account.workspace()),
         pending: VecDeque::new(),
         wants_all: true,
-        _live: relay.live.enter(&account.claims, revoked.clone()),
+        _live: relay.enter(&account.claims, revoked.clone())?,
         relay: relay.clone(),
     };
     let events = stream::unfold(watch, |mut watch| async {

@@ -102,7 +102,7 @@ pub(super) fn watch(
         pending: VecDeque::new(),
         wants_all: true,
         sessions,
-        _live: relay.live.enter(&account.claims, revoked.clone()),
+        _live: relay.enter(&account.claims, revoked.clone())?,
     };
     let events = stream::unfold(watch, |mut watch| async {
         let event = watch.next().await?;

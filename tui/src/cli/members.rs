@@ -178,7 +178,9 @@ fn reached(member: &v1::Member) -> String {
     match (member.reach.as_str(), member.fleets.as_slice()) {
         ("fleets", []) => "none".into(),
         ("fleets", fleets) => format!("of {}", fleets.join(", ")),
-        _ => "all".into(),
+        ("all", _) => "all".into(),
+        // Who is kept to fleets is not told of the others'.
+        _ => "?".into(),
     }
 }
 
