@@ -44,6 +44,9 @@ const MAX_RUNS: usize = 4096;
 /// Those of one workspace among them: what waits for the machines of one holds up no other.
 const MAX_RUNS_OF_ONE: usize = 1024;
 
+/// How long a stop waits for the database.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
 /// Programs that it waits for at the same time: each is a stream of its one connection to a relay.
 const MAX_EXECS: usize = 512;
 
@@ -74,7 +77,12 @@ pub(crate) async fn work(plane: Shared, stop: CancellationToken) {
     });
     let mut runs = JoinSet::new();
     while !stop.is_cancelled() {
-        let wait = match work.step(&mut runs).await {
+        // Dropped anywhere, its transaction rolls back.
+        let step = tokio::select! {
+            step = work.step(&mut runs) => step,
+            () = over(&stop) => break,
+        };
+        let wait = match step {
             Ok(wait) => wait,
             Err(error) => {
                 tracing::error!(%error, "schedules stand still");
@@ -90,9 +98,16 @@ pub(crate) async fn work(plane: Shared, stop: CancellationToken) {
         }
     }
     runs.shutdown().await;
-    if let Err(error) = work.plane.store.release_runs(&work.node).await {
-        tracing::warn!(%error, "runs were not let go of: they are free when their leases end");
+    let released = tokio::time::timeout(LAST_WORDS, work.plane.store.release_runs(&work.node));
+    if !matches!(released.await, Ok(Ok(_))) {
+        tracing::warn!("runs were not let go of: they are free when their leases end");
     }
+}
+
+/// The server stops, and has waited for the database for a while.
+async fn over(stop: &CancellationToken) {
+    stop.cancelled().await;
+    tokio::time::sleep(LAST_WORDS).await;
 }
 
 impl Work {

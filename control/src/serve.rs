@@ -284,7 +284,14 @@ async fn run(
     // They have been told already.
     plane.hub.connections.close();
     let _ = tokio::time::timeout(GOODBYES, plane.hub.connections.wait()).await;
-    plane.store.close().await;
+    if tokio::time::timeout(GOODBYES, plane.store.close())
+        .await
+        .is_err()
+    {
+        tracing::warn!(
+            "the database still answers something; its connections end with the process"
+        );
+    }
     drop(data);
     served.map_err(|error| Error::Serving(error.to_string()))
 }
