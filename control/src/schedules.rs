@@ -99,7 +99,7 @@ pub(crate) async fn work(plane: Shared, stop: CancellationToken) {
     }
     runs.shutdown().await;
     let released = tokio::time::timeout(LAST_WORDS, work.plane.store.release_runs(&work.node));
-    if !matches!(released.await, Ok(Ok(_))) {
+    if !matches!(released.await, Ok(Ok(()))) {
         tracing::warn!("runs were not let go of: they are free when their leases end");
     }
 }

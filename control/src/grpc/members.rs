@@ -47,9 +47,9 @@ impl MemberService for Members {
         if !reach.is_all() {
             let own = caller.workspace.fleets(&reach).await;
             let own = own.map_err(Refusal::from)?;
-            members
-                .iter_mut()
-                .for_each(|member| tell_only(member, &own));
+            for member in &mut members {
+                tell_only(member, &own);
+            }
         }
         Ok(Response::new(ListMembersResponse { members, has_more }))
     }
