@@ -2,7 +2,8 @@
 //! environment. Nothing of the agent's own settings reaches a program.
 
 use std::ffi::{OsStr, OsString};
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use cmdop_proto::{Refusal, limits};
@@ -25,7 +26,7 @@ const INHERITED: [&str; 7] = [
     "SSH_AUTH_SOCK",
 ];
 
-/// The user as the password database knows it.
+/// The agent's own user.
 #[derive(Clone, Debug)]
 pub struct User {
     /// The login name.
@@ -40,6 +41,9 @@ pub struct User {
 impl User {
     /// The user of this process. `environment` is what the agent was started with; of it, programs
     /// inherit the search path, the language and little else.
+    ///
+    /// Home and shell are those that the agent itself was given, as for a tmux server; the password
+    /// database answers where that has none, or what is somebody else's (`sudo -E cmdopd run`).
     pub fn current(environment: &[(OsString, OsString)]) -> Self {
         let from_environment = |name: &str| {
             environment
@@ -53,12 +57,15 @@ impl User {
         let name = non_empty(name)
             .or_else(|| from_environment("USER"))
             .unwrap_or_else(|| rustix::process::getuid().as_raw().to_string());
-        let home = non_empty(home)
+        let home = from_environment("HOME")
             .map(PathBuf::from)
+            .filter(|home| is_own_directory(home))
+            .or_else(|| non_empty(home).map(PathBuf::from))
             .or_else(|| directories::BaseDirs::new().map(|dirs| dirs.home_dir().to_owned()))
             .unwrap_or_else(|| PathBuf::from("/"));
-        let shell = non_empty(shell)
-            .or_else(|| from_environment("SHELL"))
+        let shell = from_environment("SHELL")
+            .filter(|shell| is_program(Path::new(shell)))
+            .or_else(|| non_empty(shell))
             .unwrap_or_else(|| "/bin/sh".into());
         let environment = base_environment(environment, &name, &home, &shell);
         Self {
@@ -178,7 +185,7 @@ pub(crate) fn checked_environment(
 fn base_environment(
     environment: &[(OsString, OsString)],
     name: &str,
-    home: &std::path::Path,
+    home: &Path,
     shell: &str,
 ) -> Vec<(OsString, OsString)> {
     let inherited = |key: &OsStr| {
@@ -223,6 +230,21 @@ fn entry_of(passwd: &str, uid: &str) -> Option<(String, String, String)> {
     })
 }
 
+fn is_own_directory(path: &Path) -> bool {
+    let own = rustix::process::geteuid().as_raw();
+    path.is_absolute()
+        && path
+            .metadata()
+            .is_ok_and(|data| data.is_dir() && data.uid() == own)
+}
+
+fn is_program(path: &Path) -> bool {
+    path.is_absolute()
+        && path
+            .metadata()
+            .is_ok_and(|data| data.is_file() && data.mode() & 0o111 != 0)
+}
+
 fn non_empty(text: String) -> Option<String> {
     (!text.is_empty()).then_some(text)
 }
@@ -250,6 +272,38 @@ mod tests {
         assert_eq!(get("A"), Some("1".into()));
         assert_eq!(get("CMDOP_SECRET"), None);
         assert!(get("HOME").is_some() && get("SHELL").is_some());
+    }
+
+    #[test]
+    fn home_and_shell_are_those_of_the_agent_unless_they_are_not_its_own() {
+        let own = tempfile::tempdir().unwrap();
+        let known = User::current(&[]);
+        let with = |home: &str, shell: &str| {
+            User::current(&[("HOME".into(), home.into()), ("SHELL".into(), shell.into())])
+        };
+        let user = with(own.path().to_str().unwrap(), "/bin/sh");
+        assert_eq!((&*user.home, &*user.shell), (own.path(), "/bin/sh"));
+        for (home, shell) in [("", ""), ("/no/such/place", "/etc/passwd"), (".", "sh")] {
+            let user = with(home, shell);
+            assert_eq!((&user.home, &user.shell), (&known.home, &known.shell));
+        }
+    }
+
+    #[test]
+    fn a_home_of_somebody_else_does_not_count() {
+        // Root's own to everybody but root, who can give one away.
+        let other = tempfile::tempdir().unwrap();
+        let is_root = rustix::process::geteuid().is_root();
+        if is_root {
+            std::os::unix::fs::chown(other.path(), Some(65534), None).unwrap();
+        }
+        let other = if is_root {
+            other.path()
+        } else {
+            Path::new("/")
+        };
+        let user = User::current(&[("HOME".into(), other.into())]);
+        assert_eq!(user.home, User::current(&[]).home);
     }
 
     #[test]

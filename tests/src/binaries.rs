@@ -2,6 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+/// The login shell of people and machines of tests, whatever that of who runs them is.
+pub(crate) const SHELL: &str = "/bin/bash";
+
 /// The path of `cmdop`, `cmdopd`, `cmdop-relay` or `cmdop-control`.
 ///
 /// `CMDOP_BIN_DIR` names another directory, for example one with release builds.

@@ -80,14 +80,17 @@ impl Outcome {
 }
 
 impl Cli {
-    /// A user whose configuration lies in `home`.
+    /// A user whose configuration lies in `home`, where nothing of this machine's login files is.
     pub fn new(home: PathBuf, mark: &str) -> Self {
+        std::fs::create_dir_all(&home).expect("a directory for a user");
         let home = home
             .into_os_string()
             .into_string()
             .expect("the path of a test is text");
         let env = [
             ("CMDOP_HOME", home.as_str()),
+            ("HOME", home.as_str()),
+            ("SHELL", binaries::SHELL),
             ("CMDOP_TOKEN_STORE", "file"),
             (crate::reaper::MARK, mark),
             ("NO_COLOR", "1"),

@@ -184,7 +184,7 @@ impl Machine {
             .env("HOME", &self.home)
             // What programs inherit: by it they can tell the machines of a world apart.
             .env("TMPDIR", self.home.join("tmp"))
-            .env("SHELL", "/bin/sh")
+            .env("SHELL", binaries::SHELL)
             .env("PS1", "$ ")
             .env("NO_COLOR", "1")
             .env(MARK, &self.mark)
