@@ -44,7 +44,7 @@ const MAX_RUNS: usize = 4096;
 /// Those of one workspace among them: what waits for the machines of one holds up no other.
 const MAX_RUNS_OF_ONE: usize = 1024;
 
-/// How long a stop waits for the database.
+/// How long a stop waits until the runs are let go of: another process may hold the lock.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// Programs that it waits for at the same time: each is a stream of its one connection to a relay.
@@ -77,10 +77,11 @@ pub(crate) async fn work(plane: Shared, stop: CancellationToken) {
     });
     let mut runs = JoinSet::new();
     while !stop.is_cancelled() {
-        // Dropped anywhere, its transaction rolls back.
+        // Dropped anywhere, its transaction rolls back, and what it claimed is let go of below.
         let step = tokio::select! {
+            biased;
             step = work.step(&mut runs) => step,
-            () = over(&stop) => break,
+            () = stop.cancelled() => break,
         };
         let wait = match step {
             Ok(wait) => wait,
@@ -98,16 +99,13 @@ pub(crate) async fn work(plane: Shared, stop: CancellationToken) {
         }
     }
     runs.shutdown().await;
-    let released = tokio::time::timeout(LAST_WORDS, work.plane.store.release_runs(&work.node));
-    if !matches!(released.await, Ok(Ok(()))) {
-        tracing::warn!("runs were not let go of: they are free when their leases end");
-    }
-}
-
-/// The server stops, and has waited for the database for a while.
-async fn over(stop: &CancellationToken) {
-    stop.cancelled().await;
-    tokio::time::sleep(LAST_WORDS).await;
+    let released = work.plane.store.release_runs(&work.node);
+    let error = match tokio::time::timeout(LAST_WORDS, released).await {
+        Ok(Ok(())) => return,
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => "the database does not answer".to_owned(),
+    };
+    tracing::warn!(%error, "runs were not let go of: they are free when their leases end");
 }
 
 impl Work {

@@ -43,6 +43,9 @@ const DRAIN: Duration = Duration::from_secs(5);
 /// How long those who hear events may take to leave after that.
 const GOODBYES: Duration = Duration::from_secs(2);
 
+/// How long connections to the database may take to end, which another process may hold up.
+const CLOSING: Duration = Duration::from_secs(2);
+
 /// A form has a few short fields; the longest is a token.
 const MAX_FORM: usize = 64 << 10;
 
@@ -284,7 +287,7 @@ async fn run(
     // They have been told already.
     plane.hub.connections.close();
     let _ = tokio::time::timeout(GOODBYES, plane.hub.connections.wait()).await;
-    if tokio::time::timeout(GOODBYES, plane.store.close())
+    if tokio::time::timeout(CLOSING, plane.store.close())
         .await
         .is_err()
     {

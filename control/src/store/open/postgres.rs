@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use sqlx::migrate::Migrate as _;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
-use sqlx::{AssertSqlSafe, Connection as _};
+use sqlx::{AssertSqlSafe, Connection as _, Row as _};
 
 use super::{DatabaseUrl, Error, Schema, check_version, not_migrated};
 use crate::store::migrations::MIGRATIONS;
@@ -53,9 +53,22 @@ async fn pool(url: &DatabaseUrl, options: PgConnectOptions, size: u32) -> Result
     PgPoolOptions::new()
         .max_connections(size)
         .acquire_timeout(PATIENCE)
+        .after_release(|connection, _| Box::pin(is_outside(connection)))
         .connect_with(options)
         .await
         .map_err(|error| explain(url, &error))
+}
+
+/// Whether a connection that is let go of is in no transaction; one that is, ends, and its transaction with it.
+///
+/// sqlx 0.9 rolls back what has begun. What was given up while it began, by a caller who left or a server that stops, or
+/// failed there because of a lock, it takes for nothing (launchbadge/sqlx#4393, #4409): the next who got the connection would
+/// be inside, and until then everybody would wait for the lock that it holds. `ROLLBACK` to be sure would be a
+/// warning in the server's log each time.
+async fn is_outside(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    // Outside, the statement is the whole transaction. Not prepared, or it would begin before it is executed.
+    let statement = sqlx::raw_sql("SELECT transaction_timestamp() = statement_timestamp()");
+    statement.fetch_one(connection).await?.try_get(0)
 }
 
 /// Superusers, and roles that may, pass row-level security by.

@@ -1,9 +1,16 @@
 //! What a transaction reaches, whatever the statement in it forgot.
 
+use std::time::Duration;
+
+use sqlx::AssertSqlSafe;
+
 use crate::store::query::query;
 use crate::store::scratch::{NOW, Scratch};
-use crate::store::transaction::{Pool, Purpose, Reach};
+use crate::store::transaction::{Pool, Purpose, Reach, postgres_begin};
 use crate::store::{Database, DatabaseUrl, OpenError, Schema, open};
+
+/// Long before the server would end a transaction by itself.
+const SOON: Duration = Duration::from_secs(8);
 
 const ALL_ACCOUNTS: &str = "SELECT name FROM accounts ORDER BY name";
 
@@ -114,6 +121,52 @@ async fn one_writer_at_a_time_changes_a_workspace_and_others_do_not_wait_for_it(
 }
 
 #[tokio::test]
+async fn a_writer_that_is_given_up_while_it_waits_holds_up_nobody() {
+    let scratch = with_a_neighbour().await;
+    // More often than there are connections: none is left with a lock.
+    for _ in 0..20 {
+        let here = scratch.here();
+        let first = here.write().await.unwrap();
+        let waits = tokio::time::timeout(Duration::from_millis(20), here.write());
+        assert!(waits.await.is_err(), "there is one writer at a time");
+        first.commit().await.unwrap();
+        let next = tokio::time::timeout(SOON, here.write()).await;
+        next.expect("its turn comes")
+            .unwrap()
+            .commit()
+            .await
+            .unwrap();
+    }
+    let closed = tokio::time::timeout(SOON, scratch.store.close()).await;
+    closed.expect("every connection was let go of");
+}
+
+#[tokio::test]
+async fn a_writer_whose_turn_does_not_come_leaves_no_broken_connection() {
+    let scratch = with_a_neighbour().await;
+    let Pool::Postgres(pool) = &scratch.store.pool else {
+        panic!("not a PostgreSQL database");
+    };
+    let held = scratch.here().write().await.unwrap();
+    let begin = postgres_begin(Reach::One(scratch.workspace), Purpose::Write);
+    let (begin, lock) = begin.split_once(';').unwrap();
+    let impatient = format!("{begin}; SET LOCAL lock_timeout = '10ms';{lock}");
+    for _ in 0..20 {
+        let failed = pool.begin_with(AssertSqlSafe(impatient.clone())).await;
+        assert!(failed.is_err(), "it does not wait");
+    }
+    held.commit().await.unwrap();
+    for _ in 0..20 {
+        let next = tokio::time::timeout(SOON, scratch.here().write()).await;
+        next.expect("its turn comes")
+            .unwrap()
+            .commit()
+            .await
+            .unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_role_that_row_level_security_does_not_bind_is_refused() {
     let database = crate::store::scratch::server::Database::new();
     let url = DatabaseUrl::parse(&database.url_as("postgres")).unwrap();
@@ -137,7 +190,7 @@ async fn servers_that_migrate_at_once_do_it_one_after_the_other() {
 #[test]
 fn what_a_transaction_begins_with_holds_nothing_but_an_id() {
     let workspace = cmdop_proto::WorkspaceId::new();
-    let begin = super::postgres_begin(Reach::One(workspace), Purpose::Read);
+    let begin = postgres_begin(Reach::One(workspace), Purpose::Read);
     assert!(
         begin.ends_with(&format!("cmdop.workspace = '{workspace}'")),
         "{begin}"
