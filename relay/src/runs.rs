@@ -94,7 +94,7 @@ impl Runs {
         let entered = self.under_way.enter((link.machine, id), run.clone(), most);
         entered.map_err(|why| match why {
             NotEntered::Known => {
-                Refusal::invalid("bad-request", "a run with this id is under way already")
+                Refusal::invalid("run-id-taken", "a run with this id is under way already")
             }
             NotEntered::Full => Refusal::exhausted(
                 "too-many-execs",

@@ -11,17 +11,22 @@ use cmdop_proto::limits::MAX_FRAME;
 use cmdop_proto::v1::exec_request::Request as Ask;
 use cmdop_proto::v1::exec_response::Response as Answer;
 use cmdop_proto::v1::exec_service_client::ExecServiceClient;
-use cmdop_proto::{ErrorKind, Refusal, RunId, WorkspaceId, v1};
-use tokio::sync::mpsc;
+use cmdop_proto::{Refusal, RunId, WorkspaceId, v1};
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Channel;
 use tonic::{Request, Streaming};
 
+use self::outcome::{Asked, is_about_token, is_broken, is_elsewhere, is_taken, is_unanswered};
 use super::relays::Relays;
 use super::tail::{Stream, Tail};
 use crate::plane::Shared;
-use crate::store::{RunState, Schedule, Target};
+use crate::store::{Schedule, Target};
+
+pub(crate) use self::outcome::Outcome;
+
+mod outcome;
 
 /// Requests on their way: the first, and two words at the end.
 const QUEUE: usize = 4;
@@ -32,13 +37,6 @@ const OPENING: Duration = Duration::from_secs(60);
 /// The waits between attempts to come back.
 const FIRST_WAIT: Duration = Duration::from_millis(200);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
-
-/// How long a program may be out of reach before it is given up. A detached run is kept for a day after its end,
-/// but a schedule is to go on.
-const AWAY: Duration = Duration::from_secs(15 * 60);
-
-/// An agent that was asked to start a program may not have it yet.
-const UNKNOWN_FOR: Duration = Duration::from_secs(20);
 
 /// A connection that broke since it was last used costs one attempt, and not the run. Asking twice is harmless: an
 /// agent takes an id once.
@@ -53,9 +51,6 @@ const STOPPING: Duration = Duration::from_secs(10);
 /// How long the agent may take to hear that its run is not needed any more.
 const GOODBYE: Duration = Duration::from_secs(2);
 
-/// A relay's word for an order that it passed on, and that was not answered.
-const UNANSWERED: &str = "run-unanswered";
-
 /// How to begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Begin {
@@ -63,63 +58,6 @@ pub(crate) enum Begin {
     Start,
     /// It may run: somebody asked for it before.
     Resume,
-}
-
-/// How it ended.
-#[derive(Debug)]
-pub(crate) enum Outcome {
-    /// By itself, or by its time limit.
-    Finished(v1::ExecFinished),
-    /// It was not started: what is missing may come back.
-    NotStarted(Refusal),
-    /// It was not started, and will not be: it is wrong as it is.
-    Wrong(Refusal),
-    /// Its owner may not.
-    Denied(Refusal),
-    /// It was started, or may have been, and nobody knows how it ended.
-    Lost(String),
-}
-
-impl Outcome {
-    /// What is kept of it.
-    pub(crate) fn read(&self, timeout_ms: u64) -> (RunState, String) {
-        match self {
-            Self::Finished(finished) if finished.lost => (
-                RunState::Lost,
-                "the agent was restarted while the program ran".into(),
-            ),
-            Self::Finished(finished) if finished.timed_out => {
-                let limit = humantime::format_duration(Duration::from_millis(timeout_ms));
-                (
-                    RunState::Failed,
-                    format!("it took longer than {limit} and was ended"),
-                )
-            }
-            Self::Finished(_) => match self.exit_code() {
-                Some(0) => (RunState::Succeeded, String::new()),
-                Some(code) => (RunState::Failed, format!("exit code {code}")),
-                None => (
-                    RunState::Lost,
-                    "the agent does not know how it ended".into(),
-                ),
-            },
-            Self::NotStarted(refusal) => (RunState::Unreachable, refusal.message.clone()),
-            Self::Wrong(refusal) => (RunState::Failed, refusal.message.clone()),
-            Self::Denied(refusal) => (RunState::Refused, refusal.message.clone()),
-            Self::Lost(why) => (RunState::Lost, why.clone()),
-        }
-    }
-
-    /// What a shell would say.
-    pub(crate) fn exit_code(&self) -> Option<u8> {
-        let Self::Finished(finished) = self else {
-            return None;
-        };
-        match finished.exit?.outcome? {
-            v1::exit::Outcome::Code(code) => Some(code as u8),
-            v1::exit::Outcome::Signal(signal) => Some((128 + signal.min(127)) as u8),
-        }
-    }
 }
 
 /// A stream whose program has ended, and whose agent may forget it.
@@ -158,17 +96,8 @@ pub(crate) struct Exec<'a> {
     tail: Tail,
     /// When the machine was last heard of, or should have been.
     heard: Instant,
-}
-
-/// Whether the machine has the program.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Asked {
-    /// Nobody told it to its agent.
-    Not,
-    /// The order was sent, and what became of it is not known.
-    Maybe,
-    /// Its agent said so.
-    Heard,
+    /// Whether there is a stream with an answer of its agent.
+    contact: watch::Sender<bool>,
 }
 
 /// What one stream came to.
@@ -200,6 +129,7 @@ impl<'a> Exec<'a> {
             asked: Asked::Not,
             tail,
             heard: Instant::now(),
+            contact: watch::Sender::new(false),
         }
     }
 
@@ -211,37 +141,33 @@ impl<'a> Exec<'a> {
 
     /// Why nobody waits for it any longer: it went on for so long that its agent should have ended it.
     pub(crate) fn overdue(&self, limit: Duration) -> Outcome {
-        let limit = humantime::format_duration(limit);
-        Outcome::Lost(match self.asked {
-            Asked::Heard => {
-                format!("it was to be ended after {limit}, and its agent did not say that it was")
-            }
-            Asked::Not | Asked::Maybe => {
-                format!("it may have been started, and was not heard of for longer than {limit}")
-            }
-        })
+        self.asked.overdue(limit)
     }
 
-    /// Asks its agent to end it; whether that is done is not waited for for long.
-    pub(crate) async fn stop(&self) {
+    /// Whether its agent can be asked now.
+    pub(crate) fn contact(&self) -> watch::Receiver<bool> {
+        self.contact.subscribe()
+    }
+
+    /// Asks its agent to end it, and how it ended; nothing, if that is not said soon.
+    pub(crate) async fn stop(&mut self) -> Option<(v1::ExecFinished, Link)> {
         let stop = async {
             let (token, urls) = self.way().await.ok()?;
             for url in urls {
-                let channel = self.relays.channel(&url).await.ok()?;
-                let Ok(mut link) = self.open(channel, &token, Begin::Resume).await else {
+                let Ok(channel) = self.relays.channel(&url).await else {
+                    continue;
+                };
+                let Ok(link) = self.open(channel, &token, Begin::Resume).await else {
                     continue;
                 };
                 let _ = link.requests.try_send(request(Ask::End(true)));
-                while let Ok(Some(answer)) = link.responses.message().await {
-                    if let Some(Answer::Finished(_)) = answer.response {
-                        link.goodbye().await;
-                        return Some(());
-                    }
+                if let Visit::Finished(finished, link) = self.follow(link).await {
+                    return Some((finished, *link));
                 }
             }
-            Some(())
+            None
         };
-        let _ = tokio::time::timeout(STOPPING, stop).await;
+        tokio::time::timeout(STOPPING, stop).await.ok().flatten()
     }
 
     /// Sees it to its end. Dropped, it leaves the program alone.
@@ -253,7 +179,9 @@ impl<'a> Exec<'a> {
         }
         loop {
             let (before, mut stale) = (self.heard, false);
-            let refusal = match self.visit(begin).await {
+            let visit = self.visit(begin).await;
+            self.contact.send_replace(false);
+            let refusal = match visit {
                 Visit::Finished(finished, link) => {
                     return (Outcome::Finished(finished), Some(*link));
                 }
@@ -273,8 +201,10 @@ impl<'a> Exec<'a> {
             }
             if is_about_token(&refusal) && tokens < TOKENS {
                 tokens += 1;
+            } else if is_taken(&refusal) {
+                (self.asked, begin) = (Asked::Heard, Begin::Resume);
             } else if !stale {
-                match self.given_up(refusal) {
+                match self.asked.given_up(self.heard.elapsed(), refusal) {
                     Some(outcome) => return (outcome, None),
                     // It may run: it is asked for, and not started, from now on.
                     None => begin = Begin::Resume,
@@ -283,39 +213,6 @@ impl<'a> Exec<'a> {
             tokio::time::sleep(wait).await;
             wait = (wait * 2).min(LONGEST_WAIT);
         }
-    }
-
-    /// What a refusal comes to; nothing: it is worth coming back.
-    fn given_up(&mut self, refusal: Refusal) -> Option<Outcome> {
-        let away = self.heard.elapsed();
-        if refusal.kind == ErrorKind::Invalid && refusal.message.contains("with this id is") {
-            // The id is taken: an earlier request was heard after all.
-            self.asked = Asked::Heard;
-            return None;
-        }
-        if self.asked == Asked::Not {
-            return match refusal.kind {
-                ErrorKind::Denied => Some(Outcome::Denied(refusal)),
-                ErrorKind::Unavailable | ErrorKind::Exhausted | ErrorKind::Internal => {
-                    Some(Outcome::NotStarted(refusal))
-                }
-                ErrorKind::NotFound if refusal.reason == "machine-unknown" => {
-                    Some(Outcome::NotStarted(refusal))
-                }
-                ErrorKind::Invalid | ErrorKind::NotFound => Some(Outcome::Wrong(refusal)),
-            };
-        }
-        let limit = match refusal.kind {
-            ErrorKind::Unavailable | ErrorKind::Exhausted | ErrorKind::Internal => AWAY,
-            // A relay that was just started does not know its machines, nor an agent what it is about to start.
-            ErrorKind::NotFound => UNKNOWN_FOR,
-            ErrorKind::Denied | ErrorKind::Invalid => Duration::ZERO,
-        };
-        let what = match self.asked {
-            Asked::Heard => "the program was started, and how it ended is not known",
-            Asked::Not | Asked::Maybe => "the program may have been started, which is not known",
-        };
-        (away >= limit).then(|| Outcome::Lost(format!("{what}: {refusal}")))
     }
 
     /// One stream to its end, at the first relay that has the machine.
@@ -336,7 +233,7 @@ impl<'a> Exec<'a> {
             match self.open(channel, &token, begin).await {
                 Ok(link) => return self.follow(link).await,
                 Err(Error::Refused(refusal)) if is_elsewhere(&refusal) => refused = refusal,
-                Err(Error::Refused(refusal)) if refusal.reason == UNANSWERED => {
+                Err(Error::Refused(refusal)) if is_unanswered(&refusal) => {
                     return Visit::Cut(refusal.message);
                 }
                 Err(Error::Refused(refusal)) => return Visit::Refused(refusal),
@@ -417,6 +314,8 @@ impl<'a> Exec<'a> {
                 },
             };
             self.heard = Instant::now();
+            self.contact
+                .send_if_modified(|contact| !std::mem::replace(contact, true));
             match answer {
                 Some(Answer::Stdout(piece)) => {
                     self.tail.push(Stream::Stdout, piece.offset, &piece.data);
@@ -431,67 +330,5 @@ impl<'a> Exec<'a> {
                 Some(Answer::StdinAck(_)) | None => {}
             }
         }
-    }
-}
-
-/// Another relay may have the machine.
-fn is_elsewhere(refusal: &Refusal) -> bool {
-    matches!(
-        refusal.reason.as_str(),
-        "machine-offline" | "machine-unknown"
-    )
-}
-
-/// A stream of a program that runs was cut; the program goes on.
-fn is_broken(refusal: &Refusal) -> bool {
-    matches!(refusal.kind, ErrorKind::Unavailable) || is_about_token(refusal)
-}
-
-/// A new token may be taken.
-fn is_about_token(refusal: &Refusal) -> bool {
-    matches!(refusal.reason.as_str(), "token-expired" | "token-revoked")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn ended(outcome: Option<v1::exit::Outcome>) -> v1::ExecFinished {
-        v1::ExecFinished {
-            exit: Some(v1::Exit { outcome }),
-            ..v1::ExecFinished::default()
-        }
-    }
-
-    #[test]
-    fn only_a_program_that_said_so_itself_has_succeeded() {
-        let code = |code| ended(Some(v1::exit::Outcome::Code(code)));
-        let timed_out = v1::ExecFinished {
-            timed_out: true,
-            ..code(0)
-        };
-        let lost = v1::ExecFinished {
-            lost: true,
-            ..v1::ExecFinished::default()
-        };
-        let killed = ended(Some(v1::exit::Outcome::Signal(9)));
-        for (finished, state, says) in [
-            (code(0), RunState::Succeeded, ""),
-            (code(3), RunState::Failed, "exit code 3"),
-            (killed, RunState::Failed, "exit code 137"),
-            (timed_out, RunState::Failed, "took longer than 5s"),
-            (lost, RunState::Lost, "agent was restarted"),
-            (ended(None), RunState::Lost, "does not know"),
-        ] {
-            let (read, reason) = Outcome::Finished(finished).read(5000);
-            assert_eq!(read, state);
-            assert!(reason.contains(says), "{reason}");
-        }
-        let refusal = Refusal::unavailable("machine-offline", "web-1 is offline");
-        let (state, reason) = Outcome::NotStarted(refusal).read(1);
-        assert_eq!(
-            (state, reason.as_str()),
-            (RunState::Unreachable, "web-1 is offline")
-        );
     }
 }

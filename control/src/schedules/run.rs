@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cmdop_proto::RunId;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
@@ -132,17 +133,19 @@ impl Run {
             );
             let limit = Duration::from_millis(self.schedule.spec.timeout_ms);
             let asked_at_ms = target.asked_at_ms.unwrap_or_else(|| self.now_ms());
+            let contact = exec.contact();
             // Cancel-safe: what is given up is only the waiting.
             let ended = tokio::select! {
                 ended = exec.see_through(begin) => Some(ended),
-                () = self.overdue(asked_at_ms, limit) => None,
+                () = self.overdue(asked_at_ms, limit, contact) => None,
             };
             let (outcome, link) = match ended {
                 Some(ended) => ended,
-                None => {
-                    exec.stop().await;
-                    (exec.overdue(limit), None)
-                }
+                None => match exec.stop().await {
+                    // It had ended, or did now: that is what became of it.
+                    Some((finished, link)) => (Outcome::Finished(finished), Some(link)),
+                    None => (exec.overdue(limit), None),
+                },
             };
             exec.note(&mut target);
             self.judge(&mut target, &outcome);
@@ -173,13 +176,15 @@ impl Run {
         }
     }
 
-    /// Returns when what was asked for then should have ended long ago.
-    async fn overdue(&self, asked_at_ms: u64, limit: Duration) {
+    /// Returns when what was asked for then should have ended long ago, and its agent can be asked about it or was
+    /// waited for as long once more: it may have been us who were away, and it keeps the end for us.
+    async fn overdue(&self, asked_at_ms: u64, limit: Duration, mut contact: watch::Receiver<bool>) {
         let until_ms = asked_at_ms.saturating_add((limit + OVERDUE).as_millis() as u64);
         while self.now_ms() < until_ms {
             let left = Duration::from_millis(until_ms - self.now_ms().min(until_ms));
             tokio::time::sleep(left.min(LOOK)).await;
         }
+        let _ = tokio::time::timeout(OVERDUE, contact.wait_for(|contact| *contact)).await;
     }
 
     fn judge(&self, target: &mut Target, outcome: &Outcome) {

@@ -35,6 +35,8 @@ enum Machine {
     Silent,
     /// It has the program, and it never ends.
     Hung,
+    /// It has the program, and says that it ended well when it is asked to end it, not before.
+    Quiet,
 }
 
 /// A relay, and what it was asked for.
@@ -45,6 +47,19 @@ struct Fake {
     resumes: Arc<AtomicUsize>,
     ends: Arc<AtomicUsize>,
     tasks: TaskTracker,
+}
+
+impl Fake {
+    /// Waits until programs were asked for so often.
+    async fn has_started(&self, times: usize) {
+        let started = async {
+            while self.starts.load(Ordering::SeqCst) < times {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let started = tokio::time::timeout(Duration::from_secs(20), started).await;
+        started.expect("the program is started");
+    }
 }
 
 type Answers = Pin<Box<dyn Stream<Item = Result<ExecResponse, Status>> + Send>>;
@@ -75,8 +90,8 @@ impl ExecService for Fake {
             (Machine::Silent, false) => {
                 return Err(Refusal::not_found("run-unknown", "there is no such run").into());
             }
-            (Machine::Hung, true) => Answer::Started(ExecStarted::default()),
-            (Machine::Hung, false) => Answer::Resumed(ExecResumed::default()),
+            (Machine::Hung | Machine::Quiet, true) => Answer::Started(ExecStarted::default()),
+            (Machine::Hung | Machine::Quiet, false) => Answer::Resumed(ExecResumed::default()),
         };
         let say = |answer| {
             Ok(ExecResponse {
@@ -84,19 +99,28 @@ impl ExecService for Fake {
             })
         };
         answers.send(say(answer)).await.unwrap();
-        let ends = self.ends.clone();
+        let (ends, machine) = (self.ends.clone(), self.machine);
         self.tasks.spawn(async move {
             while let Ok(Some(request)) = requests.message().await {
                 if matches!(request.request, Some(Ask::End(_))) {
                     ends.fetch_add(1, Ordering::SeqCst);
-                    let finished = ExecFinished::default();
-                    let _ = answers.send(say(Answer::Finished(finished))).await;
+                    if machine == Machine::Quiet {
+                        let _ = answers.send(say(Answer::Finished(well()))).await;
+                    }
                 }
             }
             // Open until the caller leaves: nothing more is said.
             answers.closed().await;
         });
         Ok(Response::new(Box::pin(ReceiverStream::new(stream))))
+    }
+}
+
+fn well() -> ExecFinished {
+    let outcome = Some(v1::exit::Outcome::Code(0));
+    ExecFinished {
+        exit: Some(v1::Exit { outcome }),
+        ..ExecFinished::default()
     }
 }
 
@@ -166,19 +190,29 @@ async fn what_may_have_been_started_is_neither_called_unreachable_nor_started_ag
 }
 
 #[tokio::test]
+async fn how_a_program_ended_is_what_its_agent_says_when_it_is_asked_to_end_it() {
+    let world = World::start().await;
+    let owner = world.owner().await;
+    let by = &owner["access_token"];
+    let (fake, stop) = relay(&world, Machine::Quiet).await;
+    run_now(&world, by, 1000).await;
+    fake.has_started(1).await;
+    world.clock.advance(Duration::from_secs(6 * 60));
+    let run = ended_within(Duration::from_secs(60), &world, by, "nightly").await;
+    assert_eq!(run.state(), ScheduleRunState::Succeeded, "{run:?}");
+    assert_eq!(fake.starts.load(Ordering::SeqCst), 1);
+    stop.cancel();
+    world.stop().await;
+}
+
+#[tokio::test]
 async fn a_program_that_its_agent_never_ends_is_given_up_and_its_schedule_goes_on() {
     let world = World::start().await;
     let owner = world.owner().await;
     let by = &owner["access_token"];
     let (fake, stop) = relay(&world, Machine::Hung).await;
     run_now(&world, by, 1000).await;
-    let started = async {
-        while fake.starts.load(Ordering::SeqCst) == 0 {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    let started = tokio::time::timeout(Duration::from_secs(20), started).await;
-    started.expect("the program is started");
+    fake.has_started(1).await;
     // The schedule's limit and what the agent has besides are over.
     world.clock.advance(Duration::from_secs(6 * 60));
     let run = ended_within(Duration::from_secs(60), &world, by, "nightly").await;
@@ -193,13 +227,7 @@ async fn a_program_that_its_agent_never_ends_is_given_up_and_its_schedule_goes_o
     assert!(fake.ends.load(Ordering::SeqCst) > 0, "it was asked to end");
     // Nothing stands in the way of the next one.
     again(&world, by).await;
-    let next = async {
-        while fake.starts.load(Ordering::SeqCst) < 2 {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    let next = tokio::time::timeout(Duration::from_secs(20), next).await;
-    next.expect("the next run is started");
+    fake.has_started(2).await;
     stop.cancel();
     world.stop().await;
 }

@@ -117,7 +117,7 @@ impl Table {
         self.sweep();
         if self.runs.contains_key(&id) {
             return Err(Refusal::invalid(
-                "bad-request",
+                "run-id-taken",
                 "a run with this id is there already",
             ));
         }

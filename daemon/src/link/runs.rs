@@ -63,7 +63,7 @@ impl Runs {
         self.runs.retain(|_, run| !run.over.is_cancelled());
         if self.runs.get(&start.run_id).is_some_and(|run| run.stays) {
             return Err(Refusal::invalid(
-                "bad-request",
+                "run-id-taken",
                 "a run with this id is there already",
             ));
         }

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use cmdop_proto::{ErrorKind, Refusal, RunId, v1};
+use cmdop_proto::{Refusal, RunId, v1};
 use futures_util::Stream;
 use tokio::sync::oneshot;
 use tokio_util::sync::WaitForCancellationFutureOwned;
@@ -211,13 +211,11 @@ impl Begins {
         }
     }
 
-    /// The stream was ended meanwhile. Who may not, is told that; whoever else.
+    /// The stream was ended meanwhile, be it because its caller may not run programs any more.
     fn cut(self, refusal: Refusal) -> Refusal {
         match self {
-            Self::Program if refusal.kind == ErrorKind::Unavailable => {
-                self.unanswered(refusal.message)
-            }
-            _ => refusal,
+            Self::Program => self.unanswered(refusal.message),
+            Self::Nothing => refusal,
         }
     }
 }

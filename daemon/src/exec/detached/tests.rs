@@ -104,5 +104,5 @@ fn an_id_that_is_none_names_no_directory() {
     }
     let id = RunId::new().to_string();
     table.enter(&id).unwrap();
-    assert_eq!(table.enter(&id).unwrap_err().reason, "bad-request");
+    assert_eq!(table.enter(&id).unwrap_err().reason, "run-id-taken");
 }
