@@ -37,6 +37,9 @@ const DENIALS_PER_MINUTE: u32 = 300;
 /// Events about changed files of one workspace in a minute: a copy of a tree is one for each directory.
 pub(crate) const CHANGES_PER_MINUTE: u32 = 600;
 
+/// Events that only say how many changes one stream made beyond that share.
+const SUMS_PER_MINUTE: u32 = 60;
+
 /// Beginnings and ends of transfers of one workspace in a minute.
 const TRANSFERS_PER_MINUTE: u32 = 600;
 
@@ -53,6 +56,7 @@ pub(crate) struct Reporter {
     lost: Arc<AtomicU64>,
     denials: Arc<Lock<Minute>>,
     changes: Arc<Lock<Minute>>,
+    sums: Arc<Lock<Minute>>,
     transfers: Arc<Lock<Minute>>,
 }
 
@@ -120,6 +124,7 @@ impl Reporter {
             lost: Arc::default(),
             denials: Arc::default(),
             changes: Arc::default(),
+            sums: Arc::default(),
             transfers: Arc::default(),
         }
     }
@@ -156,8 +161,7 @@ impl Reporter {
         let has_room = denials.has_room(workspace, DENIALS_PER_MINUTE, now);
         drop(denials);
         if !has_room {
-            // It is missing in the log, and the log says so.
-            self.lost.fetch_add(1, Ordering::Relaxed);
+            self.is_lost();
             return;
         }
         let mut event = Event::new("denied", what).detail("reason", &refusal.reason);
@@ -173,13 +177,28 @@ impl Reporter {
             .has_room(workspace, CHANGES_PER_MINUTE, now)
     }
 
+    /// Whether one more sum of changes beyond that may be told this minute; if not, that is counted.
+    pub(crate) fn has_share_of_sums(&self, account: &Account) -> bool {
+        let (workspace, now) = (account.workspace(), Instant::now());
+        let has_room = self.sums.lock().has_room(workspace, SUMS_PER_MINUTE, now);
+        if !has_room {
+            self.is_lost();
+        }
+        has_room
+    }
+
+    /// Something is not told: the log says that something is missing.
+    pub(crate) fn is_lost(&self) {
+        self.lost.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Whether one more beginning or end of a transfer may be told this minute; if not, that is counted.
     pub(crate) fn has_share_of_transfers(&self, account: &Account) -> bool {
         let (workspace, now) = (account.workspace(), Instant::now());
         let mut transfers = self.transfers.lock();
         let has_room = transfers.has_room(workspace, TRANSFERS_PER_MINUTE, now);
         if !has_room {
-            self.lost.fetch_add(1, Ordering::Relaxed);
+            self.is_lost();
         }
         has_room
     }

@@ -2,8 +2,8 @@
 //!
 //! What is told is measured here, by what went through this relay; of the client comes only the transfer's name. A
 //! transfer is told of for each machine and direction: between two machines it has two such legs, each
-//! measured by itself. Began and ended go to the audit log. How far it is goes to whoever listens, is
-//! kept nowhere, and waits for nobody.
+//! measured by itself. Began and ended go to the audit log. How far it is goes to whoever listens, and
+//! waits for nobody: the newest word takes the place of what was not sent.
 //!
 //! Who carries contents touches two counters of a leg, no lock. All else is done by [`Transfers::run`], once a second.
 
@@ -35,8 +35,11 @@ const PROGRESS_OF_WORKSPACE: usize = 32;
 /// And of all: what one request to the control plane may carry.
 const PROGRESS_AT_ONCE: usize = 256;
 
-/// Legs of one workspace: four copies to as many machines as one can go to at once. What is beyond is not told.
-const MOST: usize = 1024;
+/// Legs of one account: a copy to as many machines as one can go to at once. What is beyond waits for room, untold.
+const MOST_OF_ACCOUNT: usize = 256;
+
+/// Legs of one workspace.
+const MOST: usize = 4 * MOST_OF_ACCOUNT;
 
 /// Which leg of which transfer. One account's names are nothing to another.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -53,6 +56,17 @@ pub(crate) struct Transfers {
     legs: Arc<Lock<Legs>>,
     reporter: Reporter,
     progress: watch::Sender<Progress>,
+}
+
+/// Whether somebody is told of a leg.
+#[derive(Debug)]
+pub(crate) enum Joined {
+    /// Yes; whoever joined leaves once.
+    Leg(Arc<Leg>),
+    /// Nobody listens.
+    Unheard,
+    /// There are too many.
+    Full,
 }
 
 type Legs = HashMap<WorkspaceId, HashMap<Key, Arc<Leg>>>;
@@ -74,26 +88,26 @@ impl Transfers {
         self.progress.subscribe()
     }
 
-    /// A stream begins to carry contents of this leg; `path` is the first that it is about. `None`: nobody is told.
-    /// Whoever joins leaves once.
+    /// A stream begins to carry contents of this leg; `path` is the first that it is about.
     pub(crate) fn join(
         &self,
         key: Key,
         (account, machine): (&Account, &str),
         path: &[u8],
-    ) -> Option<Arc<Leg>> {
+    ) -> Joined {
         if !self.reporter.is_heard() {
-            return None;
+            return Joined::Unheard;
         }
         let mut all = self.legs.lock();
         let legs = all.entry(account.workspace()).or_default();
-        let count = legs.len();
+        let of_account = legs.keys().filter(|other| other.account == key.account);
+        let is_full = legs.len() >= MOST || of_account.count() >= MOST_OF_ACCOUNT;
         let leg = match legs.entry(key) {
             Entry::Occupied(known) => {
                 known.get().joined();
-                return Some(known.get().clone());
+                return Joined::Leg(known.get().clone());
             }
-            Entry::Vacant(_) if count >= MOST => return None,
+            Entry::Vacant(_) if is_full => return Joined::Full,
             Entry::Vacant(free) => {
                 let is_told = self.reporter.has_share_of_transfers(account);
                 let leg = Leg::new(free.key().clone(), account.clone(), machine, is_told);
@@ -104,7 +118,12 @@ impl Transfers {
         if leg.is_told() {
             self.reporter.event(account, leg.began(path));
         }
-        Some(leg)
+        Joined::Leg(leg)
+    }
+
+    /// A stream carries contents of which nobody is told.
+    pub(crate) fn is_lost(&self) {
+        self.reporter.is_lost();
     }
 
     /// Tells how legs fare, for ever.

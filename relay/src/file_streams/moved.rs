@@ -14,7 +14,7 @@ use cmdop_proto::v1::file_response::Response;
 use cmdop_proto::{MachineId, Refusal, TransferId, limits, v1};
 
 use crate::caller::Account;
-use crate::transfers::{Direction, Key, Leg, Transfers};
+use crate::transfers::{Direction, Joined, Key, Leg, Transfers};
 
 /// Contents that nobody called a transfer and that are one all the same: more than any look at a file takes, and
 /// less than what is worth taking along.
@@ -72,6 +72,8 @@ struct Way {
     /// The first file.
     path: Option<Bytes>,
     leg: Told,
+    /// It was counted as not told.
+    is_lost: bool,
 }
 
 #[derive(Debug, Default)]
@@ -248,8 +250,12 @@ impl Moved {
                 .waiting
                 .iter()
                 .any(|(_, reads)| matches!(reads, Reads::Read | Reads::Fetch));
-        for (way, is_half_done) in [(&self.to, is_half_written), (&self.from, is_half_read)] {
-            if let Some(leg) = way.leg.leg() {
+        for (way, is_half_done) in [
+            (&mut self.to, is_half_written),
+            (&mut self.from, is_half_read),
+        ] {
+            // What its client's side still asks, while the machine's side is over, begins nothing.
+            if let Told::Leg(leg) = std::mem::replace(&mut way.leg, Told::Never) {
                 let broken = why.or(is_half_done.then_some("broken-off"));
                 leg.leave(broken.map(str::to_owned));
             }
@@ -305,13 +311,26 @@ impl Moved {
         };
         let path = self.way(direction).path.clone().unwrap_or_default();
         let who = (&self.whose.account, self.whose.machine_name.as_str());
-        let leg = self.whose.transfers.join(key, who, &path);
-        let way = self.way(direction);
-        if let Some(leg) = &leg {
-            leg.carried(way.bytes);
-            leg.finished(way.files);
-        }
-        way.leg = leg.map_or(Told::Never, Told::Leg);
+        let joined = self.whose.transfers.join(key, who, &path);
+        let way = match direction {
+            Direction::To => &mut self.to,
+            Direction::From => &mut self.from,
+        };
+        way.leg = match joined {
+            Joined::Leg(leg) => {
+                leg.carried(way.bytes);
+                leg.finished(way.files);
+                Told::Leg(leg)
+            }
+            Joined::Unheard => Told::Never,
+            // There may be room for it later.
+            Joined::Full => {
+                if !std::mem::replace(&mut way.is_lost, true) {
+                    self.whose.transfers.is_lost();
+                }
+                Told::Nothing
+            }
+        };
     }
 }
 

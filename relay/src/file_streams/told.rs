@@ -153,6 +153,9 @@ impl Told {
         let Some(beyond) = self.beyond.take() else {
             return;
         };
+        if !self.reporter.has_share_of_sums(&self.account) {
+            return;
+        }
         let event = Event::new("file-changed", &self.machine)
             .detail("verb", "various")
             .detail("stream", &self.stream)

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use cmdop_proto::token::Claims;
 use tokio::sync::mpsc;
 use v1::report::What;
 
@@ -33,6 +34,13 @@ fn read(report: v1::Report) -> (String, String, HashMap<String, String>) {
 
 impl Told {
     fn join(&self, transfer: TransferId, direction: Direction) -> Option<Arc<Leg>> {
+        match self.try_join(transfer, direction) {
+            Joined::Leg(leg) => Some(leg),
+            Joined::Unheard | Joined::Full => None,
+        }
+    }
+
+    fn try_join(&self, transfer: TransferId, direction: Direction) -> Joined {
         let key = Key {
             account: self.account.claims.sub.clone(),
             transfer,
@@ -180,8 +188,23 @@ async fn a_workspace_has_a_share_of_what_is_told_and_each_of_its_legs_has_a_turn
 #[tokio::test(start_paused = true)]
 async fn what_is_beyond_a_share_is_counted_and_no_leg_is_without_bound() {
     let mut told = told();
-    let joined = (0..2 * MOST).filter(|_| told.join(TransferId::new(), Direction::To).is_some());
-    assert_eq!(joined.count(), MOST);
+    let mut joined = 0;
+    // One account takes no more than its share, and all of them no more than there is.
+    for share in [MOST_OF_ACCOUNT; 4].into_iter().chain([0]) {
+        let someone = Account::of_a_test().claims;
+        told.account.claims = Arc::new(Claims {
+            wid: told.account.workspace(),
+            ..Claims::clone(&someone)
+        });
+        let of_account = (0..2 * MOST_OF_ACCOUNT)
+            .filter(|_| told.join(TransferId::new(), Direction::To).is_some())
+            .count();
+        assert_eq!(of_account, share);
+        joined += of_account;
+    }
+    assert_eq!(joined, MOST);
+    let beyond = told.try_join(TransferId::new(), Direction::To);
+    assert!(matches!(beyond, Joined::Full), "it may be told of later");
     let mut began = 0;
     while told.reports.try_recv().is_ok() {
         began += 1;

@@ -244,6 +244,25 @@ fn a_file_that_cannot_be_opened_is_a_transfer_that_failed() {
 }
 
 #[test]
+fn what_is_asked_when_the_stream_has_ended_begins_nothing() {
+    let mut stream = stream(Some(Direction::To));
+    let left = stream.trail.ended();
+    stream.moved.ended(&left, None);
+    // Its client's side had read this before it knew.
+    stream.moved.asked(&v1::FileRequest {
+        id: 1,
+        request: Some(Ask::Create(v1::FileCreate {
+            handle: 1,
+            path: Bytes::from_static(b"/srv/a"),
+            ..v1::FileCreate::default()
+        })),
+    });
+    assert_eq!(stream.began(), None);
+    stream.transfers.end_all();
+    assert!(stream.reports.try_recv().is_err(), "and no leg stays");
+}
+
+#[test]
 fn what_is_half_done_when_the_stream_ends_was_broken_off() {
     let mut to = stream(Some(Direction::To));
     to.create();
