@@ -12,6 +12,7 @@ use crate::answers::{Answers, Stop};
 use crate::confine::{Follow, Roots};
 use crate::entry::{allocated, kind, mode, mtime_ns};
 use crate::fault::{fault, not_a_file};
+use crate::quota::on_disk;
 use crate::replace::{Expected, put_in_place};
 use crate::tree::{Go, Step, Visitor, walk};
 use crate::writer::{require_room, set_mtime, temporary_name, times};
@@ -170,6 +171,9 @@ fn one(
         &format!("{:x}c", rustix::process::getpid().as_raw_nonzero()),
     );
     if kind(stat) == v1::FileKind::Symlink {
+        let taken = on_disk(0);
+        let mut room = roots.room(taken, path, answers)?;
+        room.spend(taken, path, answers)?;
         let target = rustix::fs::readlinkat(from, from_name, Vec::new()).map_err(say)?;
         rustix::fs::symlinkat(&*target, to, &temporary).map_err(say)?;
         let _ = rustix::fs::utimensat(
@@ -179,8 +183,9 @@ fn one(
             AtFlags::SYMLINK_NOFOLLOW,
         );
     } else {
-        let mut room = roots.room(allocated(stat), path, answers)?;
-        room.spend(allocated(stat), path, answers)?;
+        let taken = on_disk(allocated(stat));
+        let mut room = roots.room(taken, path, answers)?;
+        room.spend(taken, path, answers)?;
         contents((from, from_name), (to, &temporary), path, answers).inspect_err(|_| {
             let _ = rustix::fs::unlinkat(to, &temporary, AtFlags::empty());
         })?;

@@ -47,6 +47,8 @@ pub struct Quota {
     directories: Vec<PathBuf>,
     limit: u64,
     ledger: Mutex<Ledger>,
+    /// Held by who walks: what two walks found could not be told apart from what was written between them.
+    walking: Mutex<()>,
 }
 
 /// Bytes of the disk.
@@ -82,6 +84,10 @@ impl Ledger {
         measured.is_some_and(|measure| measure.at.elapsed() < HOLDS)
     }
 
+    fn measured_at(&self) -> Option<Instant> {
+        self.measured.map(|measure| measure.at)
+    }
+
     /// Whether another walk would be too much.
     fn is_resting(&self) -> bool {
         let measured = self.measured.as_ref();
@@ -96,6 +102,7 @@ impl Quota {
             directories,
             limit,
             ledger: Mutex::default(),
+            walking: Mutex::default(),
         }
     }
 
@@ -114,20 +121,33 @@ impl Quota {
     }
 
     fn require(&self, bytes: u64, path: &[u8], answers: &Answers<'_>) -> Result<(), Stop> {
-        if !self.ledger().is_fresh() {
-            self.measure(answers)?;
-        }
+        self.measure_unless(Ledger::is_fresh, answers)?;
         if self.announce(bytes) {
             return Ok(());
         }
-        let is_resting = self.ledger().is_resting();
-        if !is_resting {
-            self.measure(answers)?;
-            if self.announce(bytes) {
-                return Ok(());
-            }
+        let seen = self.ledger().measured_at();
+        let is_other = |ledger: &Ledger| ledger.is_resting() || ledger.measured_at() != seen;
+        self.measure_unless(is_other, answers)?;
+        if self.announce(bytes) {
+            return Ok(());
         }
         Err(self.full(path).into())
+    }
+
+    /// Measures, if it is worth it when whoever measured meanwhile is done.
+    fn measure_unless(
+        &self,
+        is_needless: impl Fn(&Ledger) -> bool,
+        answers: &Answers<'_>,
+    ) -> Result<(), Stop> {
+        if is_needless(&self.ledger()) {
+            return Ok(());
+        }
+        let _walking = self.walking.lock().unwrap_or_else(PoisonError::into_inner);
+        if is_needless(&self.ledger()) {
+            return Ok(());
+        }
+        self.measure(answers)
     }
 
     fn full(&self, path: &[u8]) -> Refusal {
@@ -219,7 +239,9 @@ impl Visitor for Sum<'_, '_> {
             self.is_own = step.stat.st_uid == rustix::process::geteuid().as_raw();
         }
         if self.linked.is_new(step.stat) {
-            self.bytes = self.bytes.saturating_add(allocated(step.stat));
+            // An empty file takes its place among the names.
+            let taken = allocated(step.stat).max(BLOCK);
+            self.bytes = self.bytes.saturating_add(taken);
         }
         Ok(Go::In)
     }

@@ -18,7 +18,7 @@ use crate::confine::Roots;
 use crate::entry::entry;
 use crate::fault::{bad, fault, shown};
 use crate::hash::{self, Running};
-use crate::quota::Room;
+use crate::quota::{Room, on_disk};
 use crate::reader;
 use crate::replace::{Expected, put_in_place};
 
@@ -72,7 +72,9 @@ impl Writer {
         let stat = rustix::fs::fstat(&file).map_err(|errno| fault("look at", path, errno))?;
         let missing = request.size.saturating_sub(crate::entry::allocated(&stat));
         require_room(&file, missing, path)?;
-        let room = roots.room(missing, path, answers)?;
+        let counted = on_disk(missing);
+        let mut room = roots.room(counted, path, answers)?;
+        room.spend(counted - missing, path, answers)?;
         let present = crate::entry::present(&directory, &name).ok().flatten();
         let mut running = Running::new();
         if stat.st_size > 0 || request.without_md5 {
