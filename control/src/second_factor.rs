@@ -20,9 +20,6 @@ const RECOVERY_LETTERS: usize = 16;
 /// What the program that shows codes calls us.
 const ISSUER: &str = "cmdop";
 
-/// The table in which secrets are sealed.
-pub(crate) const TABLE: &str = "second_factors";
-
 /// A new secret.
 pub(crate) fn new_secret() -> Vec<u8> {
     let mut bytes = vec![0; SECRET];

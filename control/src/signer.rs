@@ -18,14 +18,11 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::watch;
 
 use crate::sealed::Sealer;
-use crate::store::{self, SealedKey, Store};
+use crate::store::{self, SealedKey, SealedKind, Store};
 
 mod follow;
 
 pub(crate) use follow::follow;
-
-/// The table in which keys are sealed.
-const TABLE: &str = "signing_keys";
 
 /// The one key of versions that kept it in a file of the data directory; taken over at the first start.
 const FORMER_FILE: &str = "signing.key";
@@ -109,7 +106,7 @@ impl Keys {
                 id: row.id.clone(),
                 reason,
             };
-            let pem = sealer.open(TABLE, &row.id, &row.sealed);
+            let pem = sealer.open(SealedKind::SigningKey.table(), &row.id, &row.sealed);
             let pem = pem.map_err(|error| unusable(error.to_string()))?;
             let pem = String::from_utf8(pem).map_err(|_| unusable("it is no text".into()))?;
             let pair = pair(&pem).map_err(unusable)?;
@@ -219,7 +216,7 @@ fn sealed(pem: &str, sealer: &Sealer, now_ms: u64, signs_from_ms: u64) -> Result
     })?;
     let id = thumbprint(&BASE64_URL_SAFE_NO_PAD.encode(pair.public_key_raw()));
     Ok(SealedKey {
-        sealed: sealer.seal(TABLE, &id, pem.as_bytes())?,
+        sealed: sealer.seal(SealedKind::SigningKey.table(), &id, pem.as_bytes())?,
         id,
         created_at_ms: now_ms,
         signs_from_ms,

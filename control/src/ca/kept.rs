@@ -15,10 +15,7 @@ use rustls_pki_types::pem::PemObject as _;
 
 use super::{Ca, fingerprint};
 use crate::sealed::Sealer;
-use crate::store::{self, SealedCa, Store};
-
-/// The table in which its key is sealed, for the row of its fingerprint.
-const TABLE: &str = "certificate_authority";
+use crate::store::{self, SealedCa, SealedKind, Store};
 
 /// The copy of its certificate, in the data directory.
 const CERTIFICATE_FILE: &str = "ca.pem";
@@ -132,7 +129,11 @@ impl Ca {
 
     fn sealed(&self, key_pem: &str, sealer: &Sealer) -> Result<SealedCa, Error> {
         let fingerprint = self.fingerprint();
-        let sealed = sealer.seal(TABLE, &fingerprint, key_pem.as_bytes());
+        let sealed = sealer.seal(
+            SealedKind::CertificateAuthority.table(),
+            &fingerprint,
+            key_pem.as_bytes(),
+        );
         Ok(SealedCa {
             sealed_key: sealed.map_err(|refusal: Refusal| Error::NotMade(refusal.message))?,
             certificate: self.pem().to_owned(),
@@ -142,7 +143,11 @@ impl Ca {
 
     fn unsealed(kept: SealedCa, sealer: &Sealer, now_ms: u64) -> Result<(Self, KeyPair), Error> {
         let fingerprint = kept.fingerprint;
-        let opened = sealer.open(TABLE, &fingerprint, &kept.sealed_key);
+        let opened = sealer.open(
+            SealedKind::CertificateAuthority.table(),
+            &fingerprint,
+            &kept.sealed_key,
+        );
         let read = opened.map_err(|error| error.to_string()).and_then(|key| {
             let key = String::from_utf8(key).map_err(|_| "its key is no text".to_owned())?;
             let pair = KeyPair::from_pem(&key).map_err(|error| error.to_string())?;

@@ -15,8 +15,8 @@ use super::session::Stage;
 use super::visitor::{Visitor, failed, slow};
 use crate::guesses::Guessable;
 use crate::plane::{ControlPlane, Shared};
-use crate::second_factor::{self, recovery_hash, step_of};
-use crate::store::Outcome;
+use crate::second_factor::{recovery_hash, step_of};
+use crate::store::{Outcome, SealedKind};
 
 /// The same for a wrong code and for one that was used.
 pub(super) const WRONG: &str =
@@ -98,7 +98,7 @@ async fn take(plane: &ControlPlane, visitor: &Visitor, code: &str) -> Result<Opt
     let row = account.to_string();
     let opened = plane
         .sealer
-        .open(second_factor::TABLE, &row, &factor.sealed);
+        .open(SealedKind::SecondFactor.table(), &row, &factor.sealed);
     let opened = opened.map_err(|error| Failure::Broken(error.to_string()))?;
     let Some(step) = step_of(opened, code, plane.clock.now_s()) else {
         return Ok(None);

@@ -16,7 +16,7 @@ use super::visitor::{Visitor, failed, slow};
 use crate::guesses::Guessable;
 use crate::plane::{ControlPlane, Shared};
 use crate::second_factor::{self, Proposal, recovery_codes, recovery_hash, step_of};
-use crate::store;
+use crate::store::{self, SealedKind};
 
 /// Where the account's own page has it.
 pub(super) const ACCOUNT_PAGE: &str = "/account/second-factor";
@@ -101,7 +101,10 @@ impl Place<'_> {
 /// Proposes a new secret, and shows it.
 pub(super) async fn propose(plane: &ControlPlane, visitor: &Visitor, place: Place<'_>) -> Response {
     let (secret, row) = (second_factor::new_secret(), visitor.account.id.to_string());
-    let sealed = match plane.sealer.seal(second_factor::TABLE, &row, &secret) {
+    let sealed = match plane
+        .sealer
+        .seal(SealedKind::SecondFactor.table(), &row, &secret)
+    {
         Ok(sealed) => sealed,
         Err(refusal) => return failed(&refusal),
     };
@@ -171,7 +174,7 @@ async fn proposed(
     let row = account.to_string();
     let opened = plane
         .sealer
-        .open(second_factor::TABLE, &row, &factor.sealed);
+        .open(SealedKind::SecondFactor.table(), &row, &factor.sealed);
     match opened {
         Ok(secret) => Ok((secret, factor.sealed)),
         Err(error) => Err(Box::new(failed(&error))),

@@ -8,7 +8,7 @@ use cmdop_proto::{AccountId, FleetId, MachineId, Reach};
 use super::audit::Event;
 use super::fleets::{Fleet, FleetError};
 use super::members::{Member, MemberError};
-use super::query::query;
+use super::query::{Row, query};
 use super::revocations::revoke_so_far;
 use super::{Error, Transaction, Workspace, id};
 
@@ -38,6 +38,20 @@ impl Reaching {
         [Self::All, Self::Fleets]
             .into_iter()
             .find(|reaching| reaching.as_str() == text)
+    }
+}
+
+impl Reaching {
+    /// What its column says of somebody.
+    pub(super) fn of(row: &Row) -> Result<Self, sqlx::Error> {
+        Ok(match row.get::<i64>("is_confined")? {
+            0 => Self::All,
+            _ => Self::Fleets,
+        })
+    }
+
+    pub(super) fn in_database(self) -> i64 {
+        i64::from(self == Self::Fleets)
     }
 }
 
@@ -229,7 +243,7 @@ impl Workspace<'_> {
         query("UPDATE accounts SET is_confined = $3 WHERE workspace_id = $1 AND id = $2")
             .bind(self.id.to_string())
             .bind(account.to_string())
-            .bind(i64::from(reaching == Reaching::Fleets))
+            .bind(reaching.in_database())
             .execute(tx)
             .await?;
         Ok(())
@@ -243,18 +257,20 @@ impl Workspace<'_> {
         fleet: &str,
         now_ms: u64,
     ) -> Result<(), Error> {
-        let members: Vec<String> = query(
-            "SELECT m.account_id FROM fleet_members m JOIN accounts a \
+        let members: Vec<(String, String)> = query(
+            "SELECT m.account_id, a.role FROM fleet_members m JOIN accounts a \
              ON a.workspace_id = m.workspace_id AND a.id = m.account_id \
-             WHERE m.workspace_id = $1 AND m.fleet_id = $2 \
-             AND a.is_confined <> 0 AND a.role NOT IN ('owner', 'admin')",
+             WHERE m.workspace_id = $1 AND m.fleet_id = $2 AND a.is_confined <> 0",
         )
         .bind(self.id.to_string())
         .bind(fleet)
         .fetch_all(tx)
         .await?;
-        for member in members {
-            revoke_so_far(tx, &member, now_ms).await?;
+        for (member, role) in members {
+            // Who governs reaches the machines all the same.
+            if !Role::parse(&role).is_some_and(Role::can_govern) {
+                revoke_so_far(tx, &member, now_ms).await?;
+            }
         }
         Ok(())
     }

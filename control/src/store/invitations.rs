@@ -5,6 +5,7 @@ use cmdop_proto::token::Role;
 
 use super::accounts::{Account, AddAccountError};
 use super::audit::Event;
+use super::fleet_members::Reaching;
 use super::fleets::FleetError;
 use super::query::{FromRow, Row, query};
 use super::{Error, Transaction, Workspace};
@@ -27,6 +28,8 @@ pub struct Invitation {
     pub created_at_ms: u64,
     /// Void from then on.
     pub expires_at_ms: u64,
+    /// Which machines who uses it reaches.
+    pub reaching: Reaching,
     /// The fleets that who uses it is a member of, by name.
     pub fleets: Vec<String>,
 }
@@ -77,7 +80,7 @@ impl From<sqlx::Error> for InviteError {
 macro_rules! invitations_where {
     ($condition:literal) => {
         concat!(
-            "SELECT id, role, note, invited_by, created_at_ms, expires_at_ms, \
+            "SELECT id, role, note, invited_by, created_at_ms, expires_at_ms, is_confined, \
              (SELECT string_agg(fleets.name, ',' ORDER BY fleets.name_key) \
              FROM invitation_fleets JOIN fleets ON fleets.workspace_id = invitation_fleets.workspace_id \
              AND fleets.id = invitation_fleets.fleet_id \
@@ -123,6 +126,7 @@ impl FromRow for Invitation {
             invited_by: row.get("invited_by")?,
             created_at_ms: row.count("created_at_ms")?,
             expires_at_ms: row.count("expires_at_ms")?,
+            reaching: Reaching::of(row)?,
             fleets: row
                 .get::<Option<String>>("fleets")?
                 .iter()
@@ -158,6 +162,11 @@ impl Workspace<'_> {
             invited_by: new.invited_by.name.clone(),
             created_at_ms: now_ms,
             expires_at_ms: new.expires_at_ms,
+            reaching: if new.fleets.is_empty() {
+                Reaching::All
+            } else {
+                Reaching::Fleets
+            },
             fleets: Vec::new(),
         };
         query(
@@ -174,7 +183,7 @@ impl Workspace<'_> {
         .bind(new.invited_by.id.to_string())
         .bind(now_ms as i64)
         .bind(new.expires_at_ms as i64)
-        .bind(i64::from(!new.fleets.is_empty()))
+        .bind(invitation.reaching.in_database())
         .execute(&mut tx)
         .await?;
         invitation.fleets = self
@@ -251,7 +260,7 @@ impl Workspace<'_> {
         )
     }
 
-    /// Takes one back, unless its role is above what `may` allows. False if there is none.
+    /// Takes one back, if `may` allows its role.
     pub async fn revoke_invitation(
         &self,
         id: &str,
@@ -350,20 +359,18 @@ impl Workspace<'_> {
         invitation: &Invitation,
         account: AccountId,
     ) -> Result<bool, Error> {
-        for statement in [
-            "UPDATE accounts SET is_confined = COALESCE((SELECT i.is_confined FROM invitations i \
-             WHERE i.workspace_id = $1 AND i.id = $2), 1) WHERE workspace_id = $1 AND id = $3",
+        self.write_reaching(tx, account, invitation.reaching)
+            .await?;
+        query(
             "INSERT INTO fleet_members (workspace_id, fleet_id, account_id) \
              SELECT workspace_id, fleet_id, $3 FROM invitation_fleets \
              WHERE workspace_id = $1 AND invitation_id = $2",
-        ] {
-            query(statement)
-                .bind(self.id.to_string())
-                .bind(&invitation.id)
-                .bind(account.to_string())
-                .execute(tx)
-                .await?;
-        }
+        )
+        .bind(self.id.to_string())
+        .bind(&invitation.id)
+        .bind(account.to_string())
+        .execute(tx)
+        .await?;
         let gone = query("DELETE FROM invitations WHERE workspace_id = $1 AND id = $2")
             .bind(self.id.to_string())
             .bind(&invitation.id)

@@ -28,10 +28,7 @@ impl FromRow for Member {
         let names = fleets.split(',').filter(|name| !name.is_empty());
         Ok(Self {
             account: Account::from_row(row)?,
-            reaching: match row.get::<i64>("is_confined")? {
-                0 => Reaching::All,
-                _ => Reaching::Fleets,
-            },
+            reaching: Reaching::of(row)?,
             fleets: names.map(str::to_owned).collect(),
         })
     }
