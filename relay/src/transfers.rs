@@ -10,7 +10,6 @@
 pub(crate) mod leg;
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,11 +34,12 @@ const PROGRESS_OF_WORKSPACE: usize = 32;
 /// And of all: what one request to the control plane may carry.
 const PROGRESS_AT_ONCE: usize = 256;
 
-/// Legs of one account: a copy to as many machines as one can go to at once. What is beyond waits for room, untold.
-const MOST_OF_ACCOUNT: usize = 256;
+/// Legs of one account. A client copies to 256 machines at a time, and the legs to those before them are there for a while
+/// yet. What is beyond waits for room, untold.
+const MOST_OF_ACCOUNT: usize = 512;
 
-/// Legs of one workspace.
-const MOST: usize = 4 * MOST_OF_ACCOUNT;
+/// Legs of one workspace: they have a share of events in a minute that is enough for all to end at once.
+const MOST: usize = 2 * MOST_OF_ACCOUNT;
 
 /// Which leg of which transfer. One account's names are nothing to another.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -100,20 +100,17 @@ impl Transfers {
         }
         let mut all = self.legs.lock();
         let legs = all.entry(account.workspace()).or_default();
+        if let Some(known) = legs.get(&key) {
+            known.joined();
+            return Joined::Leg(known.clone());
+        }
         let of_account = legs.keys().filter(|other| other.account == key.account);
-        let is_full = legs.len() >= MOST || of_account.count() >= MOST_OF_ACCOUNT;
-        let leg = match legs.entry(key) {
-            Entry::Occupied(known) => {
-                known.get().joined();
-                return Joined::Leg(known.get().clone());
-            }
-            Entry::Vacant(_) if is_full => return Joined::Full,
-            Entry::Vacant(free) => {
-                let is_told = self.reporter.has_share_of_transfers(account);
-                let leg = Leg::new(free.key().clone(), account.clone(), machine, is_told);
-                free.insert(Arc::new(leg)).clone()
-            }
-        };
+        if legs.len() >= MOST || of_account.count() >= MOST_OF_ACCOUNT {
+            return Joined::Full;
+        }
+        let is_told = self.reporter.has_share_of_transfers(account);
+        let leg = Arc::new(Leg::new(key.clone(), account.clone(), machine, is_told));
+        legs.insert(key, leg.clone());
         drop(all);
         if leg.is_told() {
             self.reporter.event(account, leg.began(path));

@@ -6,12 +6,14 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use cmdop_proto::file_change::{Outcome, Record};
 use cmdop_proto::v1::file_request::Request as Ask;
 use cmdop_proto::v1::file_response::Response;
 use cmdop_proto::{MachineId, Refusal, TransferId, limits, v1};
+use tokio::time::Instant;
 
 use crate::caller::Account;
 use crate::transfers::{Direction, Joined, Key, Leg, Transfers};
@@ -19,6 +21,9 @@ use crate::transfers::{Direction, Joined, Key, Leg, Transfers};
 /// Contents that nobody called a transfer and that are one all the same: more than any look at a file takes, and
 /// less than what is worth taking along.
 pub(super) const MUCH: u64 = 8 << 20;
+
+/// How long a transfer for which there is no room waits before it looks again.
+const ROOM_AGAIN: Duration = Duration::from_secs(1);
 
 /// Requests that read and wait for their answers, of which it is known what they were. More than any client of ours has.
 const MAX_WAITING: usize = 4096;
@@ -66,32 +71,32 @@ struct Reader {
 /// One direction.
 #[derive(Debug, Default)]
 struct Way {
-    /// While there is no leg.
-    bytes: u64,
-    files: u64,
     /// The first file.
     path: Option<Bytes>,
+    /// While there is no leg.
+    untold: Untold,
     leg: Told,
-    /// It was counted as not told.
-    is_lost: bool,
+}
+
+/// What a leg is told of when there is one.
+#[derive(Debug, Default)]
+struct Untold {
+    bytes: u64,
+    files: u64,
+    failures: u64,
+    /// Of the first of them.
+    reason: Option<String>,
 }
 
 #[derive(Debug, Default)]
 enum Told {
     #[default]
     Nothing,
+    /// There was no room; it is looked for again then.
+    Waits(Instant),
     Leg(Arc<Leg>),
     /// It cannot be told.
     Never,
-}
-
-impl Told {
-    fn leg(&self) -> Option<&Leg> {
-        match self {
-            Self::Leg(leg) => Some(leg),
-            Self::Nothing | Self::Never => None,
-        }
-    }
 }
 
 /// What the client says of the stream's part in a transfer, if it is part of one.
@@ -255,9 +260,13 @@ impl Moved {
             (&mut self.from, is_half_read),
         ] {
             // What its client's side still asks, while the machine's side is over, begins nothing.
-            if let Told::Leg(leg) = std::mem::replace(&mut way.leg, Told::Never) {
-                let broken = why.or(is_half_done.then_some("broken-off"));
-                leg.leave(broken.map(str::to_owned));
+            match std::mem::replace(&mut way.leg, Told::Never) {
+                Told::Leg(leg) => {
+                    let broken = why.or(is_half_done.then_some("broken-off"));
+                    leg.leave(broken.map(str::to_owned));
+                }
+                Told::Waits(_) => self.whose.transfers.is_lost(),
+                Told::Nothing | Told::Never => {}
             }
         }
     }
@@ -288,9 +297,10 @@ impl Moved {
         match &way.leg {
             Told::Leg(leg) => leg.carried(bytes as u64),
             Told::Never => {}
-            Told::Nothing => {
-                way.bytes = way.bytes.saturating_add(bytes as u64);
-                if way.bytes >= MUCH {
+            Told::Nothing | Told::Waits(_) => {
+                let untold = &mut way.untold;
+                untold.bytes = untold.bytes.saturating_add(bytes as u64);
+                if untold.bytes >= MUCH {
                     self.tell(direction);
                 }
             }
@@ -299,7 +309,12 @@ impl Moved {
 
     /// From now on it is a transfer.
     fn tell(&mut self, direction: Direction) {
-        if !matches!(self.way(direction).leg, Told::Nothing) {
+        let is_due = match self.way(direction).leg {
+            Told::Nothing => true,
+            Told::Waits(until) => until <= Instant::now(),
+            Told::Leg(_) | Told::Never => false,
+        };
+        if !is_due {
             return;
         }
         let named = self.whose.named.filter(|(_, named)| *named == direction);
@@ -318,18 +333,11 @@ impl Moved {
         };
         way.leg = match joined {
             Joined::Leg(leg) => {
-                leg.carried(way.bytes);
-                leg.finished(way.files);
+                std::mem::take(&mut way.untold).tell(&leg);
                 Told::Leg(leg)
             }
             Joined::Unheard => Told::Never,
-            // There may be room for it later.
-            Joined::Full => {
-                if !std::mem::replace(&mut way.is_lost, true) {
-                    self.whose.transfers.is_lost();
-                }
-                Told::Nothing
-            }
+            Joined::Full => Told::Waits(Instant::now() + ROOM_AGAIN),
         };
     }
 }
@@ -338,14 +346,33 @@ impl Way {
     fn finished(&mut self, files: u64) {
         match &self.leg {
             Told::Leg(leg) => leg.finished(files),
-            Told::Nothing => self.files = self.files.saturating_add(files),
+            Told::Nothing | Told::Waits(_) => {
+                self.untold.files = self.untold.files.saturating_add(files);
+            }
             Told::Never => {}
         }
     }
 
-    fn failed(&self, count: u64, reason: &str) {
-        if let Some(leg) = self.leg.leg() {
-            leg.failed(count, reason);
+    fn failed(&mut self, count: u64, reason: &str) {
+        match &self.leg {
+            Told::Leg(leg) => leg.failed(count, reason),
+            // A look that fails is no transfer that does.
+            Told::Nothing | Told::Never => {}
+            Told::Waits(_) => {
+                let untold = &mut self.untold;
+                untold.failures = untold.failures.saturating_add(count);
+                untold.reason.get_or_insert_with(|| reason.to_owned());
+            }
+        }
+    }
+}
+
+impl Untold {
+    fn tell(self, leg: &Leg) {
+        leg.carried(self.bytes);
+        leg.finished(self.files);
+        if let Some(reason) = &self.reason {
+            leg.failed(self.failures, reason);
         }
     }
 }

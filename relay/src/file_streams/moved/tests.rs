@@ -243,6 +243,47 @@ fn a_file_that_cannot_be_opened_is_a_transfer_that_failed() {
     assert_eq!(says(&told["from"]), ("0", "0", "failed"));
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_waited_for_room_is_told_with_all_that_it_did_and_that_failed_meanwhile() {
+    const MINUTE: Duration = Duration::from_secs(60);
+    let mut stream = stream(Some(Direction::To));
+    let account = stream.moved.whose.account.clone();
+    let key = || Key {
+        account: account.claims.sub.clone(),
+        transfer: TransferId::new(),
+        machine: MachineId::new(),
+        direction: Direction::From,
+    };
+    let join = |transfers: &Transfers| transfers.join(key(), (&account, "web-1"), b"/srv/a");
+    while matches!(join(&stream.transfers), Joined::Leg(_)) {}
+    stream.create();
+    stream.answer(Response::Created(v1::FileCreated::default()));
+    stream.write(1000);
+    stream.commit();
+    stream.create();
+    stream.answer(Response::Refused(refused("disk-full")));
+    assert!(matches!(stream.moved.to.leg, Told::Waits(_)));
+    stream.transfers.end_all();
+    // There is room, but it is looked for once a second, whatever is asked.
+    stream.create();
+    stream.answer(Response::Refused(refused("file-denied")));
+    assert!(matches!(stream.moved.to.leg, Told::Waits(_)));
+    tokio::time::advance(MINUTE).await;
+    while stream.reports.try_recv().is_ok() {}
+    stream.create();
+    assert_eq!(stream.began().as_deref(), Some("/srv/a"));
+    stream.answer(Response::Created(v1::FileCreated::default()));
+    stream.write(24);
+    stream.commit();
+    let told = stream.ends();
+    assert_eq!(says(&told["to"]), ("1024", "2", "failed"));
+    let (_, detail) = &told["to"];
+    assert_eq!(
+        (&*detail["failures"], &*detail["reason"]),
+        ("2", "disk-full")
+    );
+}
+
 #[test]
 fn what_is_asked_when_the_stream_has_ended_begins_nothing() {
     let mut stream = stream(Some(Direction::To));
