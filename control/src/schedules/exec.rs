@@ -45,8 +45,11 @@ const STALE: Duration = Duration::from_secs(5);
 /// Tokens that are refused in a row: a role that changes, then one more.
 const TOKENS: u32 = 4;
 
-/// How long asking for the end of a program that lasts too long may take.
-const STOPPING: Duration = Duration::from_secs(10);
+/// How often a program that lasts too long is asked for, how long its agent may be silent then (it gives a program 5 s to
+/// end), and how long all that it still tells may take.
+const STOPS: u32 = 2;
+const SILENCE: Duration = Duration::from_secs(10);
+const STOPPING: Duration = Duration::from_secs(5 * 60);
 
 /// How long the agent may take to hear that its run is not needed any more.
 const GOODBYE: Duration = Duration::from_secs(2);
@@ -149,25 +152,38 @@ impl<'a> Exec<'a> {
         self.contact.subscribe()
     }
 
-    /// Asks its agent to end it, and how it ended; nothing, if that is not said soon.
+    /// Asks its agent to end it, and how it ended; nothing, if nobody says that.
     pub(crate) async fn stop(&mut self) -> Option<(v1::ExecFinished, Link)> {
         let stop = async {
-            let (token, urls) = self.way().await.ok()?;
-            for url in urls {
-                let Ok(channel) = self.relays.channel(&url).await else {
-                    continue;
-                };
-                let Ok(link) = self.open(channel, &token, Begin::Resume).await else {
-                    continue;
-                };
-                let _ = link.requests.try_send(request(Ask::End(true)));
-                if let Visit::Finished(finished, link) = self.follow(link).await {
-                    return Some((finished, *link));
+            for _ in 0..STOPS {
+                if let Some(ended) = self.stop_once().await {
+                    return Some(ended);
                 }
+                tokio::time::sleep(FIRST_WAIT).await;
             }
             None
         };
-        tokio::time::timeout(STOPPING, stop).await.ok().flatten()
+        let (mut finished, link) = tokio::time::timeout(STOPPING, stop).await.ok()??;
+        // Its time was over, if not by its agent's clock. One that had ended by itself is what it is.
+        finished.timed_out |= finished.ended_on_request;
+        Some((finished, link))
+    }
+
+    async fn stop_once(&mut self) -> Option<(v1::ExecFinished, Link)> {
+        let (token, urls) = self.way().await.ok()?;
+        for url in urls {
+            let Ok(channel) = self.relays.channel(&url).await else {
+                continue;
+            };
+            let Ok(link) = self.open(channel, &token, Begin::Resume).await else {
+                continue;
+            };
+            let _ = link.requests.try_send(request(Ask::End(true)));
+            if let Visit::Finished(finished, link) = self.follow(link, Some(SILENCE)).await {
+                return Some((finished, *link));
+            }
+        }
+        None
     }
 
     /// Sees it to its end. Dropped, it leaves the program alone.
@@ -231,7 +247,7 @@ impl<'a> Exec<'a> {
                 }
             };
             match self.open(channel, &token, begin).await {
-                Ok(link) => return self.follow(link).await,
+                Ok(link) => return self.follow(link, None).await,
                 Err(Error::Refused(refusal)) if is_elsewhere(&refusal) => refused = refusal,
                 Err(Error::Refused(refusal)) if is_unanswered(&refusal) => {
                     return Visit::Cut(refusal.message);
@@ -296,10 +312,18 @@ impl<'a> Exec<'a> {
         }
     }
 
-    /// Takes what it writes until it has ended.
-    async fn follow(&mut self, mut link: Link) -> Visit {
+    /// Takes what it writes until it has ended; `silence` is how long it waits for a word, if not for ever.
+    async fn follow(&mut self, mut link: Link, silence: Option<Duration>) -> Visit {
         loop {
-            let answer = match link.responses.message().await {
+            let message = link.responses.message();
+            let message = match silence {
+                None => message.await,
+                Some(silence) => match tokio::time::timeout(silence, message).await {
+                    Ok(message) => message,
+                    Err(_) => return Visit::Cut("its agent is silent".into()),
+                },
+            };
+            let answer = match message {
                 Ok(Some(answer)) => answer.response,
                 Ok(None) => {
                     return Visit::Cut("the stream ended without a result".into());

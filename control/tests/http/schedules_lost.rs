@@ -35,8 +35,10 @@ enum Machine {
     Silent,
     /// It has the program, and it never ends.
     Hung,
-    /// It has the program, and says that it ended well when it is asked to end it, not before.
+    /// It has the program, which ended well long ago, and says so when it is asked to end it, not before.
     Quiet,
+    /// It has the program, and ends it when it is asked to; then the program says that all is well.
+    Late,
 }
 
 /// A relay, and what it was asked for.
@@ -90,8 +92,12 @@ impl ExecService for Fake {
             (Machine::Silent, false) => {
                 return Err(Refusal::not_found("run-unknown", "there is no such run").into());
             }
-            (Machine::Hung | Machine::Quiet, true) => Answer::Started(ExecStarted::default()),
-            (Machine::Hung | Machine::Quiet, false) => Answer::Resumed(ExecResumed::default()),
+            (Machine::Hung | Machine::Quiet | Machine::Late, true) => {
+                Answer::Started(ExecStarted::default())
+            }
+            (Machine::Hung | Machine::Quiet | Machine::Late, false) => {
+                Answer::Resumed(ExecResumed::default())
+            }
         };
         let say = |answer| {
             Ok(ExecResponse {
@@ -104,8 +110,9 @@ impl ExecService for Fake {
             while let Ok(Some(request)) = requests.message().await {
                 if matches!(request.request, Some(Ask::End(_))) {
                     ends.fetch_add(1, Ordering::SeqCst);
-                    if machine == Machine::Quiet {
-                        let _ = answers.send(say(Answer::Finished(well()))).await;
+                    if machine != Machine::Hung {
+                        let finished = well(machine == Machine::Late);
+                        let _ = answers.send(say(Answer::Finished(finished))).await;
                     }
                 }
             }
@@ -116,10 +123,11 @@ impl ExecService for Fake {
     }
 }
 
-fn well() -> ExecFinished {
+fn well(ended_on_request: bool) -> ExecFinished {
     let outcome = Some(v1::exit::Outcome::Code(0));
     ExecFinished {
         exit: Some(v1::Exit { outcome }),
+        ended_on_request,
         ..ExecFinished::default()
     }
 }
@@ -201,6 +209,22 @@ async fn how_a_program_ended_is_what_its_agent_says_when_it_is_asked_to_end_it()
     let run = ended_within(Duration::from_secs(60), &world, by, "nightly").await;
     assert_eq!(run.state(), ScheduleRunState::Succeeded, "{run:?}");
     assert_eq!(fake.starts.load(Ordering::SeqCst), 1);
+    stop.cancel();
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_program_that_was_ended_because_it_was_late_has_failed_whatever_it_says_itself() {
+    let world = World::start().await;
+    let owner = world.owner().await;
+    let by = &owner["access_token"];
+    let (fake, stop) = relay(&world, Machine::Late).await;
+    run_now(&world, by, 1000).await;
+    fake.has_started(1).await;
+    world.clock.advance(Duration::from_secs(6 * 60));
+    let run = ended_within(Duration::from_secs(60), &world, by, "nightly").await;
+    assert_eq!(run.state(), ScheduleRunState::Failed, "{run:?}");
+    assert!(run.reason.contains("longer than 1s"), "{}", run.reason);
     stop.cancel();
     world.stop().await;
 }

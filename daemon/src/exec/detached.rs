@@ -349,6 +349,7 @@ impl Keeper {
         facts.ended(self.living.reap());
         facts.ended_ms = now_ms();
         facts.timed_out = self.living.is_forced_by(Why::TimedOut);
+        facts.ended_on_request = self.living.is_forced_by(Why::Stopping);
         if let Some((stdout, stderr)) = &self.files {
             (facts.stdout_lost, facts.stderr_lost) = (stdout.lost(), stderr.lost());
         }

@@ -440,6 +440,7 @@ impl Run {
         self.finished = Some(v1::ExecFinished {
             exit: Some(exit),
             timed_out: self.living.is_forced_by(Why::TimedOut),
+            ended_on_request: self.living.is_forced_by(Why::Stopping),
             stdout_bytes: self.stdout.end(),
             stderr_bytes: self.stderr.end(),
             ..v1::ExecFinished::default()

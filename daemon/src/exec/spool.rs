@@ -44,6 +44,7 @@ pub(super) struct Facts {
     pub(super) exit_code: Option<u32>,
     pub(super) signal: Option<u32>,
     pub(super) timed_out: bool,
+    pub(super) ended_on_request: bool,
     /// Nobody saw how it ended.
     pub(super) lost: bool,
     pub(super) stdout_lost: u64,
@@ -66,6 +67,7 @@ impl Facts {
             stdout_lost: self.stdout_lost,
             stderr_lost: self.stderr_lost,
             lost: self.lost,
+            ended_on_request: self.ended_on_request,
         }
     }
 

@@ -49,6 +49,9 @@ impl Outcome {
                     format!("it took longer than {limit} and was ended"),
                 )
             }
+            Self::Finished(finished) if finished.ended_on_request => {
+                (RunState::Failed, "somebody ended it on its machine".into())
+            }
             Self::Finished(_) => match self.exit_code() {
                 Some(0) => (RunState::Succeeded, String::new()),
                 Some(code) => (RunState::Failed, format!("exit code {code}")),
@@ -175,6 +178,10 @@ mod tests {
             timed_out: true,
             ..code(0)
         };
+        let ended_on_request = v1::ExecFinished {
+            ended_on_request: true,
+            ..code(0)
+        };
         let lost = v1::ExecFinished {
             lost: true,
             ..v1::ExecFinished::default()
@@ -185,6 +192,7 @@ mod tests {
             (code(3), RunState::Failed, "exit code 3"),
             (killed, RunState::Failed, "exit code 137"),
             (timed_out, RunState::Failed, "took longer than 5s"),
+            (ended_on_request, RunState::Failed, "somebody ended it"),
             (lost, RunState::Lost, "agent was restarted"),
             (ended(None), RunState::Lost, "does not know"),
         ] {
