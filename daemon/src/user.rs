@@ -64,7 +64,7 @@ impl User {
             .or_else(|| directories::BaseDirs::new().map(|dirs| dirs.home_dir().to_owned()))
             .unwrap_or_else(|| PathBuf::from("/"));
         let shell = from_environment("SHELL")
-            .filter(|shell| is_program(Path::new(shell)))
+            .filter(|shell| is_trusted_program(Path::new(shell)))
             .or_else(|| non_empty(shell))
             .unwrap_or_else(|| "/bin/sh".into());
         let environment = base_environment(environment, &name, &home, &shell);
@@ -238,11 +238,16 @@ fn is_own_directory(path: &Path) -> bool {
             .is_ok_and(|data| data.is_dir() && data.uid() == own)
 }
 
-fn is_program(path: &Path) -> bool {
+/// A program that nobody but this user and root can replace.
+fn is_trusted_program(path: &Path) -> bool {
+    let own = rustix::process::geteuid().as_raw();
     path.is_absolute()
-        && path
-            .metadata()
-            .is_ok_and(|data| data.is_file() && data.mode() & 0o111 != 0)
+        && path.metadata().is_ok_and(|data| {
+            data.is_file()
+                && data.mode() & 0o111 != 0
+                && data.mode() & 0o022 == 0
+                && [0, own].contains(&data.uid())
+        })
 }
 
 fn non_empty(text: String) -> Option<String> {
@@ -283,7 +288,17 @@ mod tests {
         };
         let user = with(own.path().to_str().unwrap(), "/bin/sh");
         assert_eq!((&*user.home, &*user.shell), (own.path(), "/bin/sh"));
-        for (home, shell) in [("", ""), ("/no/such/place", "/etc/passwd"), (".", "sh")] {
+        let others = own.path().join("shell");
+        std::fs::write(&others, "#!/bin/sh\n").unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+        std::fs::set_permissions(&others, mode).unwrap();
+        let others = others.to_str().unwrap();
+        for (home, shell) in [
+            ("", ""),
+            ("/no/such/place", "/etc/passwd"),
+            (".", "sh"),
+            ("/dev/null", others),
+        ] {
             let user = with(home, shell);
             assert_eq!((&user.home, &user.shell), (&known.home, &known.shell));
         }
