@@ -57,7 +57,9 @@ impl Staging {
         }
         let mut outcomes = Outcomes::default();
         for file in request.files {
-            let staged = room(roots, &file, answers).and_then(|()| Ok(self.stage(roots, &file)?));
+            let taken = on_disk(file.data.len() as u64);
+            let room = roots.spend(taken, &file.path, answers);
+            let staged = room.and_then(|()| Ok(self.stage(roots, &file)?));
             match staged {
                 Ok(staged) => {
                     self.staged.push(staged);
@@ -171,13 +173,6 @@ impl Staging {
         }
         Ok(())
     }
-}
-
-/// It is written at once: what is announced is spent.
-fn room(roots: &Roots, file: &v1::SmallFile, answers: &Answers<'_>) -> Result<(), Stop> {
-    let bytes = on_disk(file.data.len() as u64);
-    let mut room = roots.room(bytes, &file.path, answers)?;
-    room.spend(bytes, &file.path, answers)
 }
 
 fn stage_link(staged: &Staged, file: &v1::SmallFile) -> Result<(), Refusal> {

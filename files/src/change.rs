@@ -26,7 +26,8 @@ pub(crate) fn mkdir(
     bounded(request.paths.len())?;
     let mut outcomes = Outcomes::default();
     for path in &request.paths {
-        let made = room(roots, path, answers).and_then(|()| {
+        // What has no content takes room as well.
+        let made = roots.spend(on_disk(0), path, answers).and_then(|()| {
             Ok(if request.real {
                 make_real(roots, path, request.mode)
             } else if request.parents {
@@ -42,14 +43,6 @@ pub(crate) fn mkdir(
         }
     }
     outcomes.tell(answers)
-}
-
-/// What has no content takes room as well.
-fn room(roots: &Roots, path: &[u8], answers: &Answers<'_>) -> Result<(), Stop> {
-    let bytes = on_disk(0);
-    roots
-        .room(bytes, path, answers)?
-        .spend(bytes, path, answers)
 }
 
 fn bounded(paths: usize) -> Result<(), Refusal> {
@@ -331,7 +324,7 @@ pub(crate) fn symlink(
         return Err(Refusal::invalid("bad-path", "a link cannot lead there").into());
     }
     let (parent, name) = roots.parent(&request.path)?;
-    room(roots, &request.path, answers)?;
+    roots.spend(on_disk(0), &request.path, answers)?;
     rustix::fs::symlinkat(OsStr::from_bytes(&request.target), &parent, &name)
         .map_err(|errno| fault("link", &request.path, errno))?;
     answers.done(1)

@@ -97,6 +97,11 @@ impl Roots {
         Room::take(self.quota.as_ref(), bytes, path, answers)
     }
 
+    /// Room for what is written at once: what is announced is spent.
+    pub(crate) fn spend(&self, bytes: u64, path: &[u8], answers: &Answers<'_>) -> Result<(), Stop> {
+        self.room(bytes, path, answers)?.spend(bytes, path, answers)
+    }
+
     /// What relative paths are relative to.
     pub fn home(&self) -> &Path {
         &self.home

@@ -35,6 +35,7 @@ pub(crate) fn copy(
         v1::FileKind::Directory => {
             refuse_into_itself(roots, request)?;
             let from = roots.open_directory(&request.from)?;
+            roots.spend(on_disk(0), &request.to, answers)?;
             let to = make_directory(&parent, &c_name, &request.to)?;
             let mut copier = Copier {
                 roots,
@@ -123,6 +124,7 @@ impl Visitor for Copier<'_, '_> {
         let path = [&self.request.to[..], b"/", step.path].concat();
         match kind(step.stat) {
             v1::FileKind::Directory => {
+                self.roots.spend(on_disk(0), &path, self.answers)?;
                 let directory = make_directory(to, step.name, &path)?;
                 self.roots_to.push(directory);
                 self.finished.push((mode(step.stat), mtime_ns(step.stat)));
@@ -171,9 +173,7 @@ fn one(
         &format!("{:x}c", rustix::process::getpid().as_raw_nonzero()),
     );
     if kind(stat) == v1::FileKind::Symlink {
-        let taken = on_disk(0);
-        let mut room = roots.room(taken, path, answers)?;
-        room.spend(taken, path, answers)?;
+        roots.spend(on_disk(0), path, answers)?;
         let target = rustix::fs::readlinkat(from, from_name, Vec::new()).map_err(say)?;
         rustix::fs::symlinkat(&*target, to, &temporary).map_err(say)?;
         let _ = rustix::fs::utimensat(
@@ -183,9 +183,7 @@ fn one(
             AtFlags::SYMLINK_NOFOLLOW,
         );
     } else {
-        let taken = on_disk(allocated(stat));
-        let mut room = roots.room(taken, path, answers)?;
-        room.spend(taken, path, answers)?;
+        roots.spend(on_disk(allocated(stat)), path, answers)?;
         contents((from, from_name), (to, &temporary), path, answers).inspect_err(|_| {
             let _ = rustix::fs::unlinkat(to, &temporary, AtFlags::empty());
         })?;

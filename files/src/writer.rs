@@ -10,7 +10,7 @@ use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use bytes::Bytes;
 use cmdop_proto::v1::file_response::Response;
 use cmdop_proto::{Refusal, limits, v1};
-use rustix::fs::{FileType, FlockOperation, Mode, OFlags, Timespec, Timestamps};
+use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags, Timespec, Timestamps};
 use rustix::io::Errno;
 
 use crate::answers::{Answers, Stop};
@@ -73,8 +73,16 @@ impl Writer {
         let missing = request.size.saturating_sub(crate::entry::allocated(&stat));
         require_room(&file, missing, path)?;
         let counted = on_disk(missing);
-        let mut room = roots.room(counted, path, answers)?;
-        room.spend(counted - missing, path, answers)?;
+        let room = roots.room(counted, path, answers).and_then(|mut room| {
+            room.spend(counted - missing, path, answers)?;
+            Ok(room)
+        });
+        let room = room.inspect_err(|_| {
+            // Nothing of it is here: nor is its name, or a role without room could fill the directory with those.
+            if stat.st_size == 0 {
+                let _ = rustix::fs::unlinkat(&directory, &temporary, AtFlags::empty());
+            }
+        })?;
         let present = crate::entry::present(&directory, &name).ok().flatten();
         let mut running = Running::new();
         if stat.st_size > 0 || request.without_md5 {
@@ -224,7 +232,7 @@ impl Writer {
 
     /// Gives it up: the temporary file goes.
     pub(crate) fn abandon(self) {
-        let flags = rustix::fs::AtFlags::empty();
+        let flags = AtFlags::empty();
         // It may be gone already.
         let _ = rustix::fs::unlinkat(&self.directory, &self.temporary, flags);
     }
