@@ -18,7 +18,7 @@ use super::context::Context;
 use super::failure::Failure;
 use super::output;
 use super::table::Table;
-use super::values::rfc3339;
+use super::values::{pair, rfc3339};
 
 /// The longest line of an export that is read: more than a record can be.
 const MAX_LINE: u64 = 64 << 10;
@@ -298,7 +298,7 @@ fn table(records: &[AuditRecord]) -> Table {
             format!("{} {}", actor.kind, actor.name)
         };
         let detail: BTreeMap<_, _> = record.detail.iter().collect();
-        let detail: Vec<_> = detail.iter().map(|(k, v)| format!("{k}={v}")).collect();
+        let detail: Vec<_> = detail.iter().map(|(key, value)| pair(key, value)).collect();
         table.row([
             rfc3339(record.at_ms).unwrap_or_default(),
             shown(&who, 128),

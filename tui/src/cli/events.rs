@@ -8,6 +8,7 @@ use super::context::Context;
 use super::failure::Failure;
 use super::output;
 use super::table::Table;
+use super::values::pair;
 
 /// Show what happens: machines, sessions, files, copies, and the audit log for those who may read it
 #[derive(Debug, clap::Args)]
@@ -120,11 +121,11 @@ fn detail(told: &Value) -> String {
         ("from", &told["from"]),
     ] {
         if !value.is_null() {
-            parts.push(format!("{name}={}", plain(value)));
+            parts.push(pair(name, &plain(value)));
         }
     }
     let details = told["detail"].as_object().into_iter().flatten();
-    parts.extend(details.map(|(key, value)| format!("{key}={}", plain(value))));
+    parts.extend(details.map(|(key, value)| pair(key, &plain(value))));
     parts.retain(|part| !part.is_empty());
     parts.join(" ")
 }

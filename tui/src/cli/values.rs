@@ -56,6 +56,15 @@ pub(super) fn map(pairs: &[(String, String)]) -> HashMap<String, String> {
     pairs.iter().cloned().collect()
 }
 
+/// `KEY=VALUE` for people; the value in quotes where else nobody could tell what belongs to it.
+pub(super) fn pair(key: &str, value: &str) -> String {
+    if value.is_empty() || value.contains(|c: char| c.is_whitespace() || c == '"') {
+        format!("{key}={value:?}")
+    } else {
+        format!("{key}={value}")
+    }
+}
+
 /// Reads a signal: `INT`, `SIGINT`, `int` or `2`.
 pub(super) fn signal(text: &str) -> Result<u32, String> {
     if let Ok(number) = text.parse::<u32>() {
@@ -179,6 +188,14 @@ pub(super) fn labels(labels: &HashMap<String, String>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_value_says_cannot_pass_for_another_pair() {
+        assert_eq!(pair("verb", "write"), "verb=write");
+        assert_eq!(pair("command", "ls -l run=7"), r#"command="ls -l run=7""#);
+        assert_eq!(pair("path", "a\"b"), r#"path="a\"b""#);
+        assert_eq!(pair("path", ""), r#"path="""#);
+    }
 
     #[test]
     fn a_signal_has_many_spellings() {
