@@ -7,7 +7,7 @@ use axum::extract::rejection::FormRejection;
 use axum::extract::{Extension, Form, State};
 use axum::response::Response;
 use cmdop_proto::token::{Bearer, CONTROL_AUDIENCE, Claims};
-use cmdop_proto::{Refusal, WorkspaceId};
+use cmdop_proto::{Reach, Refusal, WorkspaceId};
 use cmdop_service::serve::Peer;
 use http::HeaderMap;
 use serde::{Deserialize, Serialize};
@@ -28,7 +28,7 @@ pub(super) struct Request {
     token: Option<String>,
 }
 
-/// RFC 7662, section 2.2; `wid`, `sid`, `bearer` and `role` are ours.
+/// RFC 7662, section 2.2; `wid`, `sid`, `bearer`, `role` and `fleets` are ours, as in the token.
 #[derive(Debug, Default, Serialize)]
 struct Answer {
     active: bool,
@@ -62,6 +62,8 @@ struct Answer {
     bearer: Option<Bearer>,
     #[serde(skip_serializing_if = "Option::is_none")]
     role: Option<&'static str>,
+    #[serde(rename = "fleets", skip_serializing_if = "Reach::is_all")]
+    machines: Reach,
 }
 
 /// Says what a token is.
@@ -133,6 +135,7 @@ async fn access_token(
         sid: claims.sid.map(|login| login.to_string()),
         bearer: Some(claims.bearer),
         role: claims.role.map(cmdop_proto::token::Role::as_str),
+        machines: claims.reach,
     }))
 }
 
@@ -153,7 +156,11 @@ async fn refresh_token(
     let found = handle
         .live_refresh_token(&hash, plane.clock.now_ms())
         .await?;
-    Ok(found.map(|live| Answer {
+    let Some(live) = found else {
+        return Ok(None);
+    };
+    let standing = handle.standing(live.account.id, live.login).await?;
+    Ok(standing.map(|standing| Answer {
         active: true,
         scope: Some(SCOPE.to_owned()),
         client_id: Some(CLIENT),
@@ -164,7 +171,8 @@ async fn refresh_token(
         wid: Some(workspace.to_string()),
         sid: Some(live.login.to_string()),
         bearer: Some(Bearer::Account),
-        role: Some(live.account.role.as_str()),
+        role: Some(standing.role.as_str()),
+        machines: standing.reach,
         ..Answer::default()
     }))
 }
@@ -188,7 +196,8 @@ async fn key(
         Err(crate::store::KeyError::Store(error)) => return Err(error.into()),
         Err(_) => return Ok(None),
     };
-    Ok(Some(Answer {
+    let standing = handle.standing(account.id, key.id).await?;
+    Ok(standing.map(|standing| Answer {
         active: true,
         scope: Some(key.scopes.to_string()),
         username: Some(account.name),
@@ -200,7 +209,8 @@ async fn key(
         wid: Some(workspace.to_string()),
         sid: Some(key.id.to_string()),
         bearer: Some(Bearer::Account),
-        role: Some(account.role.as_str()),
+        role: Some(standing.role.as_str()),
+        machines: standing.reach,
         ..Answer::default()
     }))
 }

@@ -20,11 +20,11 @@ use cmdop_proto::v1::{
 use cmdop_proto::{Reach, Refusal, SessionId};
 use serde_json::{Value, json};
 
-use crate::calls;
 use crate::relays::relay;
 use crate::reports::report;
 use crate::socket::Socket;
 use crate::world::{Key, World, bearer, text};
+use crate::{calls, introspection};
 
 /// A workspace with the fleet `eu` and its machine `eu-1`, the machine `us-1`, and ada, who is kept to `eu`.
 struct Kept {
@@ -144,6 +144,25 @@ async fn a_token_names_the_fleets_and_the_lists_hold_nothing_else() {
     let key = json!({"access_token": key});
     assert_eq!(Kept::reach(&key), Reach::Fleets(vec![fleet]));
     assert_eq!(kept.seen_by(&key).await, own);
+    kept.world.stop().await;
+}
+
+#[tokio::test]
+async fn whoever_asks_what_a_token_is_learns_which_fleets_it_is_kept_to() {
+    let kept = Kept::start().await;
+    let (world, by) = (&kept.world, &kept.owner["access_token"]);
+    let day = Duration::from_secs(86400);
+    let key = world.key(&kept.ada, &["machines:read"], day).await;
+    for token in [
+        text(&kept.ada["access_token"]),
+        text(&kept.ada["refresh_token"]),
+        &key.secret,
+    ] {
+        let seen = introspection::ask(world, by, &token.into()).await;
+        assert_eq!(seen["fleets"], json!([kept.fleet.id]), "{seen}");
+    }
+    let seen = introspection::ask(world, by, by).await;
+    assert_eq!(seen.get("fleets"), None, "all: {seen}");
     kept.world.stop().await;
 }
 

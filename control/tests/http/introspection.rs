@@ -11,7 +11,7 @@ use crate::world::{Key, World, text};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-async fn ask(world: &World, by: &Value, token: &Value) -> Value {
+pub async fn ask(world: &World, by: &Value, token: &Value) -> Value {
     let request = world
         .http
         .post(world.url("/oauth/introspect"))
