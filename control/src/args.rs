@@ -50,7 +50,7 @@ pub struct ServeFlags {
     /// Where to listen; port 0 takes a free one [default: 127.0.0.1:7443].
     #[arg(long, value_name = "ADDR", env = "CMDOP_CONTROL_LISTEN")]
     pub listen: Option<SocketAddr>,
-    /// Where state is kept [default: cmdop/control in the user's data directory].
+    /// Where state is kept [default: cmdop/cmdop-control in the user's data directory].
     #[arg(long, value_name = "DIR", env = "CMDOP_CONTROL_DATA_DIR")]
     pub data_dir: Option<PathBuf>,
     /// The PostgreSQL database, `postgres://user:password@host/database`; a password is better told in
@@ -104,7 +104,7 @@ pub struct ServeFlags {
 /// Where the state is.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct Place {
-    /// Where state is kept [default: cmdop/control in the user's data directory].
+    /// Where state is kept [default: cmdop/cmdop-control in the user's data directory].
     #[arg(
         long,
         value_name = "DIR",

@@ -188,12 +188,18 @@ impl Config {
     }
 }
 
-/// Where state is kept: what was named, or the platform's place.
+/// Where state is kept: what was named, or the platform's place, where `cmdop up` keeps it too. One that a former version
+/// has begun goes on.
 pub fn directory(named: Option<&Path>) -> Result<PathBuf, data_dir::Error> {
-    match named {
-        Some(path) => Ok(path.to_owned()),
-        None => data_dir::default_path("control"),
+    if let Some(path) = named {
+        return Ok(path.to_owned());
     }
+    let (path, former) = (
+        data_dir::default_path("cmdop-control")?,
+        data_dir::default_path("control")?,
+    );
+    let goes_on = !path.exists() && former.exists();
+    Ok(if goes_on { former } else { path })
 }
 
 /// Those of the command line, or of the file where it has none.
