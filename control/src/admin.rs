@@ -13,6 +13,7 @@ use crate::bootstrap::LOGIN_PREFIX;
 use crate::clock::Clock;
 use crate::enrollment::{self, Guest};
 use crate::grpc::{member_refusal, refusal};
+use crate::sealed::Sealer;
 use crate::secret::Secret;
 use crate::store::{
     self, Account, Actor, AddAccountError, AddWorkspaceError, Database, DatabaseUrl, Known,
@@ -367,5 +368,11 @@ impl Admin {
             all.retain(|workspace| workspace.id == wanted);
         }
         Ok(all)
+    }
+
+    /// The keys for secrets that are here, or that the environment has.
+    fn sealer(&self, secrets_key: Option<&Secret>) -> Result<Sealer, Error> {
+        let given = secrets_key.map(Secret::expose);
+        Ok(Sealer::load(&self.directory, given)?)
     }
 }

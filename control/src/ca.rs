@@ -1,8 +1,10 @@
 //! The private certificate authority: who it is, and the server certificates that it signs.
 //!
 //! A certificate says only what we decided. What a certificate request wishes for is compared with
-//! what its relay may be called, and never copied. Where the CA is kept is not known here, but in [`kept`].
+//! what its relay may be called, and never copied. Where the CA is kept is not known here, but in [`kept`], and what
+//! is in files of it in [`files`].
 
+mod files;
 mod kept;
 
 use std::net::IpAddr;
@@ -23,7 +25,8 @@ use time::OffsetDateTime;
 use crate::names::MAX_PEM;
 use crate::secret;
 
-pub(crate) use kept::{Error, remove_copy};
+pub(crate) use files::remove_copy;
+pub(crate) use kept::Error;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 

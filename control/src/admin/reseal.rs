@@ -11,6 +11,9 @@ use crate::sealed::{Sealer, sealed_by};
 use crate::secret::Secret;
 use crate::store::{SealedKind, SealedRow};
 
+/// How often it is looked again for what servers sealed meanwhile with the key that they had begun with.
+const PASSES: usize = 16;
+
 /// What a key for secrets is good for here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyState {
@@ -88,11 +91,19 @@ impl Admin {
     ) -> Result<Vec<(SealedKind, u64)>, Error> {
         let sealer = self.sealer(secrets_key)?;
         let mut unopened = Unopened::default();
-        let mut resealed = Vec::new();
-        for kind in SealedKind::ALL {
-            let count = self.reseal_all(kind, &sealer, &mut unopened).await?;
-            resealed.push((kind, count));
+        let mut resealed = SealedKind::ALL.map(|kind| (kind, 0));
+        for _ in 0..PASSES {
+            unopened = Unopened::default();
+            let mut more = 0;
+            for (kind, count) in &mut resealed {
+                let done = self.reseal_all(*kind, &sealer, &mut unopened).await?;
+                (*count, more) = (*count + done, more + done);
+            }
+            if more == 0 {
+                break;
+            }
         }
+        let resealed = resealed.to_vec();
         match unopened.first {
             None => Ok(resealed),
             Some((kind, row, reason)) => Err(Error::NotOpened {
@@ -135,11 +146,6 @@ impl Admin {
             let now_ms = self.clock.now_ms();
             done += self.store.reseal(kind, &anew, newest, now_ms).await?;
         }
-    }
-
-    pub(super) fn sealer(&self, secrets_key: Option<&Secret>) -> Result<Sealer, Error> {
-        let given = secrets_key.map(Secret::expose);
-        Ok(Sealer::load(&self.directory, given)?)
     }
 }
 

@@ -3,25 +3,19 @@
 //!
 //! The data directory has a copy of the certificate, for people to hand on; it is compared at each start, so that a
 //! data directory does not serve from a database that is not its own. Former versions kept certificate and key in
-//! files there: they are taken over into a database that has none, and the file with the key goes then.
+//! files there: they are taken over into a database that has none, and the file with the key goes then. One that was
+//! removed does not come back by them.
 
 use std::path::{Path, PathBuf};
 
 use cmdop_proto::Refusal;
 use cmdop_service::private_file;
 use rcgen::KeyPair;
-use rustls_pki_types::CertificateDer;
-use rustls_pki_types::pem::PemObject as _;
 
-use super::{Ca, fingerprint};
+use super::Ca;
+use super::files::{FORMER_KEY_FILE, Files};
 use crate::sealed::Sealer;
 use crate::store::{self, SealedCa, SealedKind, Store};
-
-/// The copy of its certificate, in the data directory.
-const CERTIFICATE_FILE: &str = "ca.pem";
-
-/// Its key in a former version's data directory.
-const FORMER_KEY_FILE: &str = "ca.key";
 
 /// Why there is no certificate authority.
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +53,20 @@ pub enum Error {
         key: PathBuf,
         /// What is wrong.
         reason: String,
+    },
+    /// A former version's files are of one that must not come back.
+    #[error(
+        "{certificate} and {key} are the CA {fingerprint}, which `cmdop-control admin remove-ca` removed from this \
+         database: move both away, and the next start makes a new CA (or gets the one that another control \
+         plane has made)"
+    )]
+    Removed {
+        /// The certificate's file.
+        certificate: PathBuf,
+        /// The key's file.
+        key: PathBuf,
+        /// Which one.
+        fingerprint: String,
     },
     /// Something of a CA is there, and nowhere the rest.
     #[error(
@@ -118,7 +126,8 @@ impl Ca {
                 None => Self::make(now_ms).map_err(Error::NotMade)?,
             };
             let sealed = ca.sealed(&key_pem, sealer)?;
-            store.keep_certificate_authority(sealed, now_ms).await?
+            let kept = store.keep_certificate_authority(sealed, now_ms).await?;
+            kept.ok_or_else(|| files.removed(&ca))?
         };
         let (ca, key) = Self::unsealed(kept, sealer, now_ms)?;
         files.must_be_of(&ca, &key)?;
@@ -162,124 +171,6 @@ impl Ca {
             fingerprint,
             reason,
         })
-    }
-}
-
-/// Removes the copy of the certificate in `dir` if it is the one of that fingerprint: the next CA is another.
-pub(crate) fn remove_copy(dir: &Path, of: &str) -> Result<(), Error> {
-    let file = dir.join(CERTIFICATE_FILE);
-    let is_copy = CertificateDer::from_pem_file(&file).is_ok_and(|der| fingerprint(&der) == of);
-    if !is_copy {
-        return Ok(());
-    }
-    std::fs::remove_file(&file).map_err(|reason| {
-        Error::File(private_file::Error::Io {
-            verb: "remove",
-            path: file,
-            reason,
-        })
-    })
-}
-
-/// What a data directory has of a CA.
-#[derive(Debug)]
-struct Files {
-    certificate: PathBuf,
-    key: PathBuf,
-    certificate_pem: Option<String>,
-    key_pem: Option<String>,
-}
-
-impl Files {
-    fn read(dir: &Path) -> Result<Self, Error> {
-        let (certificate, key) = (dir.join(CERTIFICATE_FILE), dir.join(FORMER_KEY_FILE));
-        Ok(Self {
-            // Public, so it may be readable by others, too.
-            certificate_pem: if_there(std::fs::read_to_string(&certificate).map_err(|reason| {
-                private_file::Error::Io {
-                    verb: "read",
-                    path: certificate.clone(),
-                    reason,
-                }
-            }))?,
-            key_pem: if_there(private_file::read(&key))?,
-            certificate,
-            key,
-        })
-    }
-
-    /// The CA of a former version, and its key in PEM.
-    fn former(&self, now_ms: u64) -> Result<Option<(Ca, String)>, Error> {
-        let half = |present: &PathBuf, missing: &PathBuf| Error::Half {
-            present: present.clone(),
-            missing: missing.clone(),
-        };
-        match (&self.certificate_pem, &self.key_pem) {
-            (None, None) => Ok(None),
-            (Some(_), None) => Err(half(&self.certificate, &self.key)),
-            (None, Some(_)) => Err(half(&self.key, &self.certificate)),
-            (Some(pem), Some(key)) => match Ca::read(pem.clone(), key, now_ms) {
-                Ok(ca) => Ok(Some((ca, key.clone()))),
-                Err(reason) => Err(Error::Unusable {
-                    certificate: self.certificate.clone(),
-                    key: self.key.clone(),
-                    reason,
-                }),
-            },
-        }
-    }
-
-    /// Refuses files of another CA.
-    fn must_be_of(&self, ca: &Ca, key: &KeyPair) -> Result<(), Error> {
-        let there = ca.fingerprint();
-        if let Some(pem) = &self.certificate_pem {
-            let read = CertificateDer::from_pem_slice(pem.as_bytes());
-            let here = read.map_or("(none that can be read)".to_owned(), |der| {
-                fingerprint(&der)
-            });
-            if here != there {
-                return Err(Error::Other {
-                    file: self.certificate.clone(),
-                    here,
-                    there,
-                });
-            }
-        }
-        if let Some(former) = &self.key_pem {
-            let former = KeyPair::from_pem(former);
-            if !former.is_ok_and(|former| former.public_key_raw() == key.public_key_raw()) {
-                return Err(Error::OtherKey {
-                    file: self.key.clone(),
-                    there,
-                });
-            }
-        }
-        Ok(())
-    }
-
-    /// Leaves the certificate in the data directory, and no key: that one is in the database now.
-    fn settle(&self, certificate: &str) -> Result<(), Error> {
-        if self.certificate_pem.as_deref() != Some(certificate) {
-            private_file::write(&self.certificate, certificate.as_bytes())?;
-        }
-        if self.key_pem.is_none() {
-            return Ok(());
-        }
-        let file = self.key.display();
-        match std::fs::remove_file(&self.key) {
-            Ok(()) => tracing::info!(%file, "the key of the CA is in the database now, sealed"),
-            Err(error) => {
-                tracing::warn!(%error, %file, "the former file with the key of the CA was not removed");
-            }
-        }
-        Ok(())
-    }
-}
-
-fn if_there(read: Result<String, private_file::Error>) -> Result<Option<String>, Error> {
-    match read {
-        Err(error) if error.is_missing() => Ok(None),
-        read => Ok(Some(read?)),
     }
 }
 

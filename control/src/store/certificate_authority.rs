@@ -32,16 +32,26 @@ impl Store {
         kept(&mut self.read().await?).await
     }
 
-    /// Keeps the certificate authority, unless there is one: the one that is kept now.
+    /// Keeps the certificate authority, unless there is one: the one that is kept now. Nothing, if there is none and this
+    /// one was removed.
     pub async fn keep_certificate_authority(
         &self,
         ca: SealedCa,
         now_ms: u64,
-    ) -> Result<SealedCa, Error> {
+    ) -> Result<Option<SealedCa>, Error> {
         let mut tx = self.write().await?;
         if let Some(kept) = kept(&mut tx).await? {
-            return Ok(kept);
+            return Ok(Some(kept));
         }
+        let removed: i64 = query("SELECT COUNT(*) FROM removed_authorities WHERE fingerprint = $1")
+            .bind(&ca.fingerprint)
+            .fetch_one(&mut tx)
+            .await?;
+        if removed > 0 {
+            return Ok(None);
+        }
+        // The file that it may come from is removed next.
+        tx.must_last().await?;
         query(
             "INSERT INTO certificate_authority \
              (only_one, fingerprint, certificate, sealed_key, kept_at_ms) VALUES (1, $1, $2, $3, $4)",
@@ -55,10 +65,10 @@ impl Store {
         let event = Event::new("ca-added", &ca.fingerprint);
         self.nobody().record(&mut tx, event, now_ms).await?;
         tx.commit().await?;
-        Ok(ca)
+        Ok(Some(ca))
     }
 
-    /// Forgets the certificate authority of that fingerprint. False if it is not the one that is kept.
+    /// Forgets the certificate authority of that fingerprint, and never keeps it again. False if it is not the one that is kept.
     pub async fn remove_certificate_authority(
         &self,
         fingerprint: &str,
@@ -72,6 +82,14 @@ impl Store {
         if removed == 0 {
             return Ok(false);
         }
+        query(
+            "INSERT INTO removed_authorities (fingerprint, removed_at_ms) VALUES ($1, $2) \
+             ON CONFLICT (fingerprint) DO NOTHING",
+        )
+        .bind(fingerprint)
+        .bind(now_ms as i64)
+        .execute(&mut tx)
+        .await?;
         let event = Event::new("ca-removed", fingerprint);
         let admin = self.nobody().by(Actor::admin());
         admin.record(&mut tx, event, now_ms).await?;
@@ -112,7 +130,7 @@ mod tests {
             );
             let (one, two) = (one.unwrap(), two.unwrap());
             assert_eq!(one, two);
-            assert_eq!(store.certificate_authority().await.unwrap(), Some(one));
+            assert_eq!(store.certificate_authority().await.unwrap(), one);
         }
     }
 
@@ -123,13 +141,13 @@ mod tests {
             let kept = store.keep_certificate_authority(ca("one"), NOW).await;
             let removed = async |name| store.remove_certificate_authority(name, NOW).await.unwrap();
             assert!(!removed("two").await);
-            assert_eq!(
-                store.certificate_authority().await.unwrap(),
-                Some(kept.unwrap())
-            );
+            assert_eq!(store.certificate_authority().await.unwrap(), kept.unwrap());
             assert!(removed("one").await);
+            let again = store.keep_certificate_authority(ca("one"), NOW).await;
+            assert_eq!(again.unwrap(), None, "it does not come back");
+            assert_eq!(store.certificate_authority().await.unwrap(), None);
             let next = store.keep_certificate_authority(ca("two"), NOW).await;
-            assert_eq!(next.unwrap().fingerprint, "two");
+            assert_eq!(next.unwrap().unwrap().fingerprint, "two");
         }
     }
 }

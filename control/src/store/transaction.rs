@@ -123,6 +123,16 @@ fn postgres_begin(reach: Reach, purpose: Purpose) -> String {
 }
 
 impl Transaction {
+    /// When it is committed it is on the disk, however fast the server may forget by its settings. SQLite always syncs here.
+    pub(super) async fn must_last(&mut self) -> Result<(), Error> {
+        if let Open::Postgres(tx) = &mut self.open {
+            sqlx::query("SET LOCAL synchronous_commit = on")
+                .execute(&mut **tx)
+                .await?;
+        }
+        Ok(())
+    }
+
     pub(super) async fn commit(self) -> Result<(), Error> {
         match self.open {
             Open::Sqlite(tx) => tx.commit().await?,

@@ -1,6 +1,7 @@
 //! The CA made once, taken over, compared, and lost.
 
 use super::*;
+use crate::ca::files::{CERTIFICATE_FILE, FORMER_KEY_FILE, remove_copy};
 use crate::store::{Database, Schema, open};
 
 const NOW: u64 = 1_800_000_000_000;
@@ -158,4 +159,23 @@ async fn a_ca_that_was_removed_makes_room_for_a_new_one() {
     assert!(ground.start("one").await.is_err());
     remove_copy(&ground.dir("one"), &old).unwrap();
     assert_ne!(ground.start("one").await.unwrap().fingerprint(), old);
+}
+
+#[tokio::test]
+async fn a_ca_that_was_removed_does_not_come_back_by_files_that_somebody_still_has() {
+    let ground = Ground::new().await;
+    let (former, key) = Ca::make(NOW).unwrap();
+    for name in ["one", "two"] {
+        ground.former(name, former.pem(), &key);
+    }
+    let old = ground.start("one").await.unwrap().fingerprint();
+    let removed = ground.store.remove_certificate_authority(&old, NOW).await;
+    assert!(removed.unwrap());
+    let error = ground.start("two").await.unwrap_err();
+    assert!(matches!(error, Error::Removed { .. }), "{error}");
+    for word in [old.as_str(), "remove-ca", "ca.key", "move both away"] {
+        assert!(error.to_string().contains(word), "{error}");
+    }
+    assert!(ground.has_key("two"));
+    assert_ne!(ground.start("three").await.unwrap().fingerprint(), old);
 }
