@@ -2,7 +2,7 @@
 //! token, and one that comes back after it was replaced ends the whole family, because then two hold it.
 
 use super::accounts::Account;
-use super::audit::{Event, Outcome};
+use super::audit::{Actor, Event, Outcome};
 use super::query::{FromRow, Row, query};
 use super::revocations::{Claim, revoke_for_good};
 use super::{Error, Transaction, Workspace, id};
@@ -96,6 +96,7 @@ struct Presented {
     account_id: String,
     expires_at_ms: i64,
     used_at_ms: Option<i64>,
+    parent_hash: Option<String>,
     ended_at_ms: Option<i64>,
 }
 
@@ -106,6 +107,7 @@ impl FromRow for Presented {
             account_id: row.get("account_id")?,
             expires_at_ms: row.get("expires_at_ms")?,
             used_at_ms: row.get("used_at_ms")?,
+            parent_hash: row.get("parent_hash")?,
             ended_at_ms: row.get("ended_at_ms")?,
         })
     }
@@ -258,7 +260,8 @@ impl Workspace<'_> {
     /// A login goes on: the token of `hash` gives way to the one of `next_hash`.
     ///
     /// A token that was used before may be used again inside [`REFRESH_GRACE`], as long as nobody has
-    /// used what it was exchanged for: then it is the same client, whose answer was lost.
+    /// used what it was exchanged for: then it is the same client, whose answer was lost. Of several that a token was
+    /// exchanged for only one may ever be used: a client knows one of them.
     pub async fn refresh(
         &self,
         hash: &str,
@@ -274,11 +277,14 @@ impl Workspace<'_> {
         if presented.ended_at_ms.is_some() {
             return Err(RefreshError::Ended);
         }
-        if let Some(used_at_ms) = presented.used_at_ms
-            && !self
-                .is_lost_answer(&mut tx, hash, used_at_ms, now_ms)
-                .await?
-        {
+        let is_reused = match presented.used_at_ms {
+            Some(used_at_ms) => {
+                let lost = self.is_lost_answer(&mut tx, hash, used_at_ms, now_ms);
+                !lost.await?
+            }
+            None => self.has_used_sibling(&mut tx, &presented).await?,
+        };
+        if is_reused {
             self.end(&mut tx, login, now_ms).await?;
             let event = Event::new("refresh-token-reused", &presented.login_id)
                 .outcome(Outcome::Denied)
@@ -333,13 +339,41 @@ impl Workspace<'_> {
         Ok(is_fresh && used == 0 && children < MAX_REPLAYS)
     }
 
+    async fn has_used_sibling(
+        &self,
+        tx: &mut Transaction,
+        presented: &Presented,
+    ) -> Result<bool, Error> {
+        let used: i64 = query(
+            "SELECT COUNT(used_at_ms) FROM refresh_tokens \
+             WHERE workspace_id = $1 AND parent_hash = $2",
+        )
+        .bind(self.id.to_string())
+        .bind(presented.parent_hash.as_deref())
+        .fetch_one(tx)
+        .await?;
+        Ok(used > 0)
+    }
+
     /// The login that a refresh token belongs to ends: its tokens are void.
     pub async fn log_out(&self, refresh_hash: &str, now_ms: u64) -> Result<(), Error> {
         let mut tx = self.write().await?;
         let Some(presented) = self.presented(&mut tx, refresh_hash).await? else {
             return Ok(());
         };
-        self.end(&mut tx, id(&presented.login_id)?, now_ms).await?;
+        let account = self.account_in(&mut tx, id(&presented.account_id)?).await?;
+        let itself = account.map_or_else(Actor::control, |account| account.actor());
+        let by = self.store.workspace(self.id).by(itself);
+        by.end(&mut tx, id(&presented.login_id)?, now_ms).await?;
+        self.store.commit(tx).await
+    }
+
+    /// One token is void, and nothing else of what it came from.
+    pub async fn revoke_token(&self, jti: &str, now_ms: u64) -> Result<(), Error> {
+        let mut tx = self.write().await?;
+        revoke_for_good(&mut tx, Claim::Token, jti, now_ms).await?;
+        self.record(&mut tx, Event::new("token-revoked", jti), now_ms)
+            .await?;
         self.store.commit(tx).await
     }
 
@@ -356,7 +390,7 @@ impl Workspace<'_> {
         hash: &str,
     ) -> Result<Option<Presented>, Error> {
         Ok(query(
-            "SELECT t.login_id, l.account_id, t.expires_at_ms, t.used_at_ms, l.ended_at_ms \
+            "SELECT t.login_id, l.account_id, t.expires_at_ms, t.used_at_ms, t.parent_hash, l.ended_at_ms \
              FROM refresh_tokens t JOIN logins l \
              ON l.workspace_id = t.workspace_id AND l.id = t.login_id \
              WHERE t.workspace_id = $1 AND t.hash = $2",

@@ -48,6 +48,24 @@ async fn a_replay_after_its_successor_was_used_is_a_theft_at_once() {
 }
 
 #[tokio::test]
+async fn of_what_a_replay_brought_only_one_is_ever_used() {
+    for scratch in logged_in().await {
+        let here = scratch.here();
+        here.refresh("r1", "r2", NOW).await.unwrap();
+        here.refresh("r1", "r3", NOW + 1).await.unwrap();
+        here.refresh("r2", "r4", NOW + 2).await.unwrap();
+        // The answer of r4 was lost: that is no theft.
+        here.refresh("r2", "r5", NOW + 3).await.unwrap();
+        let theft = here.refresh("r3", "r6", NOW + 4).await;
+        assert!(matches!(theft, Err(RefreshError::Reused)));
+        for token in ["r4", "r5"] {
+            let ended = here.refresh(token, "r7", NOW + 5).await;
+            assert!(matches!(ended, Err(RefreshError::Ended)), "{token}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn the_grace_does_not_multiply_tokens_without_end() {
     for scratch in logged_in().await {
         let here = scratch.here();
