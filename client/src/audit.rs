@@ -2,7 +2,7 @@
 //!
 //! The chain is checked here, not by the server that keeps it: see `cmdop_proto::audit`.
 
-use cmdop_proto::audit::{Chain, Fault};
+use cmdop_proto::audit::{Chain, Fault, Mark};
 use cmdop_proto::v1;
 
 use crate::backoff::Backoff;
@@ -60,17 +60,21 @@ async fn page(
 pub struct Verdict {
     /// Records that hold, from the first that is there.
     pub held: u64,
+    /// The last of them.
+    pub end: Mark,
     /// The first that does not, if any.
     pub fault: Option<Fault>,
 }
 
-/// Reads the whole chain and checks each record of it.
-pub async fn verify(connection: &Connection) -> Result<Verdict, Error> {
+/// Reads the whole chain and checks each record of it, and that the one that is expected is among them.
+pub async fn verify(connection: &Connection, expected: Option<Mark>) -> Result<Verdict, Error> {
     let mut walked: Option<Chain> = None;
     loop {
         let seen = walked.as_ref().map_or(0, Chain::seq);
         let page = after(connection, v1::AuditFilter::default(), seen).await?;
-        let chain = walked.get_or_insert_with(|| Chain::new(page.workspace_id.as_str()));
+        let chain = walked.get_or_insert_with(|| {
+            Chain::new(page.workspace_id.as_str()).expecting(expected.clone())
+        });
         let taken = page
             .records
             .iter()
@@ -87,6 +91,7 @@ pub async fn verify(connection: &Connection) -> Result<Verdict, Error> {
         if is_end || whole.is_err() {
             return Ok(Verdict {
                 held: chain.held(),
+                end: chain.end(),
                 fault: whole.err(),
             });
         }

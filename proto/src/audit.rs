@@ -7,6 +7,8 @@
 //! value of each detail in the order of the keys' bytes.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
 
 use sha2::{Digest as _, Sha256};
 
@@ -79,12 +81,59 @@ pub enum Fault {
         /// Its number.
         seq: u64,
     },
+    /// A record is another one than is known from elsewhere.
+    #[error(
+        "record {seq} is not the one that is expected: the chain was made anew, or another way on"
+    )]
+    Unexpected {
+        /// Its number.
+        seq: u64,
+    },
+    /// What is known from elsewhere is older than everything that is there.
+    #[error("record {seq} was dropped because of its age: expect one that is there")]
+    Dropped {
+        /// Its number.
+        seq: u64,
+    },
     /// A record does not follow the one before: one of the two was replaced by a whole new one.
     #[error("record {seq} does not follow the record before it: one of the two was replaced")]
     Unlinked {
         /// Its number.
         seq: u64,
     },
+}
+
+/// A record by its number and hash: whoever keeps one elsewhere notices a chain that was cut or made anew.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// Its number.
+    pub seq: u64,
+    /// Its hash.
+    pub hash: String,
+}
+
+impl fmt::Display for Mark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.seq, self.hash)
+    }
+}
+
+impl FromStr for Mark {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let bad = "it is not NUMBER:HASH, as `cmdop audit verify` prints it";
+        let (seq, hash) = text.split_once(':').ok_or(bad)?;
+        let is_hash = hash.len() == GENESIS.len()
+            && hash.bytes().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f'));
+        match seq.parse() {
+            Ok(seq) if is_hash && seq > 0 => Ok(Self {
+                seq,
+                hash: hash.to_owned(),
+            }),
+            _ => Err(bad),
+        }
+    }
 }
 
 /// A chain that is walked from its beginning.
@@ -97,6 +146,7 @@ pub struct Chain {
     before: u64,
     /// The last of them, as long as no record says that they were dropped.
     unexplained: Option<(u64, String)>,
+    expected: Option<Mark>,
 }
 
 impl Chain {
@@ -108,6 +158,21 @@ impl Chain {
             hash: GENESIS.to_owned(),
             before: 0,
             unexplained: None,
+            expected: None,
+        }
+    }
+
+    /// The same, if it has to go through this record.
+    #[must_use]
+    pub fn expecting(self, expected: Option<Mark>) -> Self {
+        Self { expected, ..self }
+    }
+
+    /// The last record that held.
+    pub fn end(&self) -> Mark {
+        Mark {
+            seq: self.seq,
+            hash: self.hash.clone(),
         }
     }
 
@@ -163,17 +228,28 @@ impl Chain {
         if record.previous_hash != self.hash {
             return Err(Fault::Unlinked { seq: record.seq });
         }
+        let expected = self.expected.as_ref().filter(|mark| mark.seq == record.seq);
+        if expected.is_some_and(|mark| mark.hash != record.hash) {
+            return Err(Fault::Unexpected { seq: record.seq });
+        }
         self.seq = record.seq;
         self.hash.clone_from(&record.hash);
         self.explain(record);
         Ok(())
     }
 
-    /// Whether nothing is missing before the first record, but what a later one says was dropped.
+    /// Whether nothing is missing: before the first record, but what a later one says was dropped, nor of what is
+    /// expected. Every workspace has a record from its first moment on.
     pub fn whole(&self) -> Result<(), Fault> {
-        match self.unexplained {
-            None => Ok(()),
-            Some(_) => Err(Fault::Missing { first: 1 }),
+        if self.unexplained.is_some() || self.seq == 0 {
+            return Err(Fault::Missing { first: 1 });
+        }
+        match self.expected.as_ref().map(|mark| mark.seq) {
+            Some(seq) if seq > self.seq => Err(Fault::Missing {
+                first: self.seq + 1,
+            }),
+            Some(seq) if seq <= self.before => Err(Fault::Dropped { seq }),
+            _ => Ok(()),
         }
     }
 
@@ -241,6 +317,42 @@ mod tests {
         assert_eq!(walked.ends_at(5, &records[4].hash), Ok(()));
         assert_eq!(walked.ends_at(6, "x"), Err(Fault::Missing { first: 6 }));
         assert_eq!(walked.ends_at(5, "x"), Err(Fault::Altered { seq: 5 }));
+    }
+
+    #[test]
+    fn what_is_known_from_elsewhere_finds_a_chain_that_was_cut_or_made_anew() {
+        let records = chain(5);
+        let mark: Mark = format!("4:{}", records[3].hash).parse().unwrap();
+        let walk = |records: &[AuditRecord]| {
+            let mut walked = Chain::new(WORKSPACE).expecting(Some(mark.clone()));
+            records.iter().try_for_each(|record| walked.take(record))?;
+            walked.whole()
+        };
+        assert_eq!(walk(&records), Ok(()));
+        assert_eq!(walk(&records[..4]), Ok(()));
+        assert_eq!(walk(&records[..3]), Err(Fault::Missing { first: 4 }));
+        assert_eq!(walk(&[]), Err(Fault::Missing { first: 1 }));
+        let mut anew = chain(3);
+        let mut previous = anew[2].hash.clone();
+        for mut record in records[3..].iter().cloned() {
+            record.target = "web-2".into();
+            record.previous_hash.clone_from(&previous);
+            record.hash = hash(WORKSPACE, &record);
+            previous.clone_from(&record.hash);
+            anew.push(record);
+        }
+        assert_eq!(first_fault(&anew), None, "by itself it holds");
+        assert_eq!(walk(&anew), Err(Fault::Unexpected { seq: 4 }));
+        for bad in [
+            "",
+            "4",
+            "4:",
+            "x:y",
+            "0:0",
+            &format!("4:{}", "g".repeat(64)),
+        ] {
+            assert!(bad.parse::<Mark>().is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -54,6 +54,17 @@ async fn who_attached_in_which_mode_and_what_was_run_is_told() {
     watcher.cli.run(&["audit"]).await.refused(77, &["admin"]);
     let verdict = world.cmdop(&["audit", "verify"]).await.ok();
     assert!(verdict.contains("records hold"), "{verdict}");
+    // Kept elsewhere, it tells this log from another one.
+    let mark = verdict.trim().rsplit(' ').next().unwrap().to_owned();
+    world
+        .cmdop(&["audit", "verify", "--expect", &mark])
+        .await
+        .ok();
+    let (number, hash) = mark.split_once(':').unwrap();
+    let other = format!("{number}:{}", hash.chars().rev().collect::<String>());
+    let verdict = world.cmdop(&["audit", "verify", "--expect", &other]).await;
+    assert_eq!(verdict.status, 1, "{verdict:?}");
+    assert!(verdict.out().contains("made anew"), "{verdict:?}");
 }
 
 #[tokio::test]

@@ -298,7 +298,7 @@ impl Workspace<'_> {
             (&filter.action, "action = $"),
             (&filter.target, "target = $"),
             (&filter.outcome, "outcome = $"),
-            (&filter.actor, "$ IN (actor_name, actor_id)"),
+            (&filter.actor, "(actor_name = $ OR actor_id = $)"),
         ] {
             if !value.is_empty() {
                 values.push(value.clone());

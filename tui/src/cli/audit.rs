@@ -9,7 +9,7 @@ use std::time::Duration;
 use clap::Subcommand;
 use cmdop_client::audit::{self, Follow, Verdict};
 use cmdop_client::clock::now_ms;
-use cmdop_proto::audit::Chain;
+use cmdop_proto::audit::{Chain, Mark};
 use cmdop_proto::text::shown;
 use cmdop_proto::v1::{AuditActor, AuditFilter, AuditRecord};
 use serde::{Deserialize, Serialize};
@@ -60,8 +60,11 @@ struct ExportArgs {
 }
 
 /// Find the first record that was altered, is missing, or stands elsewhere; exit 1 if there is one
+///
+/// It prints the last record's number and hash. Whoever can write to the database can cut the end off, or make a whole
+/// new log that holds: keep what was printed elsewhere, and give it to --expect the next time.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  cmdop audit verify")]
+#[command(after_help = "Example:\n  cmdop audit verify\n  cmdop audit verify --expect 1042:8f0c…")]
 struct VerifyArgs {
     /// Check an export instead of the log itself
     #[arg(long, value_name = "FILE", requires = "workspace")]
@@ -69,6 +72,9 @@ struct VerifyArgs {
     /// The workspace's id that the export is of (`cmdop whoami --json` tells it)
     #[arg(long, value_name = "ID", requires = "file")]
     workspace: Option<String>,
+    /// Where a former check ended, as it printed it: the log has to go through that record
+    #[arg(long, value_name = "NUMBER:HASH")]
+    expect: Option<Mark>,
 }
 
 /// Which records: all that is given must match
@@ -169,8 +175,11 @@ async fn export(context: &Context, filter: AuditFilter) -> Result<u8, Failure> {
 
 async fn verify(context: &Context, args: &VerifyArgs) -> Result<u8, Failure> {
     let verdict = match (&args.file, &args.workspace) {
-        (Some(file), Some(workspace)) => verify_file(file, workspace)?,
-        _ => audit::verify(&context.connection()?).await?,
+        (Some(file), Some(workspace)) => {
+            let chain = Chain::new(workspace).expecting(args.expect.clone());
+            verify_file(file, chain)?
+        }
+        _ => audit::verify(&context.connection()?, args.expect.clone()).await?,
     };
     told(context, &verdict)
 }
@@ -181,6 +190,7 @@ fn told(context: &Context, verdict: &Verdict) -> Result<u8, Failure> {
     struct Told {
         holds: bool,
         records: u64,
+        end: String,
         fault: Option<String>,
     }
     let fault = verdict.fault.as_ref().map(ToString::to_string);
@@ -189,18 +199,22 @@ fn told(context: &Context, verdict: &Verdict) -> Result<u8, Failure> {
         output::json(&Told {
             holds: fault.is_none(),
             records: verdict.held,
+            end: verdict.end.to_string(),
             fault,
         })?;
         return Ok(code);
     }
     output::print(&match fault {
-        None => format!("{} records hold\n", verdict.held),
+        None => format!(
+            "{} records hold; the last is {}\n",
+            verdict.held, verdict.end
+        ),
         Some(fault) => format!("{fault}; {} records before it hold\n", verdict.held),
     })?;
     Ok(code)
 }
 
-fn verify_file(path: &PathBuf, workspace: &str) -> Result<Verdict, Failure> {
+fn verify_file(path: &PathBuf, mut chain: Chain) -> Result<Verdict, Failure> {
     let unreadable = |reason: String| {
         let name = path.display();
         Failure::usage(format!(
@@ -209,13 +223,13 @@ fn verify_file(path: &PathBuf, workspace: &str) -> Result<Verdict, Failure> {
     };
     let file = File::open(path).map_err(|error| unreadable(error.to_string()))?;
     let mut reader = BufReader::new(file);
-    let mut chain = Chain::new(workspace);
     loop {
         let mut text = String::new();
         let read = reader.by_ref().take(MAX_LINE).read_line(&mut text);
         if read.map_err(|error| unreadable(error.to_string()))? == 0 {
             return Ok(Verdict {
                 held: chain.held(),
+                end: chain.end(),
                 fault: chain.whole().err(),
             });
         }
@@ -224,6 +238,7 @@ fn verify_file(path: &PathBuf, workspace: &str) -> Result<Verdict, Failure> {
         if let Err(fault) = chain.take(&line.into_record()) {
             return Ok(Verdict {
                 held: chain.held(),
+                end: chain.end(),
                 fault: Some(fault),
             });
         }
