@@ -249,13 +249,16 @@ impl Spool {
                 .read_to_end(&mut bytes)?;
             let (reports, read) = decode(&bytes);
             if reports.is_empty() {
-                // The end of a write that a crash cut off; what is whole comes before it.
+                // The end of a write that a crash cut off; what is whole comes before it. How many reports that were
+                // nobody can say: one at least.
                 tracing::error!(
                     segment = first.number,
+                    bytes = first.bytes - first.delivered,
                     "the end of a spool's segment is damaged"
                 );
                 first.delivered = first.bytes;
                 state.open = None;
+                state.lost += 1;
                 continue;
             }
             return Ok(Some(Batch {
