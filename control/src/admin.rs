@@ -16,7 +16,7 @@ use crate::grpc::{member_refusal, refusal};
 use crate::sealed::Sealer;
 use crate::secret::Secret;
 use crate::store::{
-    self, Account, Actor, AddAccountError, AddWorkspaceError, Database, DatabaseUrl, Known,
+    self, Account, Actor, AddAccountError, AddWorkspaceError, Database, DatabaseUrl, Known, Logins,
     Machine, NamedWorkspace, Schema, Store, Workspace,
 };
 use crate::{ca, config, names, password, sealed, signer};
@@ -196,7 +196,7 @@ impl Admin {
         })?;
         if let Some(hash) = hash {
             workspace
-                .set_password(account, &hash, self.clock.now_ms())
+                .set_password(account, &hash, Logins::Keep, self.clock.now_ms())
                 .await?;
         }
         Ok(account)
@@ -215,13 +215,18 @@ impl Admin {
         Ok(found)
     }
 
-    /// Gives an account a password. Logins that stand go on.
-    pub async fn set_password(&self, name: &str, password: &str) -> Result<(), Error> {
+    /// Gives an account a password. What it logged in with before ends, or goes on.
+    pub async fn set_password(
+        &self,
+        name: &str,
+        password: &str,
+        logins: Logins,
+    ) -> Result<(), Error> {
         let hash = password::hash(password)?;
         let known = self.account(name).await?;
         let workspace = self.in_hand(known.workspace);
         Ok(workspace
-            .set_password(known.account, &hash, self.clock.now_ms())
+            .set_password(known.account, &hash, logins, self.clock.now_ms())
             .await?)
     }
 

@@ -1,7 +1,7 @@
 //! API keys: `cmdop_live_` and 64 hexadecimal digits, exchanged for access tokens of minutes, or shown to
 //! the control plane itself. Relays never see one: they check what came of the exchange.
 
-use cmdop_proto::Refusal;
+use cmdop_proto::{Refusal, text};
 
 use crate::plane::ControlPlane;
 use crate::secret::{self, Secret};
@@ -31,8 +31,16 @@ impl ControlPlane {
         let workspace = self.store.workspace_of(Credential::ApiKey(&hash)).await?;
         let workspace = workspace.ok_or(KeyError::Unknown)?;
         let workspace = self.store.workspace(workspace);
-        let login = workspace.use_key(&hash, self.clock.now_ms()).await?;
-        Ok((workspace, login))
+        match workspace.use_key(&hash, self.clock.now_ms()).await {
+            Ok(login) => Ok((workspace, login)),
+            Err(error) => {
+                let refusal = Refusal::from(error);
+                // Its beginning, as `cmdop keys` shows it, says which.
+                let what = format!("API key {}", text::shown(presented, SHOWN));
+                self.record_worthless(&workspace, &what, &refusal).await?;
+                Err(refusal)
+            }
+        }
     }
 }
 

@@ -193,10 +193,13 @@ pub enum Task {
         #[arg(long)]
         json: bool,
     },
-    /// Give an account a password. Logins that stand go on.
+    /// Give an account a password: what it logged in with before ends.
     SetPassword {
         /// The account.
         name: String,
+        /// Let its logins go on.
+        #[arg(long)]
+        keep_logins: bool,
         /// Read it from stdin.
         #[arg(long, required = true)]
         password_stdin: bool,

@@ -17,26 +17,30 @@ pub(crate) async fn keep_house(plane: &ControlPlane) {
         ticks.tick().await;
         plane.meters.settle();
         let now_ms = plane.clock.now_ms();
-        if let Err(error) = drop_what_is_over(&plane.store, plane.keep, now_ms).await {
-            tracing::error!(%error, "what has expired could not be dropped");
-        }
+        drop_what_is_over(&plane.store, plane.keep, now_ms).await;
     }
 }
 
-async fn drop_what_is_over(store: &Store, keep: Keep, now_ms: u64) -> Result<(), store::Error> {
+/// Each by itself: what cannot be dropped keeps nothing else.
+async fn drop_what_is_over(store: &Store, keep: Keep, now_ms: u64) {
     let ago = |age: Duration| now_ms.saturating_sub(age.as_millis() as u64);
-    store.forget(now_ms).await?;
-    store.forget_guesses(now_ms).await?;
-    store.forget_signing_keys(now_ms).await?;
-    store.forget_sessions(ago(keep.sessions)).await?;
-    store
-        .forget_events(now_ms.saturating_sub(store::KEPT_FOR_MS))
-        .await?;
+    told("tokens, codes and logins", store.forget(now_ms).await);
+    told("guesses", store.forget_guesses(now_ms).await);
+    told("signing keys", store.forget_signing_keys(now_ms).await);
+    told("sessions", store.forget_sessions(ago(keep.sessions)).await);
+    let events = store.forget_events(now_ms.saturating_sub(store::KEPT_FOR_MS));
+    told("events", events.await);
     if let Some(age) = keep.audit {
         let not_unless = ago(age.saturating_add(AUDIT_TRIM));
-        store.trim_audit(ago(age), not_unless, now_ms).await?;
+        let trimmed = store.trim_audit(ago(age), not_unless, now_ms);
+        told("records of the audit log", trimmed.await);
     }
-    Ok(())
+}
+
+fn told(what: &str, dropped: Result<(), store::Error>) {
+    if let Err(error) = dropped {
+        tracing::error!(%error, "{what} whose time is over could not be dropped");
+    }
 }
 
 #[cfg(test)]
@@ -89,16 +93,16 @@ mod tests {
         workspace.note(event, after(35)).await.unwrap();
         // For ever, but for sessions.
         let keep = Keep::default();
-        drop_what_is_over(&store, keep, after(89)).await.unwrap();
+        drop_what_is_over(&store, keep, after(89)).await;
         assert_eq!(left(&workspace).await, (1, 2, 1));
-        drop_what_is_over(&store, keep, after(91)).await.unwrap();
+        drop_what_is_over(&store, keep, after(91)).await;
         assert_eq!(left(&workspace).await, (0, 2, 1));
         // For a time: the first record goes, and the log says so.
         let keep = Keep {
             audit: Some(60 * DAY),
             ..keep
         };
-        drop_what_is_over(&store, keep, after(91)).await.unwrap();
+        drop_what_is_over(&store, keep, after(91)).await;
         assert_eq!(left(&workspace).await, (0, 2, 2));
         store.close().await;
     }

@@ -54,7 +54,7 @@ use tokio::sync::watch;
 
 use crate::meters::Meters;
 
-pub use accounts::{Account, AddAccountError};
+pub use accounts::{Account, AddAccountError, Logins};
 pub use audit::{Actor, AuditFilter, Event, Outcome, PAGE as AUDIT_PAGE};
 pub use authorization_codes::{CodeError, CodeProof, NewAuthorizationCode};
 pub use certificate_authority::SealedCa;
@@ -277,7 +277,7 @@ mod tests {
             let elsewhere = scratch.elsewhere().await;
             assert_eq!(elsewhere.account(scratch.account).await.unwrap(), None);
             elsewhere
-                .set_password(scratch.account, "$x", NOW)
+                .set_password(scratch.account, "$x", Logins::Keep, NOW)
                 .await
                 .unwrap();
             elsewhere

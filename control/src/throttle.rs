@@ -46,6 +46,12 @@ pub(crate) const DENIALS: Rule = Rule {
     refill: Duration::from_secs(10),
 };
 
+/// Lockouts of one account that are recorded.
+pub(crate) const LOCKED: Rule = Rule {
+    burst: 1,
+    refill: Duration::from_secs(60),
+};
+
 /// The buckets.
 #[derive(Default)]
 pub(crate) struct Throttle {

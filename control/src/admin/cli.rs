@@ -8,7 +8,7 @@ use super::listing::{
 use super::{Admin, Error};
 use crate::args::{AdminArgs, Task};
 use crate::secret::Secret;
-use crate::store::Named;
+use crate::store::{Logins, Named};
 
 /// More than any password that is taken.
 const MAX_STDIN: u64 = 8 << 10;
@@ -78,8 +78,15 @@ async fn perform(admin: &Admin, task: Task, secrets_key: Option<&Secret>) -> Res
                 json,
             ))
         }
-        Task::SetPassword { name, .. } => {
-            admin.set_password(&name, &password()?).await?;
+        Task::SetPassword {
+            name, keep_logins, ..
+        } => {
+            let logins = if keep_logins {
+                Logins::Keep
+            } else {
+                Logins::End
+            };
+            admin.set_password(&name, &password()?, logins).await?;
             Ok(String::new())
         }
         Task::DisableAccount { name } => {

@@ -3,7 +3,7 @@
 
 use cmdop_proto::scope::Scopes;
 use cmdop_proto::token::{Bearer, CONTROL_AUDIENCE, Claims, Role};
-use cmdop_proto::{LoginId, Reach, Refusal, RelayId, WorkspaceId};
+use cmdop_proto::{ErrorKind, LoginId, Reach, Refusal, RelayId, WorkspaceId};
 use tokio::time::Instant;
 use tonic::metadata::MetadataMap;
 
@@ -129,6 +129,28 @@ impl ControlPlane {
             return Ok(());
         }
         let event = Event::new("denied", words).outcome(Outcome::Denied);
+        Ok(workspace.note(event, self.clock.now_ms()).await?)
+    }
+
+    /// Records that somebody showed what was worth something once: a credential of this workspace that is used up, expired
+    /// or revoked. As fast as the throttle lets them, as [`Self::record_denial`].
+    pub(crate) async fn record_worthless(
+        &self,
+        workspace: &Workspace<'_>,
+        what: &str,
+        refusal: &Refusal,
+    ) -> Result<(), Refusal> {
+        if refusal.kind != ErrorKind::Denied {
+            return Ok(());
+        }
+        let key = format!("worthless/{}", workspace.id());
+        if self.throttle.take(key, DENIALS, Instant::now()).is_err() {
+            tracing::warn!(workspace = %workspace.id(), what, "refused, and recorded no more");
+            return Ok(());
+        }
+        let event = Event::new("credential-refused", what)
+            .outcome(Outcome::Failed)
+            .detail("reason", &refusal.reason);
         Ok(workspace.note(event, self.clock.now_ms()).await?)
     }
 

@@ -71,7 +71,16 @@ async fn machine(
         .ok_or(EnrollError::Invalid)?;
     let workspace = plane.store.workspace(workspace);
     let now_ms = plane.clock.now_ms();
-    let machine = workspace.enroll_machine(&hash, new, now_ms).await?;
+    let joined = workspace.enroll_machine(&hash, new, now_ms).await;
+    let machine = match joined.map_err(Refusal::from) {
+        Ok(machine) => machine,
+        Err(refusal) => {
+            plane
+                .record_worthless(&workspace, "enrolment token", &refusal)
+                .await?;
+            return Err(refusal);
+        }
+    };
     tracing::info!(machine = %machine.name, id = %machine.id, "a machine joined");
     Ok(EnrollMachineResponse {
         machine_id: machine.id.to_string(),

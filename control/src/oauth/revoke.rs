@@ -1,9 +1,10 @@
-//! `POST /oauth/revoke` (RFC 7009): a logout. Any token of a login ends the login.
+//! `POST /oauth/revoke` (RFC 7009): a logout. Any token of a login ends the login, an API key itself; any other token is
+//! void by itself.
 
 use axum::extract::rejection::FormRejection;
 use axum::extract::{Extension, Form, State};
 use cmdop_proto::Refusal;
-use cmdop_proto::token::CONTROL_AUDIENCE;
+use cmdop_proto::token::{Bearer, CONTROL_AUDIENCE};
 use cmdop_service::serve::Peer;
 use http::StatusCode;
 use serde::Deserialize;
@@ -11,8 +12,8 @@ use serde::Deserialize;
 use super::answer::Refused;
 use super::token::slow_down;
 use crate::plane::{ControlPlane, Shared};
-use crate::secret;
-use crate::store::Credential;
+use crate::store::{Actor, Credential};
+use crate::{api_key, secret};
 
 /// What is to be void.
 #[derive(Deserialize)]
@@ -20,7 +21,7 @@ pub(super) struct Request {
     token: Option<String>,
 }
 
-/// Ends the login of the token. A token that is not known is void already: that is success too.
+/// Makes it void. A token that is not known is void already: that is success too.
 pub(super) async fn revoke(
     State(plane): State<Shared>,
     Extension(peer): Extension<Peer>,
@@ -36,28 +37,39 @@ pub(super) async fn revoke(
 
 async fn end(plane: &ControlPlane, token: &str) -> Result<(), Refusal> {
     let (hash, now_ms) = (secret::hash(token), plane.clock.now_ms());
-    let door = Credential::RefreshToken(&hash);
-    if let Some(workspace) = plane.store.workspace_of(door).await? {
-        plane
-            .store
-            .workspace(workspace)
-            .log_out(&hash, now_ms)
-            .await?;
+    if token.starts_with(api_key::PREFIX) {
+        if let Some(workspace) = plane.store.workspace_of(Credential::ApiKey(&hash)).await? {
+            let handle = plane.store.workspace(workspace);
+            handle.revoke_presented_key(&hash, now_ms).await?;
+        }
         return Ok(());
     }
-    let now = plane.clock.now_s();
-    if let Ok(claims) = plane
-        .signer
-        .keys()
+    let door = Credential::RefreshToken(&hash);
+    if let Some(workspace) = plane.store.workspace_of(door).await? {
+        let handle = plane.store.workspace(workspace);
+        handle.log_out(&hash, now_ms).await?;
+        return Ok(());
+    }
+    let keys = plane.signer.keys();
+    let read = keys
         .public()
-        .verify(token, CONTROL_AUDIENCE, now)
-        && let Some(login) = claims.sid
-    {
-        plane
-            .store
-            .workspace(claims.wid)
-            .end_login(login, now_ms)
-            .await?;
+        .verify(token, CONTROL_AUDIENCE, plane.clock.now_s());
+    let Ok(claims) = read else {
+        return Ok(());
+    };
+    let kind = match claims.bearer {
+        Bearer::Account => "account",
+        Bearer::Machine => "machine",
+        Bearer::Relay => "relay",
+    };
+    let itself = Actor::new(kind, &claims.sub, &claims.name);
+    let handle = plane.store.workspace(claims.wid).by(itself);
+    match claims.sid {
+        Some(login) if claims.bearer == Bearer::Account && claims.scope.is_none() => {
+            handle.end_login(login, now_ms).await?;
+        }
+        // Of a key, a schedule, a machine, a relay: what it came from is not what was shown.
+        _ => handle.revoke_token(&claims.jti, now_ms).await?,
     }
     Ok(())
 }

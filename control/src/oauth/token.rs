@@ -214,12 +214,18 @@ async fn local_secret(plane: &ControlPlane, request: &Request) -> Result<TokenRe
         .map_err(no_grant)?
         .ok_or_else(|| no_grant(LoginError::Unknown))?;
     let refresh = Secret::random(REFRESH_PREFIX);
-    let login = plane
-        .store
-        .workspace(workspace)
+    let workspace = plane.store.workspace(workspace);
+    let login = workspace
         .log_in(Method::Secret(&hash), &refresh.hash(), plane.clock.now_ms())
-        .await
-        .map_err(no_grant)?;
+        .await;
+    let login = match login.map_err(Refusal::from) {
+        Ok(login) => login,
+        Err(refusal) => {
+            let recorded = plane.record_worthless(&workspace, "login secret", &refusal);
+            recorded.await.map_err(no_grant)?;
+            return Err(no_grant(refusal));
+        }
+    };
     crate::bootstrap::remove_used(&plane.owner_login, presented);
     tracing::info!(account = %login.account.name, login = %login.id, "logged in by local secret");
     plane

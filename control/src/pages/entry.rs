@@ -3,12 +3,15 @@
 
 use axum::response::Response;
 use cmdop_service::serve::Peer;
+use tokio::time::Instant;
+use uuid::Uuid;
 
 use super::destination::Destination;
 use super::html::{redirect, with_cookie};
 use super::session::{PageLogin, Stage};
 use crate::plane::ControlPlane;
 use crate::store::{self, Event, Outcome, SecondFactorRule};
+use crate::throttle::LOCKED;
 
 /// Where the code is asked for.
 pub(super) const CODE_PAGE: &str = "/login/code";
@@ -83,6 +86,15 @@ pub(super) async fn enter(
     Ok(with_cookie(redirect(&to.path()), &browser))
 }
 
+/// In the place of an account that there is not. What is recorded of it is in the chain that belongs to no workspace, and
+/// the name is not: people type passwords there.
+pub(super) fn nobody() -> PageLogin {
+    PageLogin {
+        workspace: Uuid::nil().into(),
+        account: Uuid::nil().into(),
+    }
+}
+
 /// Who tries often waits long, so that this cannot fill the log either.
 pub(super) async fn record(
     plane: &ControlPlane,
@@ -96,6 +108,23 @@ pub(super) async fn record(
         .outcome(outcome)
         .detail("by", way.as_str())
         .detail("from", from);
+    let workspace = plane.store.workspace(login.workspace);
+    workspace.note(event, plane.clock.now_ms()).await
+}
+
+/// Guesses are not heard any more for a while. Once in a minute for each account: who goes on fills no log.
+pub(super) async fn record_locked(
+    plane: &ControlPlane,
+    login: PageLogin,
+    way: Way,
+) -> Result<(), store::Error> {
+    let key = format!("locked/{}/{}", login.account, way.as_str());
+    if plane.throttle.take(key, LOCKED, Instant::now()).is_err() {
+        return Ok(());
+    }
+    let event = Event::new("guesses-locked", login.account.to_string())
+        .outcome(Outcome::Denied)
+        .detail("by", way.as_str());
     let workspace = plane.store.workspace(login.workspace);
     workspace.note(event, plane.clock.now_ms()).await
 }

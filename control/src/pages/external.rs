@@ -265,7 +265,12 @@ async fn login_of(
         "Nobody here was told of you. An administrator lets you in with: \
          cmdop-control admin name-identity NAME --issuer URL --email ADDRESS",
     );
-    let known = known.map_err(logged)?.ok_or(unknown)?;
+    let Some(known) = known.map_err(logged)? else {
+        let recorded =
+            entry::record(plane, entry::nobody(), peer, Way::External, Outcome::Denied).await;
+        recorded.map_err(logged)?;
+        return Err(unknown);
+    };
     let workspace = plane.store.workspace(known.workspace);
     let account = workspace.account(known.account).await.map_err(logged)?;
     let login = PageLogin {

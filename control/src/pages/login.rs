@@ -7,7 +7,6 @@ use cmdop_service::serve::Peer;
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use tokio::time::Instant;
-use uuid::Uuid;
 
 use super::destination::{Destination, Wanted};
 use super::entry::{self, Way};
@@ -103,12 +102,19 @@ pub(super) async fn check(
     taken.map_err(Failure::TooOften)?;
     let secret = Guessable::Password(name.to_owned());
     if let Some(wait) = plane.guess(&secret, peer).await? {
+        let known = plane.store.account_named(name).await?;
+        entry::record_locked(
+            plane,
+            known.map_or(entry::nobody(), login_of),
+            Way::Password,
+        )
+        .await?;
         return Err(Failure::TooOften(wait));
     }
     // A name that nobody has costs the same questions and the same synced record, of an account that is none: how long
     // the answer takes says little about which names there are. What is left is an event's row in that transaction.
     let known = plane.store.account_named(name).await?;
-    let login = known.map_or(nobody(), login_of);
+    let login = known.map_or(entry::nobody(), login_of);
     let workspace = plane.store.workspace(login.workspace);
     let account = workspace.account(login.account).await?;
     let is_disabled = account.is_none_or(|account| account.is_disabled);
@@ -121,15 +127,6 @@ pub(super) async fn check(
     entry::record(plane, login, peer, Way::Password, Outcome::Failed).await?;
     tracing::info!(peer = %peer.0.ip(), "a login on the page failed");
     Err(Failure::Wrong)
-}
-
-/// In the place of an account that there is not. What is recorded of it is in the chain that belongs to no workspace, and
-/// the name is not: people type passwords there.
-fn nobody() -> PageLogin {
-    PageLogin {
-        workspace: Uuid::nil().into(),
-        account: Uuid::nil().into(),
-    }
 }
 
 fn login_of(known: Known) -> PageLogin {

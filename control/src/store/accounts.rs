@@ -24,6 +24,15 @@ pub struct Account {
     pub created_at_ms: u64,
 }
 
+/// What becomes of the logins of an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Logins {
+    /// They end, and their tokens are void.
+    End,
+    /// They go on.
+    Keep,
+}
+
 /// Why an account was not made.
 #[derive(Debug, thiserror::Error)]
 pub enum AddAccountError {
@@ -173,11 +182,13 @@ impl Workspace<'_> {
         Ok(hash.flatten())
     }
 
-    /// Replaces its password. Logins that stand go on.
+    /// Replaces its password. What it logged in with before ends, or goes on: whoever knew the old one may have
+    /// logged in.
     pub async fn set_password(
         &self,
         account: AccountId,
         hash: &str,
+        logins: Logins,
         now_ms: u64,
     ) -> Result<(), Error> {
         let mut tx = self.write().await?;
@@ -187,29 +198,46 @@ impl Workspace<'_> {
             .bind(hash)
             .execute(&mut tx)
             .await?;
+        if logins == Logins::End {
+            self.end_logins(&mut tx, account, now_ms).await?;
+        }
         let event = Event::new("password-set", account.to_string());
         self.record(&mut tx, event, now_ms).await?;
-        tx.commit().await
+        self.store.commit(tx).await
+    }
+
+    async fn end_logins(
+        &self,
+        tx: &mut Transaction,
+        account: AccountId,
+        now_ms: u64,
+    ) -> Result<(), Error> {
+        query(
+            "UPDATE logins SET ended_at_ms = $3 \
+             WHERE workspace_id = $1 AND account_id = $2 AND ended_at_ms IS NULL",
+        )
+        .bind(self.id.to_string())
+        .bind(account.to_string())
+        .bind(now_ms as i64)
+        .execute(tx)
+        .await?;
+        revoke_so_far(tx, &account.to_string(), now_ms).await
     }
 
     /// Refuses the account from now on: its logins end, its tokens are void, and so is whatever
     /// invitation of its waits.
     pub async fn disable_account(&self, account: AccountId, now_ms: u64) -> Result<(), Error> {
         let mut tx = self.write().await?;
-        for statement in [
+        query(
             "UPDATE accounts SET disabled_at_ms = $3 \
              WHERE workspace_id = $1 AND id = $2 AND disabled_at_ms IS NULL",
-            "UPDATE logins SET ended_at_ms = $3 \
-             WHERE workspace_id = $1 AND account_id = $2 AND ended_at_ms IS NULL",
-        ] {
-            query(statement)
-                .bind(self.id.to_string())
-                .bind(account.to_string())
-                .bind(now_ms as i64)
-                .execute(&mut tx)
-                .await?;
-        }
-        revoke_so_far(&mut tx, &account.to_string(), now_ms).await?;
+        )
+        .bind(self.id.to_string())
+        .bind(account.to_string())
+        .bind(now_ms as i64)
+        .execute(&mut tx)
+        .await?;
+        self.end_logins(&mut tx, account, now_ms).await?;
         self.withdraw_invitations(&mut tx, account, now_ms).await?;
         let event = Event::new("account-disabled", account.to_string());
         self.record(&mut tx, event, now_ms).await?;

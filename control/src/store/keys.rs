@@ -283,6 +283,24 @@ impl Workspace<'_> {
         Ok(one)
     }
 
+    /// Whoever has the key of this hash wants it to be void. It may be so already.
+    pub async fn revoke_presented_key(&self, hash: &str, now_ms: u64) -> Result<(), KeyError> {
+        let held: Option<Held> = query(keys_where!("WHERE k.workspace_id = $1 AND k.hash = $2"))
+            .bind(self.id.to_string())
+            .bind(hash)
+            .fetch_optional(&mut self.read().await?)
+            .await?;
+        let Some(Held(key, _)) = held else {
+            return Ok(());
+        };
+        let itself = Actor::new("key", key.id, &key.name);
+        let by = self.store.workspace(self.id).by(itself);
+        match by.revoke_key(&key.id.to_string(), None, now_ms).await {
+            Ok(_) | Err(KeyError::Unknown) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
     /// The key of this hash and its account, if it is good; that it was looked at leaves no trace.
     pub async fn good_key(&self, hash: &str, now_ms: u64) -> Result<(ApiKey, Account), KeyError> {
         let mut tx = self.read().await?;

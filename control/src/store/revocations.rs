@@ -21,6 +21,8 @@ pub enum Claim {
     Subject,
     /// One login.
     Login,
+    /// One token.
+    Token,
 }
 
 impl Claim {
@@ -29,6 +31,7 @@ impl Claim {
         match self {
             Self::Subject => "sub",
             Self::Login => "sid",
+            Self::Token => "jti",
         }
     }
 }

@@ -24,6 +24,9 @@ const MAX_STEPS: i64 = 200;
 /// A record above this is cut to what people look for.
 const MAX_RECORD: usize = 16 << 10;
 
+/// Sessions that are forgotten in one transaction.
+const FORGOTTEN_AT_ONCE: usize = 1000;
+
 /// Which sessions: all that is given must match.
 #[derive(Clone, Debug, Default)]
 pub struct SessionFilter {
@@ -375,23 +378,35 @@ fn bounded(mut session: v1::Session, workspace: &str) -> v1::Session {
 }
 
 impl super::Store {
-    /// Drops the records of sessions that ended before `ended_before_ms`, with their steps.
+    /// Drops the records of sessions that ended before `ended_before_ms`, with their steps, a piece at a time: no writer
+    /// waits for all of them, and a time that was shortened by years ends no statement.
     pub async fn forget_sessions(&self, ended_before_ms: u64) -> Result<(), Error> {
         let before = ended_before_ms.min(i64::MAX as u64) as i64;
-        let mut tx = self.write().await?;
-        // Were one of them reported once more, the numbers of its events would begin anew.
-        query(
-            "UPDATE events SET session_id = NULL, session_number = NULL WHERE session_id IS NOT NULL \
-             AND EXISTS (SELECT 1 FROM sessions s WHERE s.workspace_id = events.workspace_id \
-             AND s.id = events.session_id AND s.ended_at_ms < $1)",
-        )
-        .bind(before)
-        .execute(&mut tx)
-        .await?;
-        query("DELETE FROM sessions WHERE ended_at_ms < $1")
+        loop {
+            let mut tx = self.write().await?;
+            let forgotten: Vec<(String, String)> = query(
+                "DELETE FROM sessions WHERE (workspace_id, id) IN (SELECT workspace_id, id FROM sessions \
+                 WHERE ended_at_ms < $1 ORDER BY ended_at_ms LIMIT $2) RETURNING workspace_id, id",
+            )
             .bind(before)
-            .execute(&mut tx)
+            .bind(FORGOTTEN_AT_ONCE as i64)
+            .fetch_all(&mut tx)
             .await?;
-        tx.commit().await
+            // Were one of them reported once more, the numbers of its events would begin anew.
+            for (workspace, session) in &forgotten {
+                query(
+                    "UPDATE events SET session_id = NULL, session_number = NULL \
+                     WHERE workspace_id = $1 AND session_id = $2",
+                )
+                .bind(workspace)
+                .bind(session)
+                .execute(&mut tx)
+                .await?;
+            }
+            tx.commit().await?;
+            if forgotten.len() < FORGOTTEN_AT_ONCE {
+                return Ok(());
+            }
+        }
     }
 }

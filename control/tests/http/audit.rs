@@ -52,7 +52,7 @@ async fn every_decision_is_told_with_who_made_it() {
         "account key-issued allowed",
         "key key-first-used allowed",
         "account denied denied",
-        "control login-ended allowed",
+        "account login-ended allowed",
     ] {
         assert!(
             lines.iter().any(|line| line == expected),
@@ -69,6 +69,48 @@ async fn every_decision_is_told_with_who_made_it() {
     for secret in [&key.secret[..], text(&ada["refresh_token"]), "cmdop_login_"] {
         assert!(!everything.contains(secret));
     }
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_worth_nothing_any_more_is_told_of_when_somebody_shows_it() {
+    let world = World::start().await;
+    let secret = std::fs::read_to_string(&world.running.owner_login).unwrap();
+    let owner = world.local_secret(&secret).await.unwrap();
+    assert!(world.local_secret(&secret).await.is_err());
+    let key = world.key(&owner, &["exec"], Duration::ZERO).await;
+    world.post("/oauth/revoke", &[("token", &key.secret)]).await;
+    assert!(world.exchange(&key.secret, None).await.is_err());
+    let admin = world.admin().await;
+    let hour = Duration::from_secs(3600);
+    let token = admin.enroll_token("default", hour, []).await.unwrap();
+    let join = |name| {
+        let (token, key) = (token.expose(), Key::new());
+        let world = &world;
+        async move { world.enroll(token, name, &key).await }
+    };
+    join("web-1").await.unwrap();
+    assert!(join("web-2").await.is_err());
+    let page = all(&world, &owner).await;
+    let refused = page
+        .records
+        .iter()
+        .filter(|record| record.action == "credential-refused");
+    let refused: Vec<_> = refused
+        .map(|record| format!("{} {}", record.outcome, record.detail["reason"]))
+        .collect();
+    assert_eq!(
+        refused,
+        [
+            "failed login-secret-used",
+            "failed key-revoked",
+            "failed enroll-token-used"
+        ]
+    );
+    for secret in [secret.trim(), &key.secret, token.expose()] {
+        assert!(!format!("{:?}", page.records).contains(secret));
+    }
+    admin.close().await;
     world.stop().await;
 }
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use cmdop_control::store::SecondFactorRule;
+use cmdop_control::store::{Logins, SecondFactorRule};
 use cmdop_proto::token::Role;
 use http::{Method, StatusCode};
 use reqwest::RequestBuilder;
@@ -110,7 +110,8 @@ impl Stranger {
         }
         enrolled_as(world, "trudy", THEIRS).await;
         let login = world.person("eve", "other", Role::Owner).await;
-        admin.set_password("eve", THEIRS).await.unwrap();
+        let set = admin.set_password("eve", THEIRS, Logins::Keep);
+        set.await.unwrap();
         let rule = async |rule| admin.set_second_factor_rule("other", rule).await.unwrap();
         rule(SecondFactorRule::Required).await;
         let enrolling = logged_in(world, "mallory").await;

@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use cmdop_control::lifetimes;
+use cmdop_control::store::Logins;
 use cmdop_proto::token::Role;
 use http::StatusCode;
 
-use crate::world::{World, text};
+use crate::introspection;
+use crate::world::{Key, World, text};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -97,6 +99,57 @@ async fn a_login_that_nobody_uses_ends_after_thirty_days() {
     assert_eq!(refused.reason, "token-expired");
     let refused = world.who_am_i(&first["access_token"]).await.unwrap_err();
     assert_eq!(refused.reason, "token-expired");
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_revoked_is_void_whatever_kind_of_token_it_is() {
+    let world = World::start().await;
+    let owner = world.owner().await;
+    let by = &owner["access_token"];
+    let revoke = async |token: &str| {
+        let answer = world.post("/oauth/revoke", &[("token", token)]).await;
+        assert_eq!(answer.status(), StatusCode::OK);
+    };
+    let is_active = async |token: &str| {
+        let seen = introspection::ask(&world, by, &token.into()).await;
+        seen["active"] == true
+    };
+    let key = world.key(&owner, &["exec"], HOUR).await;
+    let one = world.exchange(&key.secret, None).await.unwrap();
+    let other = world.exchange(&key.secret, None).await.unwrap();
+    let (one, other) = (text(&one["access_token"]), text(&other["access_token"]));
+    revoke(one).await;
+    assert!(!is_active(one).await && is_active(other).await);
+    assert!(is_active(&key.secret).await, "a token is not its key");
+    revoke(&key.secret).await;
+    assert!(!is_active(&key.secret).await && !is_active(other).await);
+    assert!(world.exchange(&key.secret, None).await.is_err());
+    let machine = Key::new();
+    let id = world.machine("web-1", &machine).await;
+    let token = world.assert(&machine, &id, 0).await.unwrap();
+    let token = text(&token["access_token"]);
+    assert!(is_active(token).await);
+    revoke(token).await;
+    assert!(!is_active(token).await);
+    assert!(world.assert(&machine, &id, 0).await.is_ok(), "it goes on");
+    assert!(is_active(text(by)).await);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_new_password_ends_what_somebody_logged_in_with_before() {
+    let world = World::start().await;
+    let owner = world.owner().await;
+    let admin = world.admin().await;
+    for (logins, goes_on) in [(Logins::Keep, true), (Logins::End, false)] {
+        let set = admin.set_password("owner", "correct horse battery", logins);
+        set.await.unwrap();
+        let known = world.who_am_i(&owner["access_token"]).await;
+        assert_eq!(known.is_ok(), goes_on, "{logins:?}");
+    }
+    assert!(world.refresh(&owner["refresh_token"]).await.is_err());
+    admin.close().await;
     world.stop().await;
 }
 

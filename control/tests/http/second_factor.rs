@@ -7,6 +7,7 @@ use cmdop_control::store::SecondFactorRule;
 use http::StatusCode;
 use totp_rs::{Builder, Secret, Totp};
 
+use crate::audit;
 use crate::pages::{Browser, PASSWORD, with_ada};
 use crate::world::World;
 
@@ -278,6 +279,14 @@ async fn a_lockout_of_passwords_is_lifted_by_time_and_by_an_administrator() {
         assert_eq!(browser.status, StatusCode::TOO_MANY_REQUESTS);
     };
     lock(&mut browser).await;
+    let owner = world.owner().await;
+    let records = audit::all(&world, &owner).await.records;
+    let locked: Vec<_> = records
+        .iter()
+        .filter(|record| record.action == "guesses-locked")
+        .collect();
+    assert_eq!(locked.len(), 1, "once, however often somebody tries");
+    assert_eq!(locked[0].detail["by"], "password");
     world.admin().await.unlock("ADA").await.unwrap();
     browser.log_in(&world, "", "ada", PASSWORD).await;
     assert_eq!(browser.status, StatusCode::SEE_OTHER);

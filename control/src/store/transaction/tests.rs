@@ -95,6 +95,35 @@ async fn every_table_with_a_workspace_is_guarded_and_the_workspaces_too() {
     for table in tenants.iter().chain([&"workspaces".to_owned()]) {
         assert!(guarded.contains(table), "{table} is not guarded");
     }
+    // And by what: a policy that lets everything through is one, too.
+    let policies: Vec<(String, String, String, String)> = query(
+        "SELECT tablename::text, cmd, COALESCE(qual, ''), COALESCE(with_check, '') FROM pg_policies \
+         WHERE schemaname = current_schema()",
+    )
+    .fetch_all(&mut tx)
+    .await
+    .unwrap();
+    for (table, command, seen, written) in policies {
+        let own = if table == "workspaces" {
+            "id"
+        } else {
+            "workspace_id"
+        };
+        let holds =
+            |text: &str| text.contains("current_setting('cmdop.workspace'") && text.contains(own);
+        let (reads, writes) = match command.as_str() {
+            "ALL" | "UPDATE" => (true, true),
+            "SELECT" | "DELETE" => (true, false),
+            "INSERT" => (false, true),
+            other => panic!("a policy for {other}"),
+        };
+        assert!(!reads || holds(&seen), "{table} for {command}: {seen}");
+        assert!(
+            !writes || holds(&written),
+            "{table} for {command}: {written}"
+        );
+        assert!(table != "audit" || !matches!(&*command, "ALL" | "UPDATE"));
+    }
 }
 
 #[tokio::test]
