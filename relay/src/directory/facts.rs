@@ -56,7 +56,36 @@ pub(super) struct Facts {
     keys: Keys,
     machines: Machines,
     by_name: HashMap<(WorkspaceId, String), MachineId>,
-    revoked: Vec<Revoked>,
+    revoked: Voids,
+}
+
+/// What was revoked, by claim and value: every check looks for its own, however many there are.
+#[derive(Clone, Debug, Default)]
+struct Voids {
+    of: HashMap<String, HashMap<String, Revoked>>,
+    count: usize,
+    /// With so many it is looked which can be forgotten.
+    most: usize,
+}
+
+impl Voids {
+    /// Told again after every reconnect: the newer word replaces the older.
+    fn put(&mut self, entry: Revoked, now_ms: u64) {
+        let of = self.of.entry(entry.claim.clone()).or_default();
+        self.count += usize::from(of.insert(entry.value.clone(), entry).is_none());
+        if self.count > self.most {
+            for of in self.of.values_mut() {
+                of.retain(|_, entry| entry.forget_at_ms > now_ms);
+            }
+            self.count = self.of.values().map(HashMap::len).sum();
+            self.most = 2 * self.count + 64;
+        }
+    }
+
+    fn until_ms(&self, claim: &str, value: impl FnOnce() -> Option<String>) -> Option<u64> {
+        let of = self.of.get(claim).filter(|of| !of.is_empty())?;
+        of.get(&value()?).map(|entry| entry.issued_until_ms)
+    }
 }
 
 impl Enrolled {
@@ -145,25 +174,26 @@ impl Facts {
     }
 
     fn revoke(&mut self, revocation: v1::Revocation) {
-        let now = cmdop_service::now_ms();
-        // Told again after every reconnect: the newer word replaces the older.
-        self.revoked.retain(|entry| {
-            entry.forget_at_ms > now
-                && (&entry.claim, &entry.value) != (&revocation.claim, &revocation.value)
-        });
-        self.revoked.push(Revoked {
+        let entry = Revoked {
             claim: revocation.claim,
             value: revocation.value,
             issued_until_ms: revocation.issued_until_ms,
             forget_at_ms: revocation.forget_at_ms,
-        });
+        };
+        self.revoked.put(entry, cmdop_service::now_ms());
     }
 
     pub(super) fn snapshot(&self) -> Snapshot {
         Snapshot {
             jwks: self.jwks.clone(),
             machines: self.machines.values().cloned().collect(),
-            revoked: self.revoked.clone(),
+            revoked: self
+                .revoked
+                .of
+                .values()
+                .flat_map(HashMap::values)
+                .cloned()
+                .collect(),
         }
     }
 
@@ -171,9 +201,12 @@ impl Facts {
         let mut facts = Self {
             keys: Some(KeySet::from_jwks(&snapshot.jwks)?),
             jwks: snapshot.jwks,
-            revoked: snapshot.revoked,
             ..Self::default()
         };
+        let now_ms = cmdop_service::now_ms();
+        for entry in snapshot.revoked {
+            facts.revoked.put(entry, now_ms);
+        }
         snapshot
             .machines
             .into_iter()
@@ -204,15 +237,16 @@ impl Facts {
     /// very second of the revocation is void.
     pub(super) fn is_revoked(&self, claims: &Claims) -> bool {
         let issued_ms = (claims.iat.max(0) as u64) * 1000;
-        self.revoked.iter().any(|entry| {
-            let is_meant = match entry.claim.as_str() {
-                "sub" => claims.sub == entry.value,
-                "jti" => claims.jti == entry.value,
-                "sid" => claims.sid.is_some_and(|sid| sid.to_string() == entry.value),
-                _ => false,
-            };
-            is_meant && issued_ms <= entry.issued_until_ms
-        })
+        let until_ms = [
+            self.revoked.until_ms("sub", || Some(claims.sub.clone())),
+            self.revoked.until_ms("jti", || Some(claims.jti.clone())),
+            self.revoked
+                .until_ms("sid", || claims.sid.map(|sid| sid.to_string())),
+        ];
+        until_ms
+            .into_iter()
+            .flatten()
+            .any(|until_ms| issued_ms <= until_ms)
     }
 
     pub(super) fn machine(&self, id: MachineId) -> Option<&Enrolled> {
@@ -286,6 +320,63 @@ mod tests {
         assert_eq!(found(&facts, workspace, &id), Some(victim.clone()));
         assert_eq!(found(&facts, workspace, "web-1"), Some(victim));
         assert_eq!(found(&facts, other, &id), None);
+    }
+
+    #[test]
+    fn a_revocation_hits_what_it_names_and_what_is_over_is_forgotten() {
+        let now = cmdop_service::now_ms();
+        let mut facts = Facts::default();
+        let mut revoke = |claim: &str, value: &str, forget_at_ms| {
+            facts.revoke(v1::Revocation {
+                claim: claim.into(),
+                value: value.into(),
+                issued_until_ms: now,
+                forget_at_ms,
+            });
+        };
+        for n in 0..1000 {
+            revoke("jti", &format!("over-{n}"), now - 1);
+        }
+        let login = cmdop_proto::LoginId::new();
+        revoke("jti", "one", now + 60_000);
+        revoke("sid", &login.to_string(), now + 60_000);
+        revoke("sub", "somebody", now + 60_000);
+        revoke("else", "other", now + 60_000);
+        assert!(facts.snapshot().revoked.len() < 200, "they are forgotten");
+        let other = || Claims {
+            iat: (now / 1000) as i64 - 5,
+            jti: "other".into(),
+            sub: "other".into(),
+            ..claims(WorkspaceId::new(), Reach::All)
+        };
+        let jti = Claims {
+            jti: "one".into(),
+            ..other()
+        };
+        let sid = Claims {
+            sid: Some(login),
+            ..other()
+        };
+        let sub = Claims {
+            sub: "somebody".into(),
+            ..other()
+        };
+        // As after a restart: what was kept on the disk.
+        let mut read = Facts::default();
+        for entry in facts.snapshot().revoked {
+            read.revoked.put(entry, now);
+        }
+        for facts in [&facts, &read] {
+            assert!(!facts.is_revoked(&other()));
+            for void in [&jti, &sid, &sub] {
+                assert!(facts.is_revoked(void), "{void:?}");
+                let younger = Claims {
+                    iat: (now / 1000) as i64 + 5,
+                    ..Claims::clone(void)
+                };
+                assert!(!facts.is_revoked(&younger));
+            }
+        }
     }
 
     #[test]
