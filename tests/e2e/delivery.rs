@@ -151,7 +151,7 @@ async fn clients_that_stop_reading_cost_the_relay_little_and_the_others_nothing(
         before = before.max(resident(relay));
     }
     for viewer in &viewers {
-        process::signal(viewer.pty.pid().unwrap(), Signal::STOP);
+        process::freeze(viewer.pty.pid().unwrap()).await;
     }
     let beside = one_flood(&person, "stopped").await;
     let cost = resident(relay).saturating_sub(before) / STOPPED as u64;

@@ -108,7 +108,7 @@ async fn a_machine_that_stands_still_stops_nobody_and_gets_the_rest_later() {
         })
     })
     .await;
-    process::signal(worker, Signal::STOP);
+    process::freeze(worker).await;
     for name in ["web-2", "web-3"] {
         let to = home(&mut world, name).join("to");
         wait::until_true("the others have it", || to.exists()).await;

@@ -37,7 +37,7 @@ async fn a_guess_is_underlined_until_it_is_answered() {
     person.type_keys("b");
     person.sees("readyab").await;
     let relay = world.relay.program.pid();
-    process::signal(relay, Signal::STOP);
+    process::freeze(relay).await;
     person.type_keys("cd");
     person
         .pty
@@ -59,7 +59,7 @@ async fn a_password_is_never_guessed() {
     let world = World::start().await;
     let person = in_a_program(&world, "stty -echo; printf set; exec cat >/dev/null").await;
     person.sees("readyset").await;
-    process::signal(world.relay.program.pid(), Signal::STOP);
+    process::freeze(world.relay.program.pid()).await;
     person.type_keys("hunter2");
     // The client has taken all of it, and has drawn since.
     person.type_keys("\x02?");

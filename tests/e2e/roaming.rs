@@ -105,7 +105,7 @@ async fn a_laptop_that_slept_for_an_hour_goes_on_where_it_was() {
     }
     repeats(&person, 5).await;
     let client = person.pty.pid().expect("the client runs");
-    process::signal(client, Signal::STOP);
+    process::freeze(client).await;
     world.relay.proxy().close();
     until_the_token_is_refused(&world, &token).await;
     // The keys are in the terminal before the client knows that it slept.
@@ -136,8 +136,8 @@ async fn a_machine_that_slept_goes_on_where_it_was() {
                 pty.total() > u64::from(part) * 900_000
             })
             .await;
-        process::signal(worker, Signal::STOP);
-        process::signal(holder, Signal::STOP);
+        process::freeze(worker).await;
+        process::freeze(holder).await;
         let proxy = world.relay.proxy();
         let before = proxy.connections();
         proxy.move_to(network(part));

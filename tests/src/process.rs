@@ -11,6 +11,22 @@ use tokio::sync::mpsc;
 
 use crate::wait;
 
+/// SIGSTOP, and the wait until none of the process's threads runs any more: the signal itself only asks for that.
+pub async fn freeze(pid: u32) {
+    signal(pid, Signal::STOP);
+    wait::until_true("all of the process stands still", || stands_still(pid)).await;
+}
+
+fn stands_still(pid: u32) -> bool {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).expect("the process is there");
+    threads.flatten().all(|thread| {
+        // proc(5): the state follows the name, which may have any character in it.
+        let stat = std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+        let state = stat.rsplit(')').next().unwrap_or_default();
+        state.trim_start().starts_with('T') || stat.is_empty()
+    })
+}
+
 /// A program that runs until it is stopped or dropped.
 #[derive(Debug)]
 pub struct Program {
