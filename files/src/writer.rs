@@ -71,13 +71,7 @@ impl Writer {
         }
         let stat = rustix::fs::fstat(&file).map_err(|errno| fault("look at", path, errno))?;
         let missing = request.size.saturating_sub(crate::entry::allocated(&stat));
-        require_room(&file, missing, path)?;
-        let counted = on_disk(missing);
-        let room = roots.room(counted, path, answers).and_then(|mut room| {
-            room.spend(counted - missing, path, answers)?;
-            Ok(room)
-        });
-        let room = room.inspect_err(|_| {
+        let room = room_for_all(roots, &file, missing, path, answers).inspect_err(|_| {
             // Nothing of it is here: nor is its name, or a role without room could fill the directory with those.
             if stat.st_size == 0 {
                 let _ = rustix::fs::unlinkat(&directory, &temporary, AtFlags::empty());
@@ -260,6 +254,21 @@ pub(crate) fn temporary_name(name: &OsStr, key: &str) -> OsString {
 }
 
 /// Only what we could have made ourselves is gone on with, and by one at a time.
+/// The room of what is missing of a file, on the disk and by the quota, and what rounding takes besides.
+fn room_for_all(
+    roots: &Roots,
+    file: &OwnedFd,
+    missing: u64,
+    path: &[u8],
+    answers: &Answers<'_>,
+) -> Result<Room, Stop> {
+    require_room(file, missing, path)?;
+    let counted = on_disk(missing);
+    let mut room = roots.room(counted, path, answers)?;
+    room.spend(counted - missing, path, answers)?;
+    Ok(room)
+}
+
 fn open_temporary(directory: &OwnedFd, name: &OsStr, path: &[u8]) -> Result<OwnedFd, Refusal> {
     let flags =
         OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;

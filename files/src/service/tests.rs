@@ -309,3 +309,19 @@ fn two_do_not_write_the_same_temporary_file() {
     };
     assert_eq!(other.refused(Ask::Create(create)), "file-busy");
 }
+
+#[test]
+fn a_file_for_which_there_is_no_room_leaves_no_name_behind() {
+    let mut ground = ground();
+    for n in 0..3 {
+        let create = v1::FileCreate {
+            handle: 1,
+            path: "file".into(),
+            size: 1 << 60,
+            key: format!("abc{n}"),
+            ..v1::FileCreate::default()
+        };
+        assert_eq!(ground.refused(Ask::Create(create)), "disk-full");
+    }
+    assert!(ground.names().is_empty(), "{:?}", ground.names());
+}
