@@ -53,6 +53,12 @@ pub enum Error {
     /// There is none yet.
     #[error("there is no CA yet: the next start of `cmdop-control serve` makes it")]
     NoCa,
+    /// A server that runs seals with another key.
+    #[error(
+        "a control plane still seals with another key, as fast as this seals anew: give all of them the first key, \
+         restart them, and run this again"
+    )]
+    StillSealing,
     /// Some of what is sealed was not sealed anew.
     #[error(
         "sealed {resealed} secrets anew; {left} could not be opened and stay as they are, the first of them in {table}, row \

@@ -188,18 +188,17 @@ impl Config {
     }
 }
 
-/// Where state is kept: what was named, or the platform's place, where `cmdop up` keeps it too. One that a former version
-/// has begun goes on.
+/// Where state is kept: what was named, or the platform's place, where `cmdop up` keeps it too. Whoever has one where a
+/// former version put it by default goes on with that, whatever else there is.
 pub fn directory(named: Option<&Path>) -> Result<PathBuf, data_dir::Error> {
     if let Some(path) = named {
         return Ok(path.to_owned());
     }
-    let (path, former) = (
-        data_dir::default_path("cmdop-control")?,
-        data_dir::default_path("control")?,
-    );
-    let goes_on = !path.exists() && former.exists();
-    Ok(if goes_on { former } else { path })
+    let former = data_dir::default_path("control")?;
+    if former.exists() {
+        return Ok(former);
+    }
+    data_dir::default_path("cmdop-control")
 }
 
 /// Those of the command line, or of the file where it has none.

@@ -39,7 +39,7 @@ async fn drop_what_is_over(store: &Store, keep: Keep, now_ms: u64) {
 
 fn told(what: &str, dropped: Result<(), store::Error>) {
     if let Err(error) = dropped {
-        tracing::error!(%error, "{what} whose time is over could not be dropped");
+        tracing::error!(%error, what, "what is over could not be dropped");
     }
 }
 

@@ -238,7 +238,7 @@ fn is_own_directory(path: &Path) -> bool {
             .is_ok_and(|data| data.is_dir() && data.uid() == own)
 }
 
-/// A program that nobody but this user and root can replace.
+/// A program that is this user's or root's, and that nobody else can write to.
 fn is_trusted_program(path: &Path) -> bool {
     let own = rustix::process::geteuid().as_raw();
     path.is_absolute()
@@ -256,6 +256,9 @@ fn non_empty(text: String) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     #[test]
@@ -290,8 +293,7 @@ mod tests {
         assert_eq!((&*user.home, &*user.shell), (own.path(), "/bin/sh"));
         let others = own.path().join("shell");
         std::fs::write(&others, "#!/bin/sh\n").unwrap();
-        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o777);
-        std::fs::set_permissions(&others, mode).unwrap();
+        std::fs::set_permissions(&others, Permissions::from_mode(0o777)).unwrap();
         let others = others.to_str().unwrap();
         for (home, shell) in [
             ("", ""),

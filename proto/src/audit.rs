@@ -90,7 +90,7 @@ pub enum Fault {
         seq: u64,
     },
     /// What is known from elsewhere is older than everything that is there.
-    #[error("record {seq} was dropped because of its age: expect one that is there")]
+    #[error("record {seq} is not there any more: expect a later one")]
     Dropped {
         /// Its number.
         seq: u64,
@@ -196,6 +196,12 @@ impl Chain {
         }
     }
 
+    /// Whether a record of this number may have this hash.
+    fn is_expected(&self, seq: u64, hash: &str) -> bool {
+        let mark = self.expected.as_ref().filter(|mark| mark.seq == seq);
+        mark.is_none_or(|mark| mark.hash == hash)
+    }
+
     /// A relay cannot say it, only the control plane itself.
     fn explain(&mut self, record: &AuditRecord) {
         let is_ours = record.action == TRIMMED && record.source == "control";
@@ -212,6 +218,9 @@ impl Chain {
     /// [`Chain::whole`].
     pub fn take(&mut self, record: &AuditRecord) -> Result<(), Fault> {
         self.begin_at(record);
+        if !self.is_expected(self.seq, &self.hash) {
+            return Err(Fault::Unexpected { seq: self.seq });
+        }
         let expected = self.seq + 1;
         if record.seq > expected {
             return Err(Fault::Missing { first: expected });
@@ -228,8 +237,7 @@ impl Chain {
         if record.previous_hash != self.hash {
             return Err(Fault::Unlinked { seq: record.seq });
         }
-        let expected = self.expected.as_ref().filter(|mark| mark.seq == record.seq);
-        if expected.is_some_and(|mark| mark.hash != record.hash) {
+        if !self.is_expected(record.seq, &record.hash) {
             return Err(Fault::Unexpected { seq: record.seq });
         }
         self.seq = record.seq;
@@ -248,7 +256,7 @@ impl Chain {
             Some(seq) if seq > self.seq => Err(Fault::Missing {
                 first: self.seq + 1,
             }),
-            Some(seq) if seq <= self.before => Err(Fault::Dropped { seq }),
+            Some(seq) if seq < self.before => Err(Fault::Dropped { seq }),
             _ => Ok(()),
         }
     }

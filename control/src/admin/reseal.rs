@@ -92,7 +92,10 @@ impl Admin {
         let sealer = self.sealer(secrets_key)?;
         let mut unopened = Unopened::default();
         let mut resealed = SealedKind::ALL.map(|kind| (kind, 0));
-        for _ in 0..PASSES {
+        for pass in 0.. {
+            if pass == PASSES {
+                return Err(Error::StillSealing);
+            }
             unopened = Unopened::default();
             let mut more = 0;
             for (kind, count) in &mut resealed {

@@ -385,7 +385,7 @@ impl super::Store {
         loop {
             let mut tx = self.write().await?;
             let forgotten: Vec<(String, String)> = query(
-                "DELETE FROM sessions WHERE (workspace_id, id) IN (SELECT workspace_id, id FROM sessions \
+                "DELETE FROM sessions WHERE ended_at_ms < $1 AND (workspace_id, id) IN (SELECT workspace_id, id FROM sessions \
                  WHERE ended_at_ms < $1 ORDER BY ended_at_ms LIMIT $2) RETURNING workspace_id, id",
             )
             .bind(before)

@@ -49,9 +49,10 @@ impl Outcome {
                     format!("it took longer than {limit} and was ended"),
                 )
             }
-            Self::Finished(finished) if finished.ended_on_request => {
-                (RunState::Failed, "somebody ended it on its machine".into())
-            }
+            Self::Finished(finished) if finished.ended_on_request => (
+                RunState::Failed,
+                "it was ended on its machine before it was done".into(),
+            ),
             Self::Finished(_) => match self.exit_code() {
                 Some(0) => (RunState::Succeeded, String::new()),
                 Some(code) => (RunState::Failed, format!("exit code {code}")),
@@ -192,7 +193,11 @@ mod tests {
             (code(3), RunState::Failed, "exit code 3"),
             (killed, RunState::Failed, "exit code 137"),
             (timed_out, RunState::Failed, "took longer than 5s"),
-            (ended_on_request, RunState::Failed, "somebody ended it"),
+            (
+                ended_on_request,
+                RunState::Failed,
+                "it was ended on its machine",
+            ),
             (lost, RunState::Lost, "agent was restarted"),
             (ended(None), RunState::Lost, "does not know"),
         ] {
