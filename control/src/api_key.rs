@@ -37,7 +37,8 @@ impl ControlPlane {
                 let refusal = Refusal::from(error);
                 // Its beginning, as `cmdop keys` shows it, says which.
                 let what = format!("API key {}", text::shown(presented, SHOWN));
-                self.record_worthless(&workspace, &what, &refusal).await?;
+                self.record_worthless(&workspace, (&what, &hash), &refusal)
+                    .await?;
                 Err(refusal)
             }
         }

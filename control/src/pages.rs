@@ -36,6 +36,7 @@ pub(crate) fn routes() -> Vec<Route> {
         at("/login/external").get(external::leave),
         at("/login/external/callback").get(external::arrive),
         at("/account").get(account::show),
+        at("/account/password").post(account::password::change),
         at("/account/second-factor").post(account::second_factor),
         at("/account/logins").post(account::end_login),
         at("/logout").post(account::leave),

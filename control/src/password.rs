@@ -34,6 +34,14 @@ impl Default for Passwords {
 }
 
 impl Passwords {
+    /// The hash to keep, as a PHC string.
+    pub(crate) async fn hash(&self, password: String) -> Result<String, Refusal> {
+        let lost = || Refusal::internal("the password could not be hashed");
+        let _permit = self.permits.acquire().await.map_err(|_| lost())?;
+        let hashed = tokio::task::spawn_blocking(move || hash(&password)).await;
+        hashed.map_err(|_| lost())?
+    }
+
     /// Whether `password` has this hash. Without a hash the answer is no, after the same time.
     pub(crate) async fn is_right(&self, password: &str, hash: Option<String>) -> bool {
         let Ok(_permit) = self.permits.acquire().await else {

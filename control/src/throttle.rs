@@ -46,7 +46,7 @@ pub(crate) const DENIALS: Rule = Rule {
     refill: Duration::from_secs(10),
 };
 
-/// Lockouts of one account that are recorded.
+/// What is recorded of one thing that somebody guesses at, or shows in vain, again and again.
 pub(crate) const LOCKED: Rule = Rule {
     burst: 1,
     refill: Duration::from_secs(60),

@@ -11,7 +11,7 @@ use crate::api_key;
 use crate::permission::{self, Action, Denied};
 use crate::plane::ControlPlane;
 use crate::store::{Account, Actor, Event, Outcome, Workspace};
-use crate::throttle::DENIALS;
+use crate::throttle::{DENIALS, LOCKED};
 
 /// An account that calls and may do what it asks, with the handle for its workspace.
 #[derive(Debug)]
@@ -133,18 +133,19 @@ impl ControlPlane {
     }
 
     /// Records that somebody showed what was worth something once: a credential of this workspace that is used up, expired
-    /// or revoked. As fast as the throttle lets them, as [`Self::record_denial`].
+    /// or revoked. Once in a minute for each.
     pub(crate) async fn record_worthless(
         &self,
         workspace: &Workspace<'_>,
-        what: &str,
+        (what, hash): (&str, &str),
         refusal: &Refusal,
     ) -> Result<(), Refusal> {
         if refusal.kind != ErrorKind::Denied {
             return Ok(());
         }
-        let key = format!("worthless/{}", workspace.id());
-        if self.throttle.take(key, DENIALS, Instant::now()).is_err() {
+        // One that a program shows all day long hides no other.
+        let key = format!("worthless/{hash}");
+        if self.throttle.take(key, LOCKED, Instant::now()).is_err() {
             tracing::warn!(workspace = %workspace.id(), what, "refused, and recorded no more");
             return Ok(());
         }

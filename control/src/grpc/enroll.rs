@@ -76,7 +76,7 @@ async fn machine(
         Ok(machine) => machine,
         Err(refusal) => {
             plane
-                .record_worthless(&workspace, "enrolment token", &refusal)
+                .record_worthless(&workspace, ("enrolment token", &hash), &refusal)
                 .await?;
             return Err(refusal);
         }

@@ -3,16 +3,18 @@
 
 use axum::extract::rejection::FormRejection;
 use axum::extract::{Extension, Form, State};
-use cmdop_proto::Refusal;
 use cmdop_proto::token::{Bearer, CONTROL_AUDIENCE};
+use cmdop_proto::{ErrorKind, Refusal};
 use cmdop_service::serve::Peer;
 use http::StatusCode;
 use serde::Deserialize;
+use tokio::time::Instant;
 
 use super::answer::Refused;
 use super::token::slow_down;
 use crate::plane::{ControlPlane, Shared};
 use crate::store::{Actor, Credential};
+use crate::throttle::DENIALS;
 use crate::{api_key, secret};
 
 /// What is to be void.
@@ -31,7 +33,10 @@ pub(super) async fn revoke(
     let token = form?.0.token.ok_or_else(|| Refused::missing("token"))?;
     end(&plane, &token)
         .await
-        .map_err(|refusal| Refused::new("server_error", refusal))?;
+        .map_err(|refusal| match refusal.kind {
+            ErrorKind::Exhausted => Refused::new("invalid_request", refusal),
+            _ => Refused::new("server_error", refusal),
+        })?;
     Ok(StatusCode::OK)
 }
 
@@ -57,6 +62,10 @@ async fn end(plane: &ControlPlane, token: &str) -> Result<(), Refusal> {
     let Ok(claims) = read else {
         return Ok(());
     };
+    // One that is void already is not announced again.
+    if !plane.stands(&claims).await? {
+        return Ok(());
+    }
     let kind = match claims.bearer {
         Bearer::Account => "account",
         Bearer::Machine => "machine",
@@ -68,8 +77,21 @@ async fn end(plane: &ControlPlane, token: &str) -> Result<(), Refusal> {
         Some(login) if claims.bearer == Bearer::Account && claims.scope.is_none() => {
             handle.end_login(login, now_ms).await?;
         }
-        // Of a key, a schedule, a machine, a relay: what it came from is not what was shown.
-        _ => handle.revoke_token(&claims.jti, now_ms).await?,
+        // Of a key, a schedule, a machine, a relay: what it came from is not what was shown. Each is an entry at every
+        // relay until the token would have expired.
+        _ => {
+            let bucket = format!("revoke/{}", claims.sub);
+            let taken = plane.throttle.take(bucket, DENIALS, Instant::now());
+            taken.map_err(|wait| {
+                Refusal::exhausted(
+                    "busy",
+                    "too many tokens of this account were revoked one by one",
+                )
+                .hint(format!("wait {} s, or revoke the key", wait.as_secs() + 1))
+            })?;
+            let end_ms = claims.exp.max(0) as u64 * 1000;
+            handle.revoke_token(&claims.jti, end_ms, now_ms).await?;
+        }
     }
     Ok(())
 }

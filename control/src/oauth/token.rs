@@ -221,7 +221,7 @@ async fn local_secret(plane: &ControlPlane, request: &Request) -> Result<TokenRe
     let login = match login.map_err(Refusal::from) {
         Ok(login) => login,
         Err(refusal) => {
-            let recorded = plane.record_worthless(&workspace, "login secret", &refusal);
+            let recorded = plane.record_worthless(&workspace, ("login secret", &hash), &refusal);
             recorded.await.map_err(no_grant)?;
             return Err(no_grant(refusal));
         }

@@ -1,4 +1,6 @@
-//! `/account`: what a person keeps for themselves: the second factor, recovery codes, and where they are logged in.
+//! `/account`: what a person keeps for themselves: password, second factor, recovery codes, and where they are logged in.
+
+pub(super) mod password;
 
 use axum::extract::rejection::FormRejection;
 use axum::extract::{Extension, Form, State};
@@ -27,6 +29,7 @@ pub(super) struct Submitted {
     step: Option<String>,
     code: Option<String>,
     password: Option<String>,
+    new_password: Option<String>,
     login: Option<String>,
 }
 
@@ -224,13 +227,14 @@ async fn body(
         .await?;
     let csrf = hidden("csrf", &visitor.form_token(plane));
     Ok(format!(
-        "{}<p>You are <strong>{}</strong>, {} of <strong>{}</strong>.</p>\n{}{}\
+        "{}<p>You are <strong>{}</strong>, {} of <strong>{}</strong>.</p>\n{}{}{}\
          <form method=\"post\" action=\"/logout\">\n{csrf}\
          <button type=\"submit\">Leave this page</button>\n</form>\n",
         problem(complaint),
         escape(&account.name),
         account.role.as_str(),
         escape(&name),
+        password::section(visitor, &csrf),
         factor_section(factor.as_ref(), &csrf),
         logins_section(&logins, &csrf),
     ))

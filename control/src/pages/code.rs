@@ -74,7 +74,7 @@ pub(super) async fn check(
 ) -> Result<Way, Failure> {
     let secret = Guessable::SecondFactor(visitor.account.id);
     if let Some(wait) = plane.guess(&secret, peer).await? {
-        entry::record_locked(plane, visitor.login, Way::Code).await?;
+        entry::record_locked(plane, &secret, visitor.login, Way::Code).await?;
         return Err(Failure::TooOften(wait));
     }
     if let Some(way) = take(plane, visitor, code).await? {

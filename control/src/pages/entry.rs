@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::destination::Destination;
 use super::html::{redirect, with_cookie};
 use super::session::{PageLogin, Stage};
+use crate::guesses::Guessable;
 use crate::plane::ControlPlane;
 use crate::store::{self, Event, Outcome, SecondFactorRule};
 use crate::throttle::LOCKED;
@@ -112,13 +113,15 @@ pub(super) async fn record(
     workspace.note(event, plane.clock.now_ms()).await
 }
 
-/// Guesses are not heard any more for a while. Once in a minute for each account: who goes on fills no log.
+/// Guesses are not heard any more for a while. Once in a minute for what is guessed at, whether there is that or not: who
+/// goes on fills no log, and learns nothing by the time that it takes.
 pub(super) async fn record_locked(
     plane: &ControlPlane,
+    secret: &Guessable,
     login: PageLogin,
     way: Way,
 ) -> Result<(), store::Error> {
-    let key = format!("locked/{}/{}", login.account, way.as_str());
+    let key = format!("locked/{}", secret.subject());
     if plane.throttle.take(key, LOCKED, Instant::now()).is_err() {
         return Ok(());
     }

@@ -17,7 +17,7 @@ use crate::plane::{ControlPlane, Shared};
 use crate::store::{AcceptError, AddAccountError, Credential, Invitation};
 use crate::strikes::INVITATION;
 use crate::throttle::{PASSWORD_OF_PEER, neighbourhood};
-use crate::{names, password, secret};
+use crate::{names, secret};
 
 /// The same for one that never was, was used, was revoked, is over, or whose inviter may not invite any
 /// more: who guesses learns nothing.
@@ -142,8 +142,7 @@ async fn join(
     password: String,
 ) -> Result<(), Refusal> {
     let name = names::account(name)?;
-    let hashed = tokio::task::spawn_blocking(move || password::hash(&password)).await;
-    let hashed = hashed.map_err(|_| Refusal::internal("the password could not be hashed"))??;
+    let hashed = plane.passwords.hash(password).await?;
     let workspace = plane.store.workspace(open.workspace);
     let now_ms = plane.clock.now_ms();
     let joined = workspace

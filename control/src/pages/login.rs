@@ -103,12 +103,8 @@ pub(super) async fn check(
     let secret = Guessable::Password(name.to_owned());
     if let Some(wait) = plane.guess(&secret, peer).await? {
         let known = plane.store.account_named(name).await?;
-        entry::record_locked(
-            plane,
-            known.map_or(entry::nobody(), login_of),
-            Way::Password,
-        )
-        .await?;
+        let login = known.map_or(entry::nobody(), login_of);
+        entry::record_locked(plane, &secret, login, Way::Password).await?;
         return Err(Failure::TooOften(wait));
     }
     // A name that nobody has costs the same questions and the same synced record, of an account that is none: how long

@@ -171,6 +171,13 @@ impl PageLogins {
             .map(|kept| (kept.login, kept.stage))
     }
 
+    /// Since when this browser is somebody.
+    pub(crate) fn since_ms(&self, browser: &Browser) -> Option<u64> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let until_ms = kept.get(&browser.hash())?.until_ms;
+        Some(until_ms.saturating_sub(PAGE_LOGIN.as_millis() as u64))
+    }
+
     /// Forgets all browsers that are logged in, or halfway, as this account.
     pub(crate) fn log_out_all(&self, login: PageLogin) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);

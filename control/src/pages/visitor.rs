@@ -57,13 +57,18 @@ pub(super) async fn visitor(
     named(plane, browser, login).await
 }
 
-/// The account of `login`, if it may be there.
+/// The account of `login`, if it may be there: not if its logins were ended since, perhaps by another process.
 pub(super) async fn named(
     plane: &ControlPlane,
     browser: Browser,
     login: PageLogin,
 ) -> Result<Option<Visitor>, store::Error> {
     let workspace = plane.store.workspace(login.workspace);
+    let voided_at_ms = workspace.voided_at_ms(login.account).await?;
+    let since_ms = plane.page_logins.since_ms(&browser);
+    if since_ms.is_none_or(|since_ms| since_ms < voided_at_ms) {
+        return Ok(None);
+    }
     let account = workspace.account(login.account).await?;
     Ok(account
         .filter(|account| !account.is_disabled)

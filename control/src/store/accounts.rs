@@ -200,6 +200,17 @@ impl Workspace<'_> {
             .await?;
         if logins == Logins::End {
             self.end_logins(&mut tx, account, now_ms).await?;
+            // What somebody approved in its name and no program has fetched yet. Keys and schedules go on.
+            for approved in [
+                "DELETE FROM device_codes WHERE workspace_id = $1 AND account_id = $2",
+                "DELETE FROM authorization_codes WHERE workspace_id = $1 AND account_id = $2",
+            ] {
+                query(approved)
+                    .bind(self.id.to_string())
+                    .bind(account.to_string())
+                    .execute(&mut tx)
+                    .await?;
+            }
         }
         let event = Event::new("password-set", account.to_string());
         self.record(&mut tx, event, now_ms).await?;

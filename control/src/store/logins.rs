@@ -4,7 +4,7 @@
 use super::accounts::Account;
 use super::audit::{Actor, Event, Outcome};
 use super::query::{FromRow, Row, query};
-use super::revocations::{Claim, revoke_for_good};
+use super::revocations::{Claim, revoke_for_good, revoke_token};
 use super::{Error, Transaction, Workspace, id};
 use crate::lifetimes::{REFRESH_GRACE, REFRESH_TOKEN};
 use cmdop_proto::{AccountId, LoginId, WorkspaceId};
@@ -368,10 +368,10 @@ impl Workspace<'_> {
         self.store.commit(tx).await
     }
 
-    /// One token is void, and nothing else of what it came from.
-    pub async fn revoke_token(&self, jti: &str, now_ms: u64) -> Result<(), Error> {
+    /// One token, which expires at `end_ms`, is void, and nothing else of what it came from.
+    pub async fn revoke_token(&self, jti: &str, end_ms: u64, now_ms: u64) -> Result<(), Error> {
         let mut tx = self.write().await?;
-        revoke_for_good(&mut tx, Claim::Token, jti, now_ms).await?;
+        revoke_token(&mut tx, jti, end_ms, now_ms).await?;
         self.record(&mut tx, Event::new("token-revoked", jti), now_ms)
             .await?;
         self.store.commit(tx).await

@@ -4,8 +4,9 @@
 use std::time::Duration;
 
 use super::query::{FromRow, Row, query};
-use super::{Error, Store, Transaction, changes};
+use super::{Error, Store, Transaction, Workspace, changes};
 use crate::lifetimes::LONGEST_TOKEN;
+use cmdop_proto::AccountId;
 use cmdop_proto::limits::CLOCK_LEEWAY;
 use cmdop_proto::token::Claims;
 
@@ -21,7 +22,7 @@ pub enum Claim {
     Subject,
     /// One login.
     Login,
-    /// One token.
+    /// One token, by its `jti`: the other tokens of the same key or machine go on.
     Token,
 }
 
@@ -67,7 +68,8 @@ pub(super) async fn revoke_so_far(
     now_ms: u64,
 ) -> Result<(), Error> {
     let until_ms = now_ms + REACH.as_millis() as u64;
-    keep(tx, (Claim::Subject, account), until_ms, now_ms).await
+    let times = (forget_at_ms(now_ms), now_ms);
+    keep(tx, (Claim::Subject, account), until_ms, times).await
 }
 
 /// Makes every token void, whenever it is dated, of what never comes back under its id.
@@ -77,7 +79,19 @@ pub(super) async fn revoke_for_good(
     value: &str,
     now_ms: u64,
 ) -> Result<(), Error> {
-    keep(tx, (claim, value), forget_at_ms(now_ms), now_ms).await
+    let forget_ms = forget_at_ms(now_ms);
+    keep(tx, (claim, value), forget_ms, (forget_ms, now_ms)).await
+}
+
+/// Makes one token void, which expires at `end_ms`: the entry goes with it.
+pub(super) async fn revoke_token(
+    tx: &mut Transaction,
+    jti: &str,
+    end_ms: u64,
+    now_ms: u64,
+) -> Result<(), Error> {
+    let forget_ms = end_ms + (2 * CLOCK_LEEWAY).as_millis() as u64;
+    keep(tx, (Claim::Token, jti), forget_ms, (forget_ms, now_ms)).await
 }
 
 fn forget_at_ms(now_ms: u64) -> u64 {
@@ -89,7 +103,7 @@ async fn keep(
     tx: &mut Transaction,
     (claim, value): (Claim, &str),
     until_ms: u64,
-    now_ms: u64,
+    (forget_ms, now_ms): (u64, u64),
 ) -> Result<(), Error> {
     query(
         "INSERT INTO revocations (claim, value, issued_until_ms, forget_at_ms) \
@@ -104,7 +118,7 @@ async fn keep(
     .bind(claim.as_str())
     .bind(value)
     .bind(until_ms as i64)
-    .bind(forget_at_ms(now_ms) as i64)
+    .bind(forget_ms as i64)
     .execute(tx)
     .await?;
     changes::record(tx, changes::Kind::Revoked(claim), value, now_ms).await
@@ -118,6 +132,15 @@ pub(super) async fn revoked_until_ms(tx: &mut Transaction, subject: &str) -> Res
             .fetch_optional(tx)
             .await?;
     Ok(until.unwrap_or(0).max(0) as u64)
+}
+
+impl Workspace<'_> {
+    /// When the tokens that an account had were made void last; 0: never, or long ago.
+    pub async fn voided_at_ms(&self, account: AccountId) -> Result<u64, Error> {
+        let mut tx = self.read().await?;
+        let until_ms = revoked_until_ms(&mut tx, &account.to_string()).await?;
+        Ok(until_ms.saturating_sub(REACH.as_millis() as u64))
+    }
 }
 
 impl Store {

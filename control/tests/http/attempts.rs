@@ -215,6 +215,12 @@ fn pages(ours: &Ours) -> Vec<Attempt> {
         .with("code", &ours.recovery);
     vec![
         page(Attempt::get("/account"), StatusCode::OK),
+        page(
+            Attempt::post("/account/password")
+                .with("password", PASSWORD)
+                .with("new_password", "another one entirely"),
+            StatusCode::FORBIDDEN,
+        ),
         page(ended, StatusCode::NOT_FOUND),
         page(renewed, StatusCode::FORBIDDEN),
         page(off, StatusCode::FORBIDDEN),

@@ -241,3 +241,25 @@ async fn the_last_use_is_known_to_the_minute_and_keys_are_listed_to_who_may() {
     );
     world.stop().await;
 }
+
+#[tokio::test]
+async fn who_guesses_at_keys_is_slowed_down() {
+    let world = World::start().await;
+    let owner = world.owner().await;
+    let key = world.key(&owner, &["exec"], HOUR).await;
+    let mut slowed = None;
+    for n in 0..200 {
+        let guess = format!("cmdop_live_{n:064x}");
+        let refused = world.exchange(&guess, None).await.unwrap_err();
+        if refused.reason != "key-unknown" {
+            slowed = Some(refused);
+            break;
+        }
+    }
+    let slowed = slowed.expect("nobody guesses for ever");
+    assert_eq!(slowed.reason, "busy");
+    assert!(slowed.error_description.contains("too many wrong tries"));
+    let right = world.exchange(&key.secret, None).await;
+    assert!(right.is_err(), "what is right is not told either");
+    world.stop().await;
+}

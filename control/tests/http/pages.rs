@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use cmdop_control::lifetimes::{DEVICE_CODE, DEVICE_INTERVAL};
-use cmdop_control::store::{self, AuditFilter, Database, DatabaseUrl, Schema, Store};
+use cmdop_control::store::{self, AuditFilter, Database, DatabaseUrl, Logins, Schema, Store};
 use cmdop_proto::token::Role;
 use http::StatusCode;
 use serde_json::Value;
@@ -78,6 +78,20 @@ impl Browser {
             ("password", password),
         ];
         self.submit(world, "/login", &form).await;
+    }
+
+    /// Logs ada in, who says yes to a device.
+    async fn approve(&mut self, world: &World, code: &str) {
+        self.log_in(world, code, "ada", PASSWORD).await;
+        let asked = self.location.clone().unwrap();
+        self.open(world, &asked).await;
+        let form = [
+            ("csrf", &*self.hidden("csrf")),
+            ("user_code", code),
+            ("decision", "approve"),
+        ];
+        self.submit(world, "/device", &form).await;
+        assert_eq!(self.status, StatusCode::OK, "{}", self.html);
     }
 }
 
@@ -298,6 +312,67 @@ async fn guessing_a_password_soon_has_to_wait_and_tells_nothing() {
     }
     assert_eq!(browser.status, StatusCode::TOO_MANY_REQUESTS);
     assert!(browser.html.contains("Please wait"), "{}", browser.html);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_person_who_changes_their_password_is_logged_in_nowhere_from_before() {
+    const NEW: &str = "a whole new password";
+    let world = with_ada().await;
+    let device = ask_for_code(&world).await;
+    let mut browser = Browser::default();
+    browser.approve(&world, text(&device["user_code"])).await;
+    let login = poll(&world, &device).await.unwrap();
+    browser.log_in(&world, "", "ada", PASSWORD).await;
+    browser.open(&world, "/account").await;
+    let csrf = browser.hidden("csrf");
+    for (present, new, status) in [
+        ("not hers", NEW, StatusCode::FORBIDDEN),
+        (PASSWORD, "short", StatusCode::BAD_REQUEST),
+        (PASSWORD, NEW, StatusCode::OK),
+    ] {
+        let form = [
+            ("csrf", &*csrf),
+            ("password", present),
+            ("new_password", new),
+        ];
+        browser.submit(&world, "/account/password", &form).await;
+        assert_eq!(browser.status, status, "{present} {new}");
+    }
+    assert!(world.who_am_i(&login["access_token"]).await.is_err());
+    assert!(world.refresh(&login["refresh_token"]).await.is_err());
+    browser.open(&world, "/account").await;
+    assert_eq!(browser.status, StatusCode::SEE_OTHER, "this page too");
+    browser.log_in(&world, "", "ada", PASSWORD).await;
+    assert_eq!(browser.status, StatusCode::FORBIDDEN);
+    browser.log_in(&world, "", "ada", NEW).await;
+    assert_eq!(browser.status, StatusCode::SEE_OTHER);
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_password_that_an_administrator_sets_ends_open_pages_and_what_was_approved_on_them() {
+    let world = with_ada().await;
+    let device = ask_for_code(&world).await;
+    let mut browser = Browser::default();
+    browser.approve(&world, text(&device["user_code"])).await;
+    browser.log_in(&world, "", "ada", PASSWORD).await;
+    browser.open(&world, "/account").await;
+    assert_eq!(browser.status, StatusCode::OK);
+    world.clock.advance(Duration::from_secs(1));
+    // As from another process: it knows nothing of this server's pages.
+    let admin = world.admin().await;
+    let set = admin.set_password("ada", "a whole new password", Logins::End);
+    set.await.unwrap();
+    browser.open(&world, "/account").await;
+    assert_eq!(browser.status, StatusCode::SEE_OTHER);
+    assert!(poll(&world, &device).await.is_err(), "nobody fetched it");
+    browser
+        .log_in(&world, "", "ada", "a whole new password")
+        .await;
+    browser.open(&world, "/account").await;
+    assert_eq!(browser.status, StatusCode::OK);
+    admin.close().await;
     world.stop().await;
 }
 
