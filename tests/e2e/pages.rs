@@ -139,6 +139,30 @@ async fn a_person_sets_up_a_second_factor_and_logs_in_with_it_by_keyboard_alone(
 }
 
 #[tokio::test]
+async fn a_person_changes_their_password_by_keyboard_alone() {
+    let desk = Desk::new().await;
+    let browser = &desk.browser;
+    browser.open(&desk.at("/account")).await;
+    desk.log_in().await;
+    browser.until_heading("Your account").await;
+    browser.tab_to("Change it").await;
+    browser.enter().await;
+    desk.page_is_accessible().await;
+    assert_eq!(browser.tab_to("Your password").await, "textbox");
+    browser.type_text(PASSWORD).await;
+    let new = "A new one, at least 8 characters";
+    assert_eq!(browser.tab_to(new).await, "textbox");
+    browser.type_text("a whole new password").await;
+    browser.enter().await;
+    browser.until_heading("Password changed").await;
+    desk.page_is_accessible().await;
+    let on = "Log in with the new password";
+    assert_eq!(browser.tab_to(on).await, "link");
+    browser.enter().await;
+    browser.until_heading("Log in").await;
+}
+
+#[tokio::test]
 async fn a_person_approves_a_device_by_keyboard_alone() {
     let desk = Desk::new().await;
     let tls = dial::tls_config(&Trust::Ca(desk.control.ca_pem())).unwrap();
