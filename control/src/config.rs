@@ -188,14 +188,14 @@ impl Config {
     }
 }
 
-/// Where state is kept: what was named, or the platform's place, where `cmdop up` keeps it too. Whoever has one where a
-/// former version put it by default goes on with that, whatever else there is.
+/// Where state is kept: what was named, or the platform's place, where `cmdop up` keeps it too. A control plane
+/// that was started where a former version put it by default goes on there, whatever else there is.
 pub fn directory(named: Option<&Path>) -> Result<PathBuf, data_dir::Error> {
     if let Some(path) = named {
         return Ok(path.to_owned());
     }
     let former = data_dir::default_path("control")?;
-    if former.exists() {
+    if former.join("ca.pem").exists() {
         return Ok(former);
     }
     data_dir::default_path("cmdop-control")

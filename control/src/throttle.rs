@@ -46,8 +46,15 @@ pub(crate) const DENIALS: Rule = Rule {
     refill: Duration::from_secs(10),
 };
 
+/// Tokens of one key, machine or relay that are revoked one by one: each is an entry at every relay until it would have
+/// expired.
+pub(crate) const SINGLE_TOKENS: Rule = Rule {
+    burst: 100,
+    refill: Duration::from_secs(10),
+};
+
 /// What is recorded of one thing that somebody guesses at, or shows in vain, again and again.
-pub(crate) const LOCKED: Rule = Rule {
+pub(crate) const IN_VAIN: Rule = Rule {
     burst: 1,
     refill: Duration::from_secs(60),
 };

@@ -253,7 +253,6 @@ pub(crate) fn temporary_name(name: &OsStr, key: &str) -> OsString {
     OsString::from_vec(temporary)
 }
 
-/// Only what we could have made ourselves is gone on with, and by one at a time.
 /// The room of what is missing of a file, on the disk and by the quota, and what rounding takes besides.
 fn room_for_all(
     roots: &Roots,
@@ -269,6 +268,7 @@ fn room_for_all(
     Ok(room)
 }
 
+/// Only what we could have made ourselves is gone on with, and by one at a time.
 fn open_temporary(directory: &OwnedFd, name: &OsStr, path: &[u8]) -> Result<OwnedFd, Refusal> {
     let flags =
         OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;

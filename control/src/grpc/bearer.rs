@@ -11,7 +11,7 @@ use crate::api_key;
 use crate::permission::{self, Action, Denied};
 use crate::plane::ControlPlane;
 use crate::store::{Account, Actor, Event, Outcome, Workspace};
-use crate::throttle::{DENIALS, LOCKED};
+use crate::throttle::{DENIALS, IN_VAIN};
 
 /// An account that calls and may do what it asks, with the handle for its workspace.
 #[derive(Debug)]
@@ -145,7 +145,7 @@ impl ControlPlane {
         }
         // One that a program shows all day long hides no other.
         let key = format!("worthless/{hash}");
-        if self.throttle.take(key, LOCKED, Instant::now()).is_err() {
+        if self.throttle.take(key, IN_VAIN, Instant::now()).is_err() {
             tracing::warn!(workspace = %workspace.id(), what, "refused, and recorded no more");
             return Ok(());
         }

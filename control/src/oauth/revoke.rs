@@ -3,8 +3,8 @@
 
 use axum::extract::rejection::FormRejection;
 use axum::extract::{Extension, Form, State};
+use cmdop_proto::Refusal;
 use cmdop_proto::token::{Bearer, CONTROL_AUDIENCE};
-use cmdop_proto::{ErrorKind, Refusal};
 use cmdop_service::serve::Peer;
 use http::StatusCode;
 use serde::Deserialize;
@@ -14,7 +14,7 @@ use super::answer::Refused;
 use super::token::slow_down;
 use crate::plane::{ControlPlane, Shared};
 use crate::store::{Actor, Credential};
-use crate::throttle::DENIALS;
+use crate::throttle::SINGLE_TOKENS;
 use crate::{api_key, secret};
 
 /// What is to be void.
@@ -33,10 +33,7 @@ pub(super) async fn revoke(
     let token = form?.0.token.ok_or_else(|| Refused::missing("token"))?;
     end(&plane, &token)
         .await
-        .map_err(|refusal| match refusal.kind {
-            ErrorKind::Exhausted => Refused::new("invalid_request", refusal),
-            _ => Refused::new("server_error", refusal),
-        })?;
+        .map_err(|refusal| Refused::new("server_error", refusal))?;
     Ok(StatusCode::OK)
 }
 
@@ -77,11 +74,11 @@ async fn end(plane: &ControlPlane, token: &str) -> Result<(), Refusal> {
         Some(login) if claims.bearer == Bearer::Account && claims.scope.is_none() => {
             handle.end_login(login, now_ms).await?;
         }
-        // Of a key, a schedule, a machine, a relay: what it came from is not what was shown. Each is an entry at every
-        // relay until the token would have expired.
+        // Of a key, a schedule, a machine, a relay: what it came from is not what was shown.
         _ => {
-            let bucket = format!("revoke/{}", claims.sub);
-            let taken = plane.throttle.take(bucket, DENIALS, Instant::now());
+            let of = claims.sid.map_or(claims.sub, |sid| sid.to_string());
+            let bucket = format!("revoke/{of}");
+            let taken = plane.throttle.take(bucket, SINGLE_TOKENS, Instant::now());
             taken.map_err(|wait| {
                 Refusal::exhausted(
                     "busy",

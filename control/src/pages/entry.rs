@@ -12,7 +12,7 @@ use super::session::{PageLogin, Stage};
 use crate::guesses::Guessable;
 use crate::plane::ControlPlane;
 use crate::store::{self, Event, Outcome, SecondFactorRule};
-use crate::throttle::LOCKED;
+use crate::throttle::IN_VAIN;
 
 /// Where the code is asked for.
 pub(super) const CODE_PAGE: &str = "/login/code";
@@ -93,6 +93,7 @@ pub(super) fn nobody() -> PageLogin {
     PageLogin {
         workspace: Uuid::nil().into(),
         account: Uuid::nil().into(),
+        epoch: 0,
     }
 }
 
@@ -122,7 +123,7 @@ pub(super) async fn record_locked(
     way: Way,
 ) -> Result<(), store::Error> {
     let key = format!("locked/{}", secret.subject());
-    if plane.throttle.take(key, LOCKED, Instant::now()).is_err() {
+    if plane.throttle.take(key, IN_VAIN, Instant::now()).is_err() {
         return Ok(());
     }
     let event = Event::new("guesses-locked", login.account.to_string())

@@ -276,6 +276,7 @@ async fn login_of(
     let login = PageLogin {
         workspace: known.workspace,
         account: known.account,
+        epoch: account.as_ref().map_or(0, |account| account.login_epoch),
     };
     if account.is_some_and(|account| !account.is_disabled) {
         return Ok(login);

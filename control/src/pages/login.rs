@@ -113,6 +113,11 @@ pub(super) async fn check(
     let login = known.map_or(entry::nobody(), login_of);
     let workspace = plane.store.workspace(login.workspace);
     let account = workspace.account(login.account).await?;
+    // Before the password: one that is replaced meanwhile is not right, or this login has ended when it begins.
+    let login = PageLogin {
+        epoch: account.as_ref().map_or(0, |account| account.login_epoch),
+        ..login
+    };
     let is_disabled = account.is_none_or(|account| account.is_disabled);
     let hash = workspace.password_hash(login.account).await?;
     let is_right = plane.passwords.is_right(password, hash).await;
@@ -129,6 +134,7 @@ fn login_of(known: Known) -> PageLogin {
     PageLogin {
         workspace: known.workspace,
         account: known.account,
+        epoch: 0,
     }
 }
 

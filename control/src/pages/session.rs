@@ -73,6 +73,8 @@ pub(crate) struct PageLogin {
     pub workspace: WorkspaceId,
     /// The account.
     pub account: AccountId,
+    /// How often its logins had been ended when the first factor was looked at: once more, and this one has, too.
+    pub epoch: u64,
 }
 
 /// How far a login has come.
@@ -171,13 +173,6 @@ impl PageLogins {
             .map(|kept| (kept.login, kept.stage))
     }
 
-    /// Since when this browser is somebody.
-    pub(crate) fn since_ms(&self, browser: &Browser) -> Option<u64> {
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let until_ms = kept.get(&browser.hash())?.until_ms;
-        Some(until_ms.saturating_sub(PAGE_LOGIN.as_millis() as u64))
-    }
-
     /// Forgets all browsers that are logged in, or halfway, as this account.
     pub(crate) fn log_out_all(&self, login: PageLogin) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
@@ -199,6 +194,7 @@ mod tests {
         PageLogin {
             workspace: WorkspaceId::new(),
             account: AccountId::new(),
+            epoch: 0,
         }
     }
 

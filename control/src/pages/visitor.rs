@@ -64,14 +64,9 @@ pub(super) async fn named(
     login: PageLogin,
 ) -> Result<Option<Visitor>, store::Error> {
     let workspace = plane.store.workspace(login.workspace);
-    let voided_at_ms = workspace.voided_at_ms(login.account).await?;
-    let since_ms = plane.page_logins.since_ms(&browser);
-    if since_ms.is_none_or(|since_ms| since_ms < voided_at_ms) {
-        return Ok(None);
-    }
     let account = workspace.account(login.account).await?;
     Ok(account
-        .filter(|account| !account.is_disabled)
+        .filter(|account| !account.is_disabled && account.login_epoch == login.epoch)
         .map(|account| Visitor {
             browser,
             login,

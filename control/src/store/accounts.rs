@@ -22,6 +22,8 @@ pub struct Account {
     pub is_disabled: bool,
     /// When it was made.
     pub created_at_ms: u64,
+    /// How often all of its logins were ended.
+    pub login_epoch: u64,
 }
 
 /// What becomes of the logins of an account.
@@ -64,6 +66,7 @@ impl FromRow for Account {
             has_password: row.get::<Option<String>>("password_hash")?.is_some(),
             is_disabled: row.get::<Option<i64>>("disabled_at_ms")?.is_some(),
             created_at_ms: row.count("created_at_ms")?,
+            login_epoch: row.count("login_epoch")?,
         })
     }
 }
@@ -142,7 +145,7 @@ impl Workspace<'_> {
     pub async fn accounts(&self) -> Result<Vec<Account>, Error> {
         Ok(query(
             "SELECT id, name, role, created_at_ms, disabled_at_ms, \
-             password_hash \
+             password_hash, login_epoch \
              FROM accounts WHERE workspace_id = $1 ORDER BY name_key",
         )
         .bind(self.id.to_string())
@@ -162,7 +165,7 @@ impl Workspace<'_> {
     ) -> Result<Option<Account>, Error> {
         Ok(query(
             "SELECT id, name, role, created_at_ms, disabled_at_ms, \
-             password_hash \
+             password_hash, login_epoch \
              FROM accounts WHERE workspace_id = $1 AND id = $2",
         )
         .bind(self.id.to_string())
@@ -192,14 +195,47 @@ impl Workspace<'_> {
         now_ms: u64,
     ) -> Result<(), Error> {
         let mut tx = self.write().await?;
+        self.replace_password(&mut tx, account, hash, logins, now_ms)
+            .await?;
+        self.store.commit(tx).await
+    }
+
+    /// The same by the account itself, whose present password was right when its logins had been ended `epoch` times. False:
+    /// they were ended since, by somebody whose word counts.
+    pub async fn change_password(
+        &self,
+        account: AccountId,
+        epoch: u64,
+        hash: &str,
+        now_ms: u64,
+    ) -> Result<bool, Error> {
+        let mut tx = self.write().await?;
+        let now = self.account_in(&mut tx, account).await?;
+        if now.is_none_or(|now| now.login_epoch != epoch) {
+            return Ok(false);
+        }
+        self.replace_password(&mut tx, account, hash, Logins::End, now_ms)
+            .await?;
+        self.store.commit(tx).await?;
+        Ok(true)
+    }
+
+    async fn replace_password(
+        &self,
+        tx: &mut Transaction,
+        account: AccountId,
+        hash: &str,
+        logins: Logins,
+        now_ms: u64,
+    ) -> Result<(), Error> {
         query("UPDATE accounts SET password_hash = $3 WHERE workspace_id = $1 AND id = $2")
             .bind(self.id.to_string())
             .bind(account.to_string())
             .bind(hash)
-            .execute(&mut tx)
+            .execute(tx)
             .await?;
         if logins == Logins::End {
-            self.end_logins(&mut tx, account, now_ms).await?;
+            self.end_logins(tx, account, now_ms).await?;
             // What somebody approved in its name and no program has fetched yet. Keys and schedules go on.
             for approved in [
                 "DELETE FROM device_codes WHERE workspace_id = $1 AND account_id = $2",
@@ -208,13 +244,12 @@ impl Workspace<'_> {
                 query(approved)
                     .bind(self.id.to_string())
                     .bind(account.to_string())
-                    .execute(&mut tx)
+                    .execute(tx)
                     .await?;
             }
         }
         let event = Event::new("password-set", account.to_string());
-        self.record(&mut tx, event, now_ms).await?;
-        self.store.commit(tx).await
+        self.record(tx, event, now_ms).await
     }
 
     async fn end_logins(
@@ -230,6 +265,13 @@ impl Workspace<'_> {
         .bind(self.id.to_string())
         .bind(account.to_string())
         .bind(now_ms as i64)
+        .execute(tx)
+        .await?;
+        query(
+            "UPDATE accounts SET login_epoch = login_epoch + 1 WHERE workspace_id = $1 AND id = $2",
+        )
+        .bind(self.id.to_string())
+        .bind(account.to_string())
         .execute(tx)
         .await?;
         revoke_so_far(tx, &account.to_string(), now_ms).await

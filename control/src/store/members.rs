@@ -38,7 +38,7 @@ impl FromRow for Member {
 macro_rules! members_where {
     ($condition:literal) => {
         concat!(
-            "SELECT id, name, role, created_at_ms, disabled_at_ms, password_hash, is_confined, \
+            "SELECT id, name, role, created_at_ms, disabled_at_ms, password_hash, login_epoch, is_confined, \
              (SELECT string_agg(fleets.name, ',' ORDER BY fleets.name_key) \
              FROM fleet_members JOIN fleets ON fleets.workspace_id = fleet_members.workspace_id \
              AND fleets.id = fleet_members.fleet_id \

@@ -22,7 +22,7 @@ macro_rules! migration {
 
 /// Every file of `control/migrations`: a test looks whether one is missing. (sqlx's own macro would find them by
 /// itself, and build both databases a second time for the compiler.)
-const FILES: [File; 15] = [
+const FILES: [File; 16] = [
     migration!("0001_accounts_machines_relays.sql"),
     migration!("0002_audit.sql"),
     migration!("0003_members_fleets.sql"),
@@ -38,6 +38,7 @@ const FILES: [File; 15] = [
     migration!("0013_transfer_progress.sql"),
     migration!("0014_removed_authorities.sql"),
     migration!("0015_indices.sql"),
+    migration!("0016_login_epochs.sql"),
 ];
 
 /// What brings a database up to date.

@@ -4,9 +4,8 @@
 use std::time::Duration;
 
 use super::query::{FromRow, Row, query};
-use super::{Error, Store, Transaction, Workspace, changes};
+use super::{Error, Store, Transaction, changes};
 use crate::lifetimes::LONGEST_TOKEN;
-use cmdop_proto::AccountId;
 use cmdop_proto::limits::CLOCK_LEEWAY;
 use cmdop_proto::token::Claims;
 
@@ -132,15 +131,6 @@ pub(super) async fn revoked_until_ms(tx: &mut Transaction, subject: &str) -> Res
             .fetch_optional(tx)
             .await?;
     Ok(until.unwrap_or(0).max(0) as u64)
-}
-
-impl Workspace<'_> {
-    /// When the tokens that an account had were made void last; 0: never, or long ago.
-    pub async fn voided_at_ms(&self, account: AccountId) -> Result<u64, Error> {
-        let mut tx = self.read().await?;
-        let until_ms = revoked_until_ms(&mut tx, &account.to_string()).await?;
-        Ok(until_ms.saturating_sub(REACH.as_millis() as u64))
-    }
 }
 
 impl Store {

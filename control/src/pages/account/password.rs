@@ -7,14 +7,16 @@ use cmdop_service::serve::Peer;
 use http::{HeaderMap, StatusCode};
 
 use super::{Submitted, overview, own, refused};
+use crate::pages::failure::Failure;
 use crate::pages::html::page;
 use crate::pages::login;
 use crate::pages::visitor::{Visitor, failed};
-use crate::plane::{ControlPlane, Shared};
-use crate::store::Logins;
+use crate::plane::Shared;
 
 /// Where the form goes.
 const PAGE: &str = "/account/password";
+
+const WRONG: &str = "That password is not right.";
 
 /// `POST /account/password`: by who knows the present one, so that an open browser is not enough. Every login from before
 /// ends, this one too.
@@ -29,9 +31,10 @@ pub(in crate::pages) async fn change(
         Err(answer) => return *answer,
     };
     let present = form.password.as_deref().unwrap_or_default();
-    if let Err(failure) = login::check(&plane, peer, &visitor.account.name, present).await {
-        return refused(&plane, &visitor, failure, "That password is not right.").await;
-    }
+    let checked = match login::check(&plane, peer, &visitor.account.name, present).await {
+        Ok(checked) => checked,
+        Err(failure) => return refused(&plane, &visitor, failure, WRONG).await,
+    };
     let new = form.new_password.unwrap_or_default();
     let hash = match plane.passwords.hash(new).await {
         Ok(hash) => hash,
@@ -40,28 +43,19 @@ pub(in crate::pages) async fn change(
             return overview(&plane, &visitor, StatusCode::BAD_REQUEST, &complaint).await;
         }
     };
-    match set(&plane, &visitor, &hash).await {
-        Ok(()) => {
+    let workspace = visitor.workspace(&plane);
+    let now_ms = plane.clock.now_ms();
+    let changed = workspace.change_password(checked.account, checked.epoch, &hash, now_ms);
+    match changed.await {
+        Ok(true) => {
+            plane.page_logins.log_out_all(checked);
             let done = "<p>Every login from before has ended.</p>\n\
                         <p><a href=\"/account\">Log in with the new password</a></p>\n";
             page(StatusCode::OK, "Password changed", done)
         }
+        Ok(false) => refused(&plane, &visitor, Failure::Wrong, WRONG).await,
         Err(error) => failed(&error),
     }
-}
-
-async fn set(
-    plane: &ControlPlane,
-    visitor: &Visitor,
-    hash: &str,
-) -> Result<(), crate::store::Error> {
-    let workspace = visitor.workspace(plane);
-    let now_ms = plane.clock.now_ms();
-    workspace
-        .set_password(visitor.account.id, hash, Logins::End, now_ms)
-        .await?;
-    plane.page_logins.log_out_all(visitor.login);
-    Ok(())
 }
 
 /// The form, for who has one.

@@ -1,6 +1,7 @@
 //! Refresh tokens that come back, and logins that end.
 
 use super::*;
+use crate::store::Logins;
 use crate::store::scratch::{NOW, Scratch};
 
 const GRACE: u64 = REFRESH_GRACE.as_millis() as u64;
@@ -112,5 +113,26 @@ async fn a_logout_is_announced_once() {
         here.log_out("r1", NOW).await.unwrap();
         here.log_out("r1", NOW + 1).await.unwrap();
         assert_eq!(scratch.store.last_change().await.unwrap(), 1);
+    }
+}
+
+#[tokio::test]
+async fn who_knew_the_old_password_does_not_replace_the_one_that_was_set_meanwhile() {
+    for scratch in logged_in().await {
+        let (here, account) = (scratch.here(), scratch.account);
+        let epoch = here.account(account).await.unwrap().unwrap().login_epoch;
+        let set = here.set_password(account, "$a", Logins::Keep, NOW);
+        set.await.unwrap();
+        assert!(here.refresh("r1", "r2", NOW).await.is_ok(), "it goes on");
+        let set = here.set_password(account, "$b", Logins::End, NOW);
+        set.await.unwrap();
+        let late = here.change_password(account, epoch, "$c", NOW).await;
+        assert!(!late.unwrap());
+        let kept = here.password_hash(account).await.unwrap();
+        assert_eq!(kept.as_deref(), Some("$b"));
+        let ended = here.refresh("r2", "r3", NOW).await;
+        assert!(matches!(ended, Err(RefreshError::Ended)));
+        let own = here.change_password(account, epoch + 1, "$d", NOW).await;
+        assert!(own.unwrap());
     }
 }
